@@ -1,0 +1,349 @@
+"""Every setting of the engineer's file, one line of help each.
+
+Precedence, weakest first: defaults < `keepwell.toml` < `.env` < environment (`KEEPWELL_GATE__CONFIDENCE=0.9`) < flag.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from keepwell.errors import ProjectNotFound, SettingInvalid, SettingUnknown
+
+FILE = "keepwell.toml"
+PREFIX = "KEEPWELL_"
+
+
+class Section(BaseModel):
+    """A table of the file; unknown names are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelSection(Section):
+    """Where the scientist's model is."""
+
+    file: str = Field("model.py", description="Python file, relative to this folder, that defines the model.")
+    attribute: str = Field("model", description="Name in that file of the keepwell.Model.")
+
+
+class StoreSection(Section):
+    """Where the record is kept. Relative paths count from this file's folder."""
+
+    database: str = Field("sqlite:///.keepwell/keepwell.db", description="SQLAlchemy URL of the record.")
+    tables: str = Field(".keepwell/tables", description="Folder or object-store URL of the Delta tables.")
+    artifacts: str = Field(".keepwell/artifacts", description="Folder or object-store URL of the content-addressed artifacts.")
+    journal: str = Field(".keepwell/journal", description="Local folder of the prediction journal; must be on a local disk.")
+    flush_commits: int = Field(64, ge=1, description="How many small commits wait in the database before they go to Delta together.")
+
+
+class SourceSection(BaseModel):
+    """What `gather` receives as `source`; `kind` chooses it, the other names are the source's own."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    kind: str = Field("none", description="none, open-meteo, sql, files, http, offutt, or a plugin's name.")
+
+
+class GatherSection(Section):
+    """How new observations are fetched."""
+
+    start: str | None = Field(None, description="First day to gather (ISO date). Without it: 30 days before the first cycle.")
+    late_days: float = Field(7, ge=0, description="How far back each gather looks again for late or corrected rows, days.")
+    tries: int = Field(4, ge=1, le=20, description="How often a failing source is asked before the cycle goes on without it.")
+    wait_s: float = Field(1.0, ge=0, description="First pause between tries, seconds; doubles each time, with jitter.")
+
+
+class ContractSection(Section):
+    """What happens when observations break the contract."""
+
+    file: str = Field("contract.toml", description="The contract people review, relative to this folder.")
+    strictness: Literal["off", "note", "quarantine", "stop"] = Field(
+        "quarantine", description="off: no check; note: record only; quarantine: set broken rows aside; stop: refuse the batch."
+    )
+    first_rows: int = Field(200, ge=10, description="Rows that must be there before the first contract is inferred.")
+    window_rows: int = Field(60, ge=5, description="Newest rows looked at together for what one row cannot show (null spike, unit, constant).")
+
+
+class BuildSection(Section):
+    """How a version is made."""
+
+    seed: int = Field(7, description="Seed handed to train; part of the step's identity.")
+    min_rows: int = Field(500, ge=20, description="Labelled rows needed before the first build.")
+    holdout_days: float = Field(365, gt=0, description="Newest labelled days kept from training; evaluation and gate use them.")
+    train_days: float | None = Field(None, gt=0, description="Train on at most this many days before the holdout; default all.")
+    lookahead_checks: int = Field(6, ge=1, description="Cut points at which features are recomputed to prove they do not look ahead.")
+
+
+class GateSection(Section):
+    """What a challenger must show."""
+
+    metric: str | None = Field(None, description="Metric that decides; default brier (binary) or mae (regression).")
+    confidence: float = Field(0.9, gt=0.5, lt=1, description="One-sided confidence that the challenger is better than the champion.")
+    min_gain: float = Field(0.0, ge=0, description="Least gain over the champion, as a share of the champion's loss.")
+    beat_baselines: bool = Field(True, description="Refuse a challenger that does not beat every naive baseline.")
+    max_calibration_error: float | None = Field(0.1, gt=0, description="Largest expected calibration error (binary).")
+    max_slice_loss: float | None = Field(
+        0.1, gt=0, description="Largest proven loss against the champion on any slice, share of its loss there."
+    )
+    min_slice_rows: int = Field(50, ge=1, description="Slices with fewer rows are shown but do not decide.")
+    max_latency_ms: float | None = Field(None, gt=0, description="Largest median time for one row, milliseconds.")
+    max_size_mb: float | None = Field(None, gt=0, description="Largest model file, megabytes.")
+
+
+class PromotionSection(Section):
+    """Who lets a version go live."""
+
+    mode: Literal["auto", "approve"] = Field(
+        "auto", description="auto: a version that passed the gate becomes champion; approve: it waits as challenger for `keepwell promote`."
+    )
+
+
+class RetrainSection(Section):
+    """When a new version is built by itself, and what holds it."""
+
+    every_days: float | None = Field(None, gt=0, description="Build on this schedule, days since the last build.")
+    max_age_days: float | None = Field(365, gt=0, description="Build when the champion's newest training row is older than this.")
+    on_decline: bool = Field(True, description="Build when the check-up says the model is unwell.")
+    cooldown_days: float = Field(30, ge=0, description="No build sooner than this after the last one.")
+    min_new_labels: int = Field(30, ge=0, description="No build with fewer new labels than this since the last one.")
+
+
+class CheckSection(Section):
+    """The check-up of each cycle."""
+
+    window_days: float = Field(365, gt=0, description="Realised performance is taken over this many days.")
+    min_labels: int = Field(60, ge=10, description="With fewer labels in the window the verdict is 'unknown'.")
+    tolerance: float = Field(0.1, ge=0, description="Rise of loss over the expected one that is tolerated, as a share.")
+    max_loss: float | None = Field(None, description="Hard limit of the deciding metric; above it the model is unwell.")
+    max_age_days: float = Field(3, gt=0, description="Observations older than this make the verdict 'unknown', days.")
+
+
+class ScheduleSection(Section):
+    """When cycles run by themselves."""
+
+    cron: str | None = Field("0 6 * * *", description="Cron line of the care cycle (minute hour day month weekday).")
+    timezone: str = Field("UTC", description="Zone in which the cron line is read.")
+
+
+class ServeSection(Section):
+    """The prediction server."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on; beyond loopback a token is required.")
+    port: int = Field(8321, ge=0, le=65535, description="Port; 0 takes a free one.")
+    token: SecretStr | None = Field(None, description="Bearer token; set it in the environment as KEEPWELL_SERVE__TOKEN.")
+    max_body_kb: int = Field(1024, ge=1, description="Largest request body, KiB.")
+    max_rows: int = Field(1000, ge=1, description="Most rows in one request.")
+    ship_s: float = Field(5.0, gt=0, description="How often closed journal segments go to the predictions table, seconds.")
+
+
+class OwnerSection(Section):
+    """Who is told."""
+
+    owner: str | None = Field(None, description="The person who owns this model.")
+    deputy: str | None = Field(None, description="Who stands in.")
+
+
+class TrustSection(Section):
+    """What this deployment lets a model file do. Never read from the file itself."""
+
+    types: tuple[str, ...] = Field((), description="More type names that a skops file may hold.")
+    pickle: tuple[str, ...] = Field((), description="SHA-256 digests of pickle files that may be loaded.")
+
+
+class _KnownNames(PydanticBaseSettingsSource):
+    """Environment and .env names under our prefix must be settings, else a typo is silently nothing."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        for name in os.environ:
+            if name.startswith(PREFIX) and "__" in name:
+                path = name.removeprefix(PREFIX).lower().split("__")
+                check_known(path, f"environment variable {name}")
+        return {}
+
+
+class Settings(BaseSettings):
+    """The engineer's side of the contract: one file, read once, frozen."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix=PREFIX, env_nested_delimiter="__", validate_default=True
+    )
+
+    model: ModelSection = ModelSection()
+    store: StoreSection = StoreSection()
+    source: SourceSection = SourceSection()
+    gather: GatherSection = GatherSection()
+    contract: ContractSection = ContractSection()
+    train: dict[str, Any] = Field(default_factory=dict, description="Free table, handed to the train function as `settings`.")
+    build: BuildSection = BuildSection()
+    gate: GateSection = GateSection()
+    promotion: PromotionSection = PromotionSection()
+    retrain: RetrainSection = RetrainSection()
+    check: CheckSection = CheckSection()
+    schedule: ScheduleSection = ScheduleSection()
+    serve: ServeSection = ServeSection()
+    owner: OwnerSection = OwnerSection()
+    trust: TrustSection = TrustSection()
+
+    @field_validator("schedule")
+    @classmethod
+    def _cron_is_readable(cls, value: ScheduleSection) -> ScheduleSection:
+        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+        from croniter import croniter
+
+        if value.cron is not None and not croniter.is_valid(value.cron):
+            raise ValueError(f"'{value.cron}' is not a cron line such as '0 6 * * *'")
+        try:
+            ZoneInfo(value.timezone)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(f"'{value.timezone}' is not a time zone such as 'Europe/Berlin'") from None
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        toml = TomlConfigSettingsSource(settings_cls, cls.model_config.get("toml_file"))
+        return init_settings, _KnownNames(settings_cls), env_settings, dotenv_settings, toml
+
+
+def read(folder: Path, flags: Mapping[str, Any] | None = None) -> Settings:
+    """Read `folder`/keepwell.toml and everything that outranks it.
+
+    Raises
+    ------
+    ProjectNotFound : there is no keepwell.toml in the folder.
+    SettingUnknown : a name does not exist; carries the nearest one.
+    SettingInvalid : a value is impossible, or the file is not TOML.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        raise ProjectNotFound(folder)
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingInvalid(FILE, "not TOML", str(error), str(path)) from None
+    for name in names_in(content):
+        check_known(name, str(path))
+
+    class FromHere(Settings):
+        model_config = SettingsConfigDict(toml_file=path, env_file=folder / ".env", env_file_encoding="utf-8")
+
+    try:
+        return FromHere(**dict(flags or {}))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise SettingUnknown(name, nearest(name.split(".")), "the settings") from None
+        found = "***" if "token" in name else first.get("input")
+        raise SettingInvalid(name, found, str(first["msg"]), str(path)) from None
+
+
+def names_in(table: Mapping[str, Any]) -> Iterator[list[str]]:
+    """Every [section, name] path of a settings table."""
+    for section, content in table.items():
+        if isinstance(content, Mapping):
+            yield [section]
+            yield from ([section, name] for name in content)
+        else:
+            yield [section]
+
+
+FREE = {"train"}  # tables whose names are the user's own
+
+
+def known_names() -> dict[str, list[str]]:
+    """Section -> the names it has; an empty list for free tables."""
+    names: dict[str, list[str]] = {}
+    for section, field in Settings.model_fields.items():
+        kind = field.annotation
+        names[section] = list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else []
+    return names
+
+
+def check_known(path: list[str], where: str) -> None:
+    """Refuse a name that is no setting, with the nearest one."""
+    known = known_names()
+    section = path[0]
+    free = section in FREE or section == "source"
+    if section not in known or (len(path) > 1 and not free and path[1] not in known[section]):
+        raise SettingUnknown(".".join(path), nearest(path), where)
+
+
+def nearest(path: list[str]) -> str | None:
+    """The setting whose name is closest to `path`, or None when nothing is close."""
+    known = known_names()
+    everything = [*known, *(f"{section}.{name}" for section, names in known.items() for name in names)]
+    asked = ".".join(path)
+    close = difflib.get_close_matches(asked, everything, n=1, cutoff=0.6)
+    if not close and len(path) > 1:
+        close = [name for name in everything if name.split(".")[-1] == path[-1]][:1]
+    return close[0] if close else None
+
+
+def explain(settings: Settings, folder: Path) -> list[dict[str, Any]]:
+    """Each setting with its value, where the value came from, its default and its help line."""
+    content = tomllib.loads((folder / FILE).read_text("utf-8"))
+    dotenv = _dotenv_names(folder / ".env")
+    rows = []
+    for section, field in Settings.model_fields.items():
+        value = getattr(settings, section)
+        if not isinstance(value, BaseModel):
+            origin = FILE if section in content else "default"
+            rows.append({"setting": section, "value": value, "from": origin, "default": {}, "help": field.description})
+            continue
+        extra = list((value.model_extra or {}).items())
+        for name, info in type(value).model_fields.items():
+            rows.append(
+                {
+                    "setting": f"{section}.{name}",
+                    "value": _shown(getattr(value, name)),
+                    "from": _origin(section, name, content, dotenv),
+                    "default": _shown(info.default),
+                    "help": info.description,
+                }
+            )
+        for name, found in extra:
+            origin = _origin(section, name, content, dotenv)
+            rows.append({"setting": f"{section}.{name}", "value": found, "from": origin, "default": None, "help": "of this source"})
+    return rows
+
+
+def _origin(section: str, name: str, content: Mapping[str, Any], dotenv: set[str]) -> str:
+    variable = f"{PREFIX}{section}__{name}".upper()
+    if variable in {key.upper() for key in os.environ}:
+        return variable
+    if variable in dotenv:
+        return ".env"
+    return FILE if name in content.get(section, {}) else "default"
+
+
+def _dotenv_names(path: Path) -> set[str]:
+    if not path.is_file():
+        return set()
+    from dotenv import dotenv_values
+
+    return {name.upper() for name in dotenv_values(path)}
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return "***"
+    return list(value) if isinstance(value, tuple) else value
