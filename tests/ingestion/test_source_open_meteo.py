@@ -44,7 +44,7 @@ def test_a_month_of_weather_comes_as_it_was_measured(weather):
 
 def test_the_request_says_what_was_set(weather):
     settings = {"models": "era5", "timezone": "America/Chicago", **OWN_UNITS}
-    opened(weather, variables=["rain_sum", "temperature_2m_max"], precipitation_unit="inch", **settings)(*JULY)
+    opened(weather, variables=["precipitation_sum", "temperature_2m_max"], precipitation_unit="inch", **settings)(*JULY)
 
     [(path, query)] = weather.asked
     assert path == "/v1/archive"
@@ -53,7 +53,7 @@ def test_the_request_says_what_was_set(weather):
         "longitude": ["-95.91"],
         "start_date": ["1996-07-01"],
         "end_date": ["1996-07-31"],
-        "daily": ["rain_sum", "temperature_2m_max"],
+        "daily": ["precipitation_sum", "temperature_2m_max"],
         "timezone": ["America/Chicago"],
         "temperature_unit": ["fahrenheit"],
         "wind_speed_unit": ["kn"],
@@ -102,18 +102,18 @@ def test_days_of_which_nothing_is_known_are_left_out(weather):
 
 
 def test_a_missing_value_among_others_stays_missing(weather):
-    weather.faults = [edited(lambda answer: answer["daily"]["rain_sum"].__setitem__(3, None))]
+    weather.faults = [edited(lambda answer: answer["daily"]["precipitation_sum"].__setitem__(3, None))]
 
     found = opened(weather)(*JULY)
 
     assert found.height == 31
-    assert found["rain_sum"].null_count() == 1
+    assert found["precipitation_sum"].null_count() == 1
 
 
 def test_a_long_span_is_asked_in_chunks_without_gap_or_overlap(weather):
     since, until = datetime(1950, 1, 1, tzinfo=UTC), datetime(1989, 12, 31, tzinfo=UTC)
 
-    found = opened(weather, variables=["rain_sum"])(since, until)
+    found = opened(weather, variables=["precipitation_sum"])(since, until)
 
     assert len(weather.asked) == 4
     assert found["time"].to_list() == Offutt()(since, until)["day"].to_list()
@@ -143,7 +143,7 @@ def test_hours_are_parsed_as_utc_and_unfinished_ones_left_out(weather):
     [
         ("temperature_2m_mean", "°F", "°C"),
         ("wind_speed_10m_max", "m/s", "km/h"),
-        ("rain_sum", "inch", "mm"),
+        ("precipitation_sum", "inch", "mm"),
         ("pressure_msl_mean", "Pa", "hPa"),
         ("visibility_mean", "ft", "m"),
     ],
@@ -162,8 +162,8 @@ def test_the_engineer_may_say_which_unit_is_right(weather):
 
 
 def test_an_unknown_variable_is_refused_in_the_services_words_and_not_asked_again(weather):
-    with pytest.raises(SourceInvalid, match=r"answered 400: Data corrupted.*invalid String value rain_some"):
-        opened(weather, variables=["rain_some"])(*JULY)
+    with pytest.raises(SourceInvalid, match=r"answered 400: Data corrupted.*invalid String value precipitation_some"):
+        opened(weather, variables=["precipitation_some"])(*JULY)
     assert len(weather.asked) == 1
 
 
@@ -177,12 +177,12 @@ def test_a_span_before_the_archive_begins_is_refused_in_the_services_words(weath
     [
         (lambda answer: answer.pop("daily"), "without 'daily'"),
         (lambda answer: answer.pop("daily_units"), "without 'daily_units'"),
-        (lambda answer: answer["daily"].pop("rain_sum"), "without 'rain_sum'"),
+        (lambda answer: answer["daily"].pop("precipitation_sum"), "without 'precipitation_sum'"),
         (lambda answer: answer["daily"].pop("time"), "without 'time'"),
-        (lambda answer: answer["daily"]["rain_sum"].pop(), "30 values of 'rain_sum' for 31 times"),
-        (lambda answer: answer["daily"]["rain_sum"].__setitem__(0, "wet"), "not numbers"),
+        (lambda answer: answer["daily"]["precipitation_sum"].pop(), "30 values of 'precipitation_sum' for 31 times"),
+        (lambda answer: answer["daily"]["precipitation_sum"].__setitem__(0, "wet"), "not numbers"),
         (lambda answer: answer["daily"]["time"].__setitem__(0, "first of July"), "not ISO 8601"),
-        (lambda answer: answer["daily_units"].pop("rain_sum"), "'rain_sum' without its unit"),
+        (lambda answer: answer["daily_units"].pop("precipitation_sum"), "'precipitation_sum' without its unit"),
         (lambda answer: answer.update(error=True, reason="No data for this place"), "refused: No data for this place"),
     ],
 )
@@ -324,7 +324,7 @@ def test_the_key_is_sent_and_never_shown(weather, monkeypatch, caplog):
 
 
 def test_a_key_goes_to_the_customers_hosts():
-    settings = {"latitude": 1, "longitude": 2, "variables": ["rain_sum"], "apikey": "k"}
+    settings = {"latitude": 1, "longitude": 2, "variables": ["precipitation_sum"], "apikey": "k"}
     source = open_open_meteo(settings, Path("."), GatherSection())
     hosts = [url.split("/")[2] for url, *_ in source._requests(date(2024, 1, 1), date(2024, 1, 9), date(2024, 1, 9))]
 

@@ -93,6 +93,7 @@ def test_a_plugin_is_found_by_its_entry_point(monkeypatch):
         ({**GOOD["files"], "options": {"aws_secret_access_key": "pass1"}}, "pass1"),
         ({**GOOD["files"], "path": "https://u:pass1@rain.example/a.csv"}, "pass1"),
         ({**GOOD["sql"], "url": "postgresql+psycopg://u:pass1@host/db"}, "pass1"),
+        ({**GOOD["sql"], "url": "postgresql+psycopg://host/db?password=pass1"}, "pass1"),
         ({**GOOD["sql"], "url": "post gresql//u:pass1@host/db"}, "pass1"),
     ],
 )

@@ -112,7 +112,7 @@ def test_a_database_that_is_not_there_is_unavailable_and_shows_no_password(monke
     monkeypatch.setenv("PG_PASSWORD", "p@ss/word")
     source = opened(Path("."), url="postgresql+psycopg://reader:${PG_PASSWORD}@127.0.0.1:9/weather")
 
-    with pytest.raises(SourceUnavailable, match=r"127\.0\.0\.1:9/weather.*failed 2 times") as refused:
+    with pytest.raises(SourceUnavailable, match=r"127\.0\.0\.1/weather.*failed 2 times") as refused:
         source(*SPAN)
     assert source.engine.url.password == "p@ss/word"
     for shown in (repr(source), str(refused.value)):

@@ -1,7 +1,7 @@
 """A small real HTTP server that speaks Open-Meteo over the bundled Offutt readings, faults on demand.
 
 It checks its parameters as the real one does and answers errors in the same words. Two things differ: the place is always
-Offutt, and `rain_sum` is 1 mm on a day of rain (the readings only tell whether it rained).
+Offutt, and `precipitation_sum` is 1 mm on a day of rain (the readings only tell whether it rained).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ COLUMNS = {
     "visibility_mean": "visibility",
     "wind_speed_10m_mean": "mean_wind_speed",
     "wind_speed_10m_max": "max_sustained_wind_speed",
-    "rain_sum": "rain",
+    "precipitation_sum": "rain",
 }
 LIMITS = {
     "temperature_unit": ("celsius", "fahrenheit"),
@@ -135,7 +135,7 @@ def _unit(variable: str, units: dict[str, str]) -> str:
         return {"celsius": "°C", "fahrenheit": "°F"}[units["temperature_unit"]]
     if variable.startswith("wind"):
         return SPEEDS[units["wind_speed_unit"]][0]
-    if variable.startswith("rain"):
+    if variable.startswith("precipitation"):
         return units["precipitation_unit"]
     if variable.startswith("visibility"):
         return "ft" if units["precipitation_unit"] == "inch" else "m"

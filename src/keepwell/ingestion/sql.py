@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -55,10 +55,10 @@ class SqlOptions(Options):
 
 @dataclass(frozen=True)
 class Sql:
-    """Rows of one query; decimal columns become Float64."""
+    """Rows of one query; decimal columns become Float64. It can only read: the database itself is told to refuse writes."""
 
     options: SqlOptions
-    engine: sa.Engine
+    engine: sa.Engine = field(repr=False)
     secrets: Secrets
     patience: Patience
 
@@ -78,7 +78,9 @@ class Sql:
 
     @property
     def _name(self) -> str:
-        return self.secrets.hide(f"{NAME} ({self.engine.url.render_as_string(hide_password=True)})")
+        """Driver, host and database: the rest of the URL may hold secrets."""
+        url = self.engine.url
+        return self.secrets.hide(f"{NAME} ({url.drivername}://{url.host or ''}/{url.database or ''})")
 
     def _read(self, since: datetime, until: datetime) -> pl.DataFrame:
         try:
@@ -162,7 +164,9 @@ def _expanded(text: str, secrets: Secrets) -> URL:
 
     password = part(str(url.password)) if url.password is not None else None
     secrets.remember([password])
-    return url.set(username=part(url.username), password=password, host=part(url.host), database=part(url.database))
+    query = {name: part(value) if isinstance(value, str) else value for name, value in url.query.items()}
+    url = url.set(username=part(url.username), password=password, host=part(url.host), database=part(url.database))
+    return url.set(query={name: value for name, value in query.items() if value is not None})
 
 
 def _located(url: URL, folder: Path) -> URL:
