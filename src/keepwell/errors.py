@@ -7,7 +7,8 @@
                               EmptyWindow, InputInvalid
       NotFound                ModelNotFound, VersionNotFound, PredictionNotFound, QuarantineNotFound, RunNotFound
       Refused                 PromotionRefused, RollbackRefused, FormatRefused, TrustRefused
-      BackendError            SourceUnavailable, StorageUnavailable, ArtifactCorrupt, ArtifactMissing, SchemaTooNew
+      BackendError            SourceUnavailable, StorageUnavailable, ArtifactCorrupt, ArtifactMissing, JournalCorrupt,
+                              SchemaTooNew
 
 A leaf takes facts, keeps them as attributes and writes the message itself: what was asked, what was found, what to do.
 `status` is the HTTP answer, `headline` the bold line the command line prints first, `exit_code` the process's answer.
@@ -411,6 +412,20 @@ class ArtifactMissing(BackendError, FileNotFoundError):
 
     def __init__(self, digest: str, where: str) -> None:
         super().__init__(f"Artifact {digest[:12]} is not in {where}. Restore it from a backup.", digest=digest, where=where)
+
+
+class JournalCorrupt(BackendError):
+    """Acknowledged bytes of the prediction journal are not what was written."""
+
+    def __init__(self, segment: str, path: object, at_byte: int, whole: int) -> None:
+        super().__init__(
+            f"Journal segment {segment} has been changed on disk at byte {at_byte}; the {whole} records before it are whole. "
+            f"Nothing of it was shipped. Restore {path} from a backup, or move it out of that folder to give it up.",
+            segment=segment,
+            path=str(path),
+            at_byte=at_byte,
+            whole=whole,
+        )
 
 
 class SchemaTooNew(BackendError):
