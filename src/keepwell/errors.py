@@ -6,7 +6,7 @@
       DataError               SourceInvalid, SchemaMismatch, ContractBroken, LooksAhead, LookbackTooShort,
                               EmptyWindow, InputInvalid
       NotFound                ModelNotFound, VersionNotFound, PredictionNotFound, QuarantineNotFound, RunNotFound
-      Refused                 PromotionRefused, RollbackRefused, FormatRefused, TrustRefused
+      Refused                 PromotionRefused, RollbackRefused, CycleRefused, FormatRefused, TrustRefused, AnswersDiffer, ModelFileInvalid
       BackendError            SourceUnavailable, StorageUnavailable, ArtifactCorrupt, ArtifactMissing, JournalCorrupt,
                               SchemaTooNew
 
@@ -31,6 +31,10 @@ class KeepwellError(Exception):
         self.message = message
         self.facts = facts
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Leaves are built from facts, so a copy that crosses a process is made from the message instead."""
+        return _revive, (type(self), self.message, self.facts)
+
     def as_dict(self) -> dict[str, object]:
         """The same words at every door: REST returns this, `--json` prints it."""
         return {
@@ -39,6 +43,12 @@ class KeepwellError(Exception):
             "message": self.message,
             "facts": {name: _plain(value) for name, value in self.facts.items()},
         }
+
+
+def _revive(leaf: type[KeepwellError], message: str, facts: dict[str, object]) -> KeepwellError:
+    error = leaf.__new__(leaf)
+    KeepwellError.__init__(error, message, **facts)
+    return error
 
 
 def _plain(value: object) -> object:
@@ -332,6 +342,28 @@ class RollbackRefused(Refused):
         )
 
 
+class CycleRefused(Refused):
+    """A cycle cannot run for that moment."""
+
+    def __init__(self, model: str, as_of: object, reason: str) -> None:
+        super().__init__(f"No cycle of '{model}' for {as_of}: {reason}.", model=model, as_of=as_of, reason=reason)
+
+
+class AnswersDiffer(Refused):
+    """A loaded version does not answer its golden rows as it did when it was built."""
+
+    headline = "The model does not answer as it did"
+
+    def __init__(self, version: int, kept: str, found: str) -> None:
+        super().__init__(
+            f"Version {version} loads, but its answers to its golden rows have digest {found[:12]}, kept was {kept[:12]}. "
+            "The packages here differ from those it was built with; install its environment (see its model card) or build a new version.",
+            version=version,
+            kept=kept,
+            found=found,
+        )
+
+
 class FormatRefused(Refused, TypeError):
     """No safe format can hold this model."""
 
@@ -360,6 +392,19 @@ class TrustRefused(Refused):
             f"The model file holds {listed(types)}, which the settings do not trust. "
             "Review them, then add their names to [trust] types in keepwell.toml.",
             types=types,
+        )
+
+
+class ModelFileInvalid(Refused, ValueError):
+    """A model file cannot be what its format says."""
+
+    headline = "The model file cannot be used"
+
+    def __init__(self, format: str, problem: str) -> None:
+        super().__init__(
+            f"The {format} model file was not loaded: {problem}. Restore it from a backup, or train a new version with `keepwell run`.",
+            format=format,
+            problem=problem,
         )
 
 

@@ -1,0 +1,102 @@
+"""The door for frames: any kind comes in, polars goes on inside, the scientist's kind goes back out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import narwhals as nw
+import polars as pl
+
+from keepwell.errors import FunctionBroken, SchemaMismatch
+
+ALL = "_entity"  # entity column of a model that has none
+MOMENT = pl.Datetime("us", "UTC")
+
+
+def to_polars(frame: Any, what: str) -> pl.DataFrame:
+    """Any eager or lazy frame (polars, pandas, Arrow, ...) as a polars DataFrame.
+
+    Raises
+    ------
+    FunctionBroken : it is no frame.
+    """
+    if isinstance(frame, pl.DataFrame):
+        return frame
+    if isinstance(frame, pl.LazyFrame):
+        return frame.collect()
+    try:
+        eager = nw.from_native(frame, eager_only=True)
+    except TypeError:
+        raise FunctionBroken(what, f"returned {type(frame).__name__}, not a frame", "Return a polars or pandas DataFrame or an Arrow table.") from None
+    return eager.to_polars()
+
+
+def to_kind(frame: pl.DataFrame, kind: Literal["polars", "pandas"]) -> Any:
+    """The frame as the scientist's functions want it."""
+    return frame if kind == "polars" else frame.to_pandas()
+
+
+def canonical(frame: pl.DataFrame, *, entity: str | None, time: str, what: str) -> pl.DataFrame:
+    """The frame with an aware UTC time column and a text entity column.
+
+    Raises
+    ------
+    SchemaMismatch : the entity or time column is missing.
+    FunctionBroken : the time column holds no times.
+    """
+    needed = [name for name in (entity, time) if name is not None]
+    if missing := [name for name in needed if name not in frame.columns]:
+        raise SchemaMismatch(what, missing, frame.columns, "Model(entity=..., time=...) names these columns.")
+    frame = frame.with_columns(_as_moment(frame[time], what))
+    name = pl.lit("all").alias(ALL) if entity is None else pl.col(entity).cast(pl.String)
+    return frame.with_columns(name)
+
+
+def key_of(entity: str | None, time: str) -> tuple[str, str]:
+    """The columns that name a row."""
+    return (entity or ALL, time)
+
+
+def _as_moment(column: pl.Series, what: str) -> pl.Series:
+    kind = column.dtype
+    if kind == MOMENT:
+        return column
+    if isinstance(kind, pl.Datetime):
+        return column.cast(pl.Datetime("us", kind.time_zone)).dt.convert_time_zone("UTC") if kind.time_zone else column.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    if kind == pl.Date:
+        return column.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    if kind == pl.String:
+        try:
+            return column.str.to_datetime(time_unit="us", time_zone="UTC")
+        except pl.exceptions.PolarsError:
+            pass
+    raise FunctionBroken(what, f"returned column '{column.name}' of type {kind}, not dates or datetimes")
+
+
+def changed_rows(fetched: pl.DataFrame, stored: pl.DataFrame, key: Sequence[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows of `fetched` that `stored` does not have, and rows whose values differ from the stored ones.
+
+    Both frames have one row per key. Columns that only one side has count as a difference when they hold a value.
+    """
+    if fetched.is_empty() or stored.is_empty():
+        return fetched, fetched.clear()
+    new = fetched.join(stored, on=list(key), how="anti")
+    both = fetched.join(stored, on=list(key), how="semi")
+    if both.is_empty():
+        return new, both
+    values = [name for name in fetched.columns if name not in key]
+    known = [name for name in values if name in stored.columns]
+    beside = both.select(*key, *values).join(stored.select(*key, *known), on=list(key), how="left", suffix="__stored")
+    differs = pl.lit(False)
+    for name in values:
+        if name in known and not _comparable(fetched[name].dtype, stored[name].dtype):
+            differs = pl.lit(True)
+            continue
+        other = pl.col(f"{name}__stored") if name in known else pl.lit(None)
+        differs = differs | pl.col(name).ne_missing(other)
+    return new, beside.filter(differs).select(fetched.columns)
+
+
+def _comparable(one: pl.DataType, other: pl.DataType) -> bool:
+    return one == other or (one.is_numeric() and other.is_numeric()) or pl.Null in (one, other)

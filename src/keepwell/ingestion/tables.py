@@ -1,0 +1,73 @@
+"""What each gather found, one row a cycle."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from keepwell.storage import insert_once
+from keepwell.storage.schema import facts, integer, metadata, moment, text
+
+gathers = sa.Table(
+    "gathers",
+    metadata,
+    text("model", primary=True),
+    text("cycle", primary=True),
+    moment("as_of"),
+    moment("since"),
+    moment("until"),
+    integer("seen"),
+    integer("new"),
+    integer("changed"),
+    integer("quarantined"),
+    integer("table_version"),
+    moment("newest", nullable=True),
+    text("error", nullable=True),
+    facts("findings"),
+    sa.Index(None, "model", "as_of"),
+)
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What one gather found.
+
+    `table_version` is the commit of the observations table after it; `newest` the time of the newest good row known;
+    `findings` are the contract's findings as plain records; `error` says why the source gave nothing.
+    """
+
+    cycle: str
+    as_of: datetime
+    since: datetime
+    until: datetime
+    seen: int
+    new: int
+    changed: int
+    quarantined: int
+    table_version: int
+    newest: datetime | None
+    error: str | None
+    findings: list[dict[str, Any]]
+
+
+def record_gather(connection: sa.Connection, model: str, gathered: Gathered) -> None:
+    """Keep what a gather found, once per cycle."""
+    insert_once(connection, gathers, {"model": model, **asdict(gathered)})
+
+
+def last_gather(connection: sa.Connection, model: str, *, cycle: str | None = None) -> Gathered | None:
+    """The newest gather of a model, or that of one cycle."""
+    query = sa.select(gathers).where(gathers.c.model == model)
+    if cycle is not None:
+        query = query.where(gathers.c.cycle == cycle)
+    row = connection.execute(query.order_by(gathers.c.as_of.desc()).limit(1)).mappings().first()
+    return Gathered(**{name: value for name, value in row.items() if name != "model"}) if row else None
+
+
+def list_gathers(connection: sa.Connection, model: str, limit: int) -> list[Gathered]:
+    """The newest gathers, newest first."""
+    query = sa.select(gathers).where(gathers.c.model == model).order_by(gathers.c.as_of.desc()).limit(limit)
+    return [Gathered(**{name: value for name, value in row.items() if name != "model"}) for row in connection.execute(query).mappings()]

@@ -1,0 +1,125 @@
+"""The check-up of one cycle: realised performance beside the expected one, and a word for the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from keepwell.evaluation import losses, mean_interval
+from keepwell.settings import CheckSection
+
+VERDICTS = ("well", "watch", "unwell", "unknown")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What a check-up looks at.
+
+    Parameters
+    ----------
+    metric : the deciding metric.
+    scored : predictions of the window with `version`, `answer`, `label` (null while unknown), in time order.
+    due : how many of them should have a label by now.
+    expected : version -> its loss at evaluation.
+    champion : the version that serves, or None.
+    newest : time of the newest good observation, or None.
+    faults : messages of the contract's findings that speak of a broken source.
+    source_error : why the source gave nothing, or None.
+    """
+
+    metric: str
+    scored: pl.DataFrame
+    due: int
+    expected: Mapping[int, float]
+    champion: int | None
+    newest: datetime | None
+    faults: Sequence[str] = ()
+    source_error: str | None = None
+
+
+@dataclass(frozen=True)
+class Checkup:
+    """One dated check-up: `verdict` is one of `VERDICTS`, `sentence` says it in words, `facts` holds the numbers."""
+
+    as_of: datetime
+    verdict: str
+    sentence: str
+    facts: dict[str, Any]
+
+
+def check_up(settings: CheckSection, evidence: Evidence, now: datetime) -> Checkup:
+    """Judge a model by the labels that are in.
+
+    *unknown* when nothing serves, the data is old or too few labels are in: never taken for health.
+    *unwell* when the loss is proven to be above the expected one by more than the tolerance (the lower end of its
+    95 % interval is above), or above `max_loss`. *watch* when it is above but not proven, or the source or contract
+    complains. *well* otherwise.
+    """
+    facts = _measure(settings, evidence, now)
+    verdict, because = _judge(settings, evidence, facts)
+    return Checkup(now, verdict, because, facts)
+
+
+def _measure(settings: CheckSection, evidence: Evidence, now: datetime) -> dict[str, Any]:
+    known = evidence.scored.filter(pl.col("label").is_not_null()) if evidence.scored.height else evidence.scored
+    facts: dict[str, Any] = {
+        "metric": evidence.metric,
+        "champion": evidence.champion,
+        "window_days": settings.window_days,
+        "predictions": evidence.scored.height,
+        "labels": known.height,
+        "maturity": known.height / evidence.due if evidence.due else None,
+        "newest": evidence.newest.isoformat() if evidence.newest else None,
+        "age_days": (now - evidence.newest) / timedelta(days=1) if evidence.newest else None,
+        "faults": list(evidence.faults),
+        "source_error": evidence.source_error,
+        "realised": None,
+        "low": None,
+        "high": None,
+        "expected": None,
+    }
+    if known.height:
+        loss = losses(evidence.metric, known["label"].to_numpy(), known["answer"].to_numpy())
+        value, low, high = mean_interval(loss)
+        root = np.sqrt if evidence.metric == "rmse" else (lambda number: number)
+        facts.update(realised=float(root(value)), low=float(root(max(low, 0.0))), high=float(root(high)))
+        counts = known.group_by("version").len().rows()
+        weights = {version: count for version, count in counts if version in evidence.expected}
+        if weights:
+            facts["expected"] = sum(evidence.expected[v] * n for v, n in weights.items()) / sum(weights.values())
+    return facts
+
+
+def _judge(settings: CheckSection, evidence: Evidence, facts: dict[str, Any]) -> tuple[str, str]:
+    if evidence.champion is None:
+        return "unknown", "no version serves yet"
+    if evidence.newest is None or facts["age_days"] > settings.max_age_days:
+        age = f"the newest observation is {facts['age_days']:.1f} days old" if evidence.newest else "there are no observations"
+        return "unknown", f"{age}; {settings.max_age_days:g} days are allowed{_source(evidence)}"
+    if facts["labels"] < settings.min_labels or facts["expected"] is None:
+        return "unknown", f"{facts['labels']} labels are in, {settings.min_labels} are needed to judge"
+    limit = facts["expected"] * (1 + settings.tolerance)
+    numbers = (
+        f"{evidence.metric} {facts['realised']:.4f} ({facts['low']:.4f} to {facts['high']:.4f}) over {facts['labels']} labels, "
+        f"expected {facts['expected']:.4f}"
+    )
+    if settings.max_loss is not None and facts["realised"] > settings.max_loss:
+        return "unwell", f"{numbers}; above the limit {settings.max_loss:g}"
+    if facts["low"] > limit:
+        return "unwell", f"{numbers}; proven to be more than {settings.tolerance:.0%} worse"
+    if facts["realised"] > limit:
+        return "watch", f"{numbers}; more than {settings.tolerance:.0%} worse, not proven yet"
+    if evidence.source_error:
+        return "watch", f"{numbers}; the source failed: {evidence.source_error}"
+    if evidence.faults:
+        return "watch", f"{numbers}; the data has a fault: {evidence.faults[0]}"
+    return "well", numbers
+
+
+def _source(evidence: Evidence) -> str:
+    return f" (the source failed: {evidence.source_error})" if evidence.source_error else ""

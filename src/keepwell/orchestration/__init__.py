@@ -1,0 +1,30 @@
+"""The loop: one durable cycle through the rooms, resumable after a crash, run once per (model, as-of) by one worker.
+
+An open model and a moment come in; a recorded cycle goes out.
+"""
+
+from keepwell.orchestration.context import Context
+from keepwell.orchestration.cycle import attach, detach, resume, run_cycle
+from keepwell.orchestration.durable import Engine
+from keepwell.orchestration.feedback import post_labels
+from keepwell.orchestration.quarantine import DROPPED, RELEASED, decide_quarantine, list_quarantine
+from keepwell.orchestration.tables import CycleRecord, count_cycles, get_cycle, last_cycle, list_cycles
+
+__all__ = [
+    "DROPPED",
+    "RELEASED",
+    "Context",
+    "CycleRecord",
+    "Engine",
+    "attach",
+    "count_cycles",
+    "decide_quarantine",
+    "detach",
+    "get_cycle",
+    "last_cycle",
+    "list_cycles",
+    "list_quarantine",
+    "post_labels",
+    "resume",
+    "run_cycle",
+]

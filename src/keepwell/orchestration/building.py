@@ -1,0 +1,336 @@
+"""The build's steps: prepare, train, evaluate, gate, register. Each has an identity before it runs and a kept result."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from keepwell.evaluation import BASELINES, Evidence, Metric, by_slice, decide, model_card, score
+from keepwell.evaluation import Check as GateCheck
+from keepwell.evaluation import GateDecision
+from keepwell.ingestion import key_of, to_kind, to_polars
+from keepwell.orchestration.context import Context
+from keepwell.registry import Version, list_versions, register
+from keepwell.serving import signature_of
+from keepwell.storage import Event, record_event
+from keepwell.training import (
+    answers,
+    begin_run,
+    canonical_digest,
+    end_run,
+    environment,
+    environment_digest,
+    features_of,
+    fit,
+    from_bytes,
+    golden_digest,
+    golden_rows,
+    inputs_and_labels,
+    latency_ms,
+    load_model,
+    prove_no_lookahead,
+    run_step,
+    save_model,
+    split,
+    to_bytes,
+    training_set,
+)
+from keepwell.training import Run as RunRecord
+from keepwell.validation import contract_in_force
+
+Result = dict[str, Any]
+
+
+def run_of(cycle: str) -> str:
+    """The id of a cycle's build."""
+    return f"build-{cycle}"
+
+
+def begin(context: Context, cycle: str, as_of: datetime, reason: str) -> None:
+    """Keep that a build began, and the code it will run."""
+    context.artifacts.put(context.code.archive)
+    run = RunRecord(run_of(cycle), cycle, as_of, reason, "running", reason, datetime.now(UTC), None)
+    with context.database.begin() as connection:
+        begin_run(connection, context.name, run)
+
+
+def prepare(context: Context, cycle: str, as_of: datetime) -> Result:
+    """Everything known at `as_of` becomes a training set, kept as its own file; features are proved not to look ahead."""
+    settings = context.settings.build
+    model = context.model
+    observed, labelled = context.observations.last_commit(), context.labels.last_commit()
+    parts = {
+        **_code(context),
+        "observations": observed,
+        "labels": labelled,
+        "as_of": as_of.isoformat(),
+        "lookahead_checks": settings.lookahead_checks,
+        "seed": settings.seed,
+    }
+
+    def work() -> Result:
+        observations = context.observations.rows(until=as_of, at=observed)
+        checked = prove_no_lookahead(model, observations, checks=settings.lookahead_checks, seed=settings.seed)
+        key = key_of(model.entity, model.time)
+        labels = context.labels.rows(until=as_of, at=labelled).filter(pl.col("prediction_id") == "")
+        labels = labels.select(pl.col("entity").alias(key[0]), pl.col("time").alias(key[1]), "label")
+        rows = training_set(model, features_of(model, observations), labels)
+        return {
+            "training_set": context.artifacts.put(to_bytes(rows)),
+            "rows": rows.height,
+            "features": signature_of(rows.select(rows.columns[3:])),
+            "observations": observed,
+            "labels": labelled,
+            "cuts_checked": checked,
+        }
+
+    return run_step(context.database, context.name, run_of(cycle), "prepare", parts, work)
+
+
+def train(context: Context, cycle: str, prepared: Result) -> Result:
+    """Fit on the rows before the holdout, and keep the model in a safe file with its answers to golden rows."""
+    settings = context.settings
+    parts = {
+        **_code(context),
+        "training_set": prepared["training_set"],
+        "holdout_days": settings.build.holdout_days,
+        "train_days": settings.build.train_days,
+        "min_rows": settings.build.min_rows,
+        "train": settings.train,
+        "seed": settings.build.seed,
+    }
+
+    def work() -> Result:
+        model = context.model
+        parted = split(model, from_bytes(context.artifacts.get(prepared["training_set"])), settings.build)
+        estimator = fit(model, parted.train, settings=settings.train, seed=settings.build.seed)
+        file = save_model(estimator, settings.trust)
+        loaded = load_model(file.format, file.data, settings.trust)  # what is judged is what will be loaded, not what was fitted
+        X, _ = inputs_and_labels(parted.train)
+        golden = golden_rows(X)
+        return {
+            "model_file": context.artifacts.put(file.data),
+            "format": file.format,
+            "size_bytes": len(file.data),
+            "canonical": canonical_digest(file, settings.trust),
+            "golden": {
+                "rows": context.artifacts.put(to_bytes(golden)),
+                "answers": golden_digest(answers(loaded, golden, model.task, frame=model.frame)),
+            },
+            "train_rows": parted.train.height,
+            "trained_from": parted.train[model.time].min().isoformat(),  # type: ignore[union-attr]
+            "trained_until": parted.train[model.time].max().isoformat(),  # type: ignore[union-attr]
+            "holdout_rows": parted.holdout.height,
+            "holdout_from": parted.holdout_from.isoformat(),
+        }
+
+    return run_step(context.database, context.name, run_of(cycle), "train", parts, work)
+
+
+def evaluate(context: Context, cycle: str, as_of: datetime, prepared: Result, trained: Result) -> Result:
+    """Answer the holdout with the new model, the champion and the baselines; score all of them, by slice too."""
+    champion = context.champion()
+    parts = {
+        **_code(context),
+        "training_set": prepared["training_set"],
+        "model_file": trained["model_file"],
+        "champion": champion,
+        "observations": prepared["observations"],
+        "as_of": as_of.isoformat(),
+        "metric": context.metric,
+    }
+
+    def work() -> Result:
+        model = context.model
+        key = key_of(model.entity, model.time)
+        parted = split(model, from_bytes(context.artifacts.get(prepared["training_set"])), context.settings.build)
+        X, y = inputs_and_labels(parted.holdout)
+        estimator = load_model(trained["format"], context.artifacts.get(trained["model_file"]), context.settings.trust)
+        given = {"challenger": answers(estimator, X, model.task, frame=model.frame)}
+        if champion is not None:
+            given["champion"] = _champion_answers(context, champion, parted.holdout, parted.holdout_from, prepared, as_of, key)
+        horizon = timedelta(days=model.horizon_days)
+        for name, baseline in {**BASELINES[model.task], **model.baselines}.items():
+            given[f"baseline:{name}"] = baseline(parted.train, parted.holdout, entity=key[0], time=key[1], horizon=horizon)
+        slices = _slices(context, parted.holdout)
+        sheet = pl.DataFrame({"time": parted.holdout[key[1]], "y": y, **given}).hstack(slices.rename(lambda name: f"slice:{name}"))
+        return {
+            "sheet": context.artifacts.put(to_bytes(sheet)),
+            "metrics": _plain(score(model.task, y, given["challenger"])),
+            "champion": champion,
+            "champion_metrics": _plain(score(model.task, y, given["champion"])) if champion is not None else None,
+            "baselines": {name.split(":")[1]: _plain(_scored(model.task, y, p)) for name, p in given.items() if name.startswith("baseline:")},
+            "slices": [asdict(part) for part in by_slice(model.task, y, given["challenger"], slices)] if slices.width else [],
+            "latency_ms": latency_ms(estimator, X, model.task, frame=model.frame),
+        }
+
+    return run_step(context.database, context.name, run_of(cycle), "evaluate", parts, work)
+
+
+def _champion_answers(
+    context: Context, number: int, holdout: pl.DataFrame, since: datetime, prepared: Result, as_of: datetime, key: tuple[str, str]
+) -> np.ndarray:
+    """The champion's answers to the same rows, through its own features code; NaN where it has no row."""
+    predictor = context.predictor(number)
+    start = since - timedelta(days=predictor.model.lookback_days)
+    observations = context.observations.rows(since=start, until=as_of, at=prepared["observations"])
+    rows = predictor.features(observations)
+    answered = rows.select(key).with_columns(pl.Series("answer", predictor.answer(rows)))
+    return holdout.select(key).join(answered, on=list(key), how="left", maintain_order="left")["answer"].fill_null(float("nan")).to_numpy()
+
+
+def _scored(task: Any, y: np.ndarray, p: np.ndarray) -> dict[str, Metric]:
+    there = np.isfinite(p)
+    return score(task, y[there], p[there])
+
+
+def _slices(context: Context, rows: pl.DataFrame) -> pl.DataFrame:
+    if context.model.slices is None:
+        return pl.DataFrame()
+    return to_polars(context.model.slices(to_kind(rows.drop("label"), context.model.frame)), "slices").select(pl.all().cast(pl.String))
+
+
+def gate(context: Context, cycle: str, trained: Result, evaluated: Result) -> Result:
+    """Hold the challenger against the champion, the baselines and the budgets."""
+    parts = {
+        "gate": context.settings.gate.model_dump(mode="json"),
+        "sheet": evaluated["sheet"],
+        "size_bytes": trained["size_bytes"],
+        "latency_ms": evaluated["latency_ms"],
+        "task": context.model.task,
+    }
+
+    def work() -> Result:
+        sheet = from_bytes(context.artifacts.get(evaluated["sheet"]))
+        slices = sheet.select(pl.col("^slice:.*$")).rename(lambda name: name.removeprefix("slice:"))
+        evidence = Evidence(
+            task=context.model.task,
+            y=sheet["y"].to_numpy(),
+            challenger=sheet["challenger"].to_numpy(),
+            champion=sheet["champion"].to_numpy() if "champion" in sheet.columns else None,
+            baselines={name.split(":")[1]: sheet[name].to_numpy() for name in sheet.columns if name.startswith("baseline:")},
+            slices=slices if slices.width else None,
+            latency_ms=evaluated["latency_ms"],
+            size_mb=trained["size_bytes"] / 1e6,
+        )
+        decision = decide(context.settings.gate, evidence)
+        return {"passed": decision.passed, "sentence": decision.sentence, "checks": [asdict(item) for item in decision.checks]}
+
+    return run_step(context.database, context.name, run_of(cycle), "gate", parts, work)
+
+
+def enter(context: Context, cycle: str, as_of: datetime, prepared: Result, trained: Result, evaluated: Result, gated: Result) -> int:
+    """Register the version with its lineage and model card; it is kept whether the gate passed it or not."""
+    artifacts, run = context.artifacts, run_of(cycle)
+    with context.database.read() as connection:
+        in_force = contract_in_force(connection, context.name)
+        number = max((version.number for version in list_versions(connection, context.name) if version.run != run), default=0) + 1
+    facts: Result = {
+        **{name: trained[name] for name in ("canonical", "golden", "size_bytes", "train_rows", "trained_from", "trained_until")},
+        **{name: trained[name] for name in ("holdout_rows", "holdout_from")},
+        **{name: evaluated[name] for name in ("metrics", "champion_metrics", "baselines", "slices", "latency_ms", "sheet")},
+        "signature": prepared["features"],
+        "observations": prepared["observations"],
+        "labels": prepared["labels"],
+        "parent": evaluated["champion"],
+        "gate": gated,
+        "seed": context.settings.build.seed,
+        "environment_digest": environment_digest(),
+    }
+    version = Version(
+        number=number,
+        run=run,
+        as_of=as_of,
+        passed=gated["passed"],
+        sentence=gated["sentence"],
+        format=trained["format"],
+        model_file=trained["model_file"],
+        code=context.code.digest,
+        contract=in_force.digest if in_force else None,
+        settings=artifacts.put(context.settings_json()),
+        training_set=prepared["training_set"],
+        environment=artifacts.put(json.dumps(environment(), indent=1).encode()),
+        card=artifacts.put(_card(context, number, as_of, prepared, trained, evaluated, gated).encode()),
+        facts=facts,
+    )
+    with context.database.begin() as connection:
+        kept = register(connection, context.name, version)
+        status = "passed" if kept.passed else "refused"
+        end_run(connection, context.name, run, status, kept.sentence)
+        metric = evaluated["metrics"][context.metric]
+        sentence = f"Version {kept.number} was trained on {trained['train_rows']:,} rows; {context.metric} {metric['value']:.4f} on the newest {metric['n']:,}"
+        record_event(connection, context.name, f"{cycle}/trained", Event("trained", as_of, sentence, {"version": kept.number}))
+        if not kept.passed:
+            refused = f"Version {kept.number} was refused: {kept.sentence}"
+            record_event(connection, context.name, f"{cycle}/refused", Event("refused", as_of, refused, {"version": kept.number}))
+    return kept.number
+
+
+def fail(context: Context, cycle: str, message: str) -> None:
+    """Keep that a build ended with an error."""
+    with context.database.begin() as connection:
+        end_run(connection, context.name, run_of(cycle), "failed", message)
+
+
+def _card(context: Context, number: int, as_of: datetime, prepared: Result, trained: Result, evaluated: Result, gated: Result) -> str:
+    model = context.model
+    decision = GateDecision(gated["passed"], tuple(GateCheck(**item) for item in gated["checks"]), gated["sentence"])
+    return model_card(
+        {
+            "name": context.name,
+            "task": model.task,
+            "version": number,
+            "created": as_of.isoformat(),
+            "owner": context.settings.owner.owner,
+            "library": trained["format"],
+            "digest": trained["canonical"],
+            "text": model.card,
+            "data": {"source": context.settings.source.kind, "rows": prepared["rows"], "features": ", ".join(prepared["features"])},
+            "training": {
+                "rows": trained["train_rows"],
+                "from": trained["trained_from"],
+                "until": trained["trained_until"],
+                "seed": context.settings.build.seed,
+                "settings": json.dumps(context.settings.train),
+            },
+            "evaluation": {"rows": trained["holdout_rows"], "since": trained["holdout_from"], "until": as_of.isoformat()},
+            "metrics": evaluated["metrics"],
+            "slices": evaluated["slices"],
+            "baselines": evaluated["baselines"],
+            "gate": decision,
+            "lineage": {
+                "run": run_of(cycle_of(as_of)),
+                "code": context.code.digest,
+                "training_set": prepared["training_set"],
+                "observations_commit": prepared["observations"],
+                "labels_commit": prepared["labels"],
+                "parent": evaluated["champion"],
+                "model_file": trained["model_file"],
+            },
+            "environment": environment(),
+        }
+    )
+
+
+def cycle_of(as_of: datetime) -> str:
+    """The id of the cycle of a moment."""
+    return as_of.strftime("%Y%m%dT%H%M%SZ")
+
+
+def _code(context: Context) -> Result:
+    return {
+        "code": context.code.digest,
+        "model": context.settings.model.model_dump(),
+        "environment": environment_digest(),
+    }
+
+
+def _plain(metrics: dict[str, Metric]) -> dict[str, Any]:
+    return {name: asdict(metric) for name, metric in metrics.items()}
+
+

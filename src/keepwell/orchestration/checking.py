@@ -1,0 +1,115 @@
+"""The steps between gathering and building: join the labels, check up, decide about a new version."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from keepwell.errors import SchemaMismatch
+from keepwell.ingestion import Gathered, changed_rows, key_of, last_gather
+from keepwell.monitoring import Checkup, Evidence, check_up, last_checkup, record_checkup
+from keepwell.orchestration.context import Context
+from keepwell.registry import CHAMPION, aliases_now, get_version
+from keepwell.retraining import RetrainDecision, State, decide, record_decision
+from keepwell.serving import LABELS, Labelling, joined, record_labelling, representative, total_labels
+from keepwell.storage import Event, record_event
+from keepwell.training import labels_of, list_runs
+
+
+def label(context: Context, cycle: str, as_of: datetime) -> int:
+    """Ask `label` about the window that this cycle gathered; keep labels that are new or restated. Answers how many."""
+    model = context.model
+    gathered = _gathered(context, cycle)
+    reach = timedelta(days=model.lookback_days + model.horizon_days)
+    observations = context.observations.rows(since=gathered.since - reach, until=as_of)
+    found = _found(context, observations)
+    stored = context.labels.rows(since=gathered.since - reach - timedelta(days=1))
+    if not stored.is_empty():
+        stored = stored.filter(pl.col("prediction_id") == "").select(found.columns)
+    new, changed = changed_rows(found, stored, ("entity", "time", "prediction_id"))
+    fresh = pl.concat([new, changed])
+    with context.database.begin() as connection:
+        context.labels.append(connection, f"label/{cycle}", fresh, as_of)
+        total = total_labels(connection, context.name) + new.height
+        record_labelling(connection, context.name, Labelling(cycle, as_of, new.height, changed.height, total))
+    return new.height
+
+
+def _found(context: Context, observations: pl.DataFrame) -> pl.DataFrame:
+    if observations.is_empty():
+        return pl.DataFrame(schema=LABELS)
+    key = key_of(context.model.entity, context.model.time)
+    labels = labels_of(context.model, observations)
+    return labels.select(
+        pl.col(key[0]).alias("entity"), pl.col(key[1]).alias("time"), pl.lit("").alias("prediction_id"), pl.col("label")
+    )
+
+
+def check(context: Context, cycle: str, as_of: datetime, asked: bool) -> bool:
+    """Check up on the model and decide about a new version; both are recorded. True when a build is due."""
+    checkup = _checkup(context, cycle, as_of)
+    decision = _decision(context, cycle, as_of, checkup, asked)
+    with context.database.begin() as connection:
+        before = last_checkup(connection, context.name, before=as_of)
+        record_checkup(connection, context.name, cycle, checkup)
+        record_decision(connection, context.name, cycle, as_of, decision)
+        if (before.verdict if before else "unknown") != checkup.verdict:
+            sentence = f"{context.name} is {checkup.verdict}: {checkup.sentence}"
+            record_event(connection, context.name, f"{cycle}/verdict", Event("verdict", as_of, sentence, {"verdict": checkup.verdict}))
+    return decision.build
+
+
+def scored(context: Context, since: datetime, until: datetime) -> pl.DataFrame:
+    """One prediction a row of the world in a window, with its label where it is known, in time order."""
+    predictions = context.predictions.rows(since=since, until=until)
+    return joined(representative(predictions), context.labels.rows(since=since))
+
+
+def _checkup(context: Context, cycle: str, as_of: datetime) -> Checkup:
+    gathered = _gathered(context, cycle)
+    rows = scored(context, as_of - timedelta(days=context.settings.check.window_days), as_of)
+    due = rows.filter(pl.col("time") <= as_of - timedelta(days=context.model.horizon_days)).height if rows.height else 0
+    evidence = Evidence(
+        metric=context.metric,
+        scored=rows,
+        due=due,
+        expected=context.expected(),
+        champion=context.champion(),
+        newest=gathered.newest,
+        faults=faults(gathered),
+        source_error=gathered.error,
+    )
+    return check_up(context.settings.check, evidence, as_of)
+
+
+def _decision(context: Context, cycle: str, as_of: datetime, checkup: Checkup, asked: bool) -> RetrainDecision:
+    with context.database.read() as connection:
+        champion = aliases_now(connection, context.name).get(CHAMPION)
+        trained_until = get_version(connection, context.name, champion).facts["trained_until"] if champion else None
+        runs = [run for run in list_runs(connection, context.name, 2) if run.cycle != cycle]
+        labels = total_labels(connection, context.name)
+        before = total_labels(connection, context.name, at=runs[0].as_of) if runs else 0
+    state = State(
+        labels=labels,
+        new_labels=labels - before,
+        last_build=runs[0].as_of if runs else None,
+        trained_until=datetime.fromisoformat(trained_until) if trained_until else None,
+        verdict=checkup.verdict,
+        faults=faults(_gathered(context, cycle)),
+        asked=asked,
+    )
+    return decide(context.settings.retrain, context.settings.build, state, as_of)
+
+
+def faults(gathered: Gathered) -> tuple[str, ...]:
+    """Messages of the findings that speak of a broken source."""
+    return tuple(finding["message"] for finding in gathered.findings if finding["is_fault"])
+
+
+def _gathered(context: Context, cycle: str) -> Gathered:
+    with context.database.read() as connection:
+        gathered = last_gather(connection, context.name, cycle=cycle)
+    if gathered is None:
+        raise SchemaMismatch("The record of this cycle", ["the gather"], ["none"])
+    return gathered

@@ -1,0 +1,121 @@
+"""What the steps of a model's life work with: its code, its settings and its open stores."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from keepwell.ingestion import key_of
+from keepwell.model import Model
+from keepwell.registry import CHAMPION, Version, aliases_now, get_version, list_versions
+from keepwell.serving import LABEL_KEY, PREDICTION_KEY, Predictor
+from keepwell.settings import Settings
+from keepwell.storage import ArtifactStore, Database, Table
+from keepwell.training import Code
+from keepwell.validation import Contract, from_toml
+
+QUARANTINE_KEY = ("row_id",)
+
+
+@dataclass(eq=False)
+class Context:
+    """One open model.
+
+    `source` is what ``[source]`` describes (or None), `home` the local folder for unpacked code.
+    """
+
+    folder: Path
+    settings: Settings
+    code: Code
+    model: Model
+    source: Any
+    database: Database
+    artifacts: ArtifactStore
+    home: Path
+    _predictors: dict[int, Predictor] = field(default_factory=dict)
+    _expected: dict[int, float] = field(default_factory=dict)
+    _contracts: dict[str, Contract] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.model.name
+
+    @cached_property
+    def observations(self) -> Table:
+        """Accepted observations."""
+        return self._table("observations", key_of(self.model.entity, self.model.time), self.model.time)
+
+    @cached_property
+    def predictions(self) -> Table:
+        """The ledger."""
+        return self._table("predictions", PREDICTION_KEY, "time")
+
+    @cached_property
+    def labels(self) -> Table:
+        """Labels as they came in."""
+        return self._table("labels", LABEL_KEY, "time")
+
+    @cached_property
+    def quarantine(self) -> Table:
+        """Rows set aside, with their reason."""
+        return self._table("quarantine", QUARANTINE_KEY, "time")
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """All versioned tables."""
+        return (self.observations, self.predictions, self.labels, self.quarantine)
+
+    def _table(self, kind: str, key: tuple[str, ...], time: str) -> Table:
+        root = self.settings.store.tables
+        root = root if "://" in root else str((self.folder / root).resolve())
+        return Table(self.database, self.artifacts, root, f"{self.name}/{kind}", key, time)
+
+    @property
+    def metric(self) -> str:
+        """The deciding metric."""
+        return self.settings.gate.metric or {"binary": "brier", "regression": "mae"}[self.model.task]
+
+    def predictor(self, number: int) -> Predictor:
+        """A version ready to answer; kept open."""
+        if number not in self._predictors:
+            with self.database.read() as connection:
+                version = get_version(connection, self.name, number)
+            if len(self._predictors) >= 4:
+                self._predictors.pop(next(iter(self._predictors)))
+            self._predictors[number] = Predictor.load(version, self.artifacts, self.home / "code", self.settings.trust)
+        return self._predictors[number]
+
+    def champion(self) -> int | None:
+        """Number of the version that serves."""
+        with self.database.read() as connection:
+            return aliases_now(connection, self.name).get(CHAMPION)
+
+    def expected(self) -> dict[int, float]:
+        """Version -> its loss at evaluation."""
+        with self.database.read() as connection:
+            newest: list[Version] = [] if len(self._expected) and self._known(connection) else list_versions(connection, self.name)
+        for version in newest:
+            value = version.facts["metrics"].get(self.metric, {}).get("value")
+            if value is not None:
+                self._expected[version.number] = value
+        return self._expected
+
+    def _known(self, connection: Any) -> bool:
+        champion = aliases_now(connection, self.name).get(CHAMPION)
+        return champion is None or champion in self._expected
+
+    def contract(self, digest: str) -> Contract:
+        """The contract kept under a digest."""
+        if digest not in self._contracts:
+            self._contracts[digest] = from_toml(self.artifacts.get(digest).decode())
+        return self._contracts[digest]
+
+    def settings_json(self) -> bytes:
+        """The settings a version carries: all but secrets and where things are."""
+        plain = self.settings.model_dump(mode="json", exclude={"serve": {"token"}, "store": True, "trust": True, "source": True})
+        return io.BytesIO(json.dumps(plain, sort_keys=True, indent=1).encode()).getvalue()

@@ -1,0 +1,164 @@
+"""One cycle of care: gather, label, check up, perhaps build and deploy, predict. Durable, and idempotent per (model, as-of)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from keepwell.deployment import promote
+from keepwell.errors import CycleRefused, KeepwellError
+from keepwell.orchestration import building, checking, gathering, predicting
+from keepwell.orchestration.context import Context
+from keepwell.orchestration.durable import Engine, step, workflow
+from keepwell.orchestration.tables import CycleRecord, begin_cycle, end_cycle, get_cycle, last_cycle, list_cycles
+from keepwell.registry import CHALLENGER, CHAMPION, AliasChange, aliases_now, get_version, set_alias
+from keepwell.retraining import list_decisions
+from keepwell.storage import Event, record_event
+
+_open: dict[str, Context] = {}
+
+
+def attach(context: Context) -> None:
+    """Let workflows of this model find their context; a recovered one has only the model's name."""
+    _open[context.name] = context
+
+
+def detach(context: Context) -> None:
+    """Forget a model's context."""
+    if _open.get(context.name) is context:
+        del _open[context.name]
+
+
+def run_cycle(engine: Engine, context: Context, as_of: datetime, *, build: bool = False) -> CycleRecord:
+    """Run the cycle of a moment, or answer with what it did when it has run already.
+
+    Raises
+    ------
+    CycleRefused : a cycle of a later moment has run: the record only grows forward.
+    KeepwellError : a step failed; the cycle is recorded as failed and may be run again.
+    """
+    as_of = as_of.astimezone(UTC).replace(microsecond=0)
+    cycle = building.cycle_of(as_of)
+    with context.database.read() as connection:
+        known = get_cycle(connection, context.name, cycle)
+        newest = last_cycle(connection, context.name, "done")
+        unfinished = list_cycles(connection, context.name, "running")
+    if known and known.status == "done":
+        return known
+    if newest and newest.as_of > as_of:
+        raise CycleRefused(context.name, as_of.isoformat(), f"the newest cycle is of {newest.as_of.isoformat()}, and the record only grows forward")
+    for other in reversed(unfinished):
+        if other.cycle != cycle:
+            _finish(engine, context, other)
+    with context.database.begin() as connection:
+        record = begin_cycle(connection, context.name, cycle, as_of, build)
+    return _finish(engine, context, record)
+
+
+def resume(engine: Engine, context: Context) -> list[CycleRecord]:
+    """Go on with cycles that a crash left unfinished."""
+    with context.database.read() as connection:
+        unfinished = list_cycles(connection, context.name, "running")
+    return [_finish(engine, context, record) for record in reversed(unfinished)]
+
+
+def _finish(engine: Engine, context: Context, record: CycleRecord) -> CycleRecord:
+    workflow_id = f"cycle/{context.name}/{record.cycle}/{record.attempt}"
+    try:
+        engine.run(care, workflow_id, context.name, record.cycle, record.as_of.isoformat(), bool(record.facts.get("asked")))
+    except Exception as error:
+        # The step that failed could not say so itself (a full disk, a database that went away). A later try begins anew.
+        with context.database.begin() as connection:
+            end_cycle(connection, context.name, record.cycle, "failed", str(error), {"error": type(error).__name__})
+        raise
+    with context.database.read() as connection:
+        ended = get_cycle(connection, context.name, record.cycle)
+    assert ended is not None
+    return ended
+
+
+@workflow("care")
+def care(model: str, cycle: str, moment: str, asked: bool) -> None:
+    """The durable cycle; a step that fails is recorded and ends it."""
+    context, as_of = _open[model], datetime.fromisoformat(moment)
+    done: dict[str, Any] = {"asked": asked}
+    try:
+        done["new"], done["changed"], done["quarantined"] = step("gather", _gather, context, cycle, as_of)
+        done["labels"] = step("label", checking.label, context, cycle, as_of)
+        if step("check", checking.check, context, cycle, as_of, asked):
+            done["version"] = build(model, cycle, moment)
+            done["promoted"] = step("deploy", _deploy, context, cycle, as_of, done["version"])
+        step("predict", _predict, context, cycle, as_of, done)
+    except KeepwellError as error:
+        step("fail", _fail, context, cycle, error, done)
+
+
+@workflow("build")
+def build(model: str, cycle: str, moment: str) -> int | None:
+    """The durable build. Answers the version's number, or None when a step refused or failed."""
+    context, as_of = _open[model], datetime.fromisoformat(moment)
+    step("begin", _begin, context, cycle, as_of)
+    try:
+        prepared = step("prepare", building.prepare, context, cycle, as_of)
+        trained = step("train", building.train, context, cycle, prepared)
+        evaluated = step("evaluate", building.evaluate, context, cycle, as_of, prepared, trained)
+        gated = step("gate", building.gate, context, cycle, trained, evaluated)
+        number: int = step("register", building.enter, context, cycle, as_of, prepared, trained, evaluated, gated)
+        return number
+    except KeepwellError as error:
+        step("fail", _build_failed, context, cycle, as_of, error)
+        return None
+
+
+def _gather(context: Context, cycle: str, as_of: datetime) -> tuple[int, int, int]:
+    gathered = gathering.gather(context, cycle, as_of)
+    return gathered.new, gathered.changed, gathered.quarantined
+
+
+def _begin(context: Context, cycle: str, as_of: datetime) -> None:
+    with context.database.read() as connection:
+        reason = list_decisions(connection, context.name, 1)[0][1].sentence
+    building.begin(context, cycle, as_of, reason)
+
+
+def _build_failed(context: Context, cycle: str, as_of: datetime, error: KeepwellError) -> None:
+    # A build that fails ends here: the champion goes on serving, and the timeline says why there is no new version.
+    building.fail(context, cycle, error.message)
+    with context.database.begin() as connection:
+        sentence = f"The build failed: {error.message}"
+        record_event(connection, context.name, f"{cycle}/build-failed", Event("build_failed", as_of, sentence, {"error": type(error).__name__}))
+
+
+def _deploy(context: Context, cycle: str, as_of: datetime, number: int | None) -> bool:
+    """Let a version that passed the gate live, or let it wait as challenger for a person."""
+    if number is None:
+        return False
+    key = f"{cycle}/deploy"
+    with context.database.begin() as connection:
+        version = get_version(connection, context.name, number)
+        if not version.passed:
+            return False
+        if context.settings.promotion.mode == "auto":
+            if aliases_now(connection, context.name).get(CHAMPION) != number:
+                promote(connection, context.name, number, as_of=as_of, by="keepwell", reason=version.sentence, key=key)
+            return True
+        set_alias(connection, context.name, key, AliasChange(CHALLENGER, number, as_of, as_of, version.sentence, "keepwell"))
+        sentence = f"Version {number} passed the gate and waits as challenger: promote it with `keepwell promote {number}`"
+        record_event(connection, context.name, key, Event("waiting", as_of, sentence, {"version": number}))
+        return False
+
+
+def _predict(context: Context, cycle: str, as_of: datetime, done: dict[str, Any]) -> None:
+    """Answer what is due, end the cycle's record, and see to the tables' waiting commits."""
+    rows = predicting.predict(context, cycle, as_of)
+    sentence = f"{done['new']} new observations, {done['labels']} new labels, {rows} predictions"
+    with context.database.begin() as connection:
+        end_cycle(connection, context.name, cycle, "done", sentence, {**done, "predictions": rows})
+        due = [table for table in context.tables if table.waiting(connection) >= context.settings.store.flush_commits]
+    for table in due:
+        table.flush()
+
+
+def _fail(context: Context, cycle: str, error: KeepwellError, done: dict[str, Any]) -> None:
+    with context.database.begin() as connection:
+        end_cycle(connection, context.name, cycle, "failed", error.message, {**done, "error": type(error).__name__})

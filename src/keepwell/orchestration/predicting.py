@@ -1,0 +1,68 @@
+"""The predict step: answer every row that is due, each by the version that served at its own time."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from keepwell.ingestion import key_of
+from keepwell.orchestration.context import Context
+from keepwell.registry import CHAMPION, AliasChange, list_alias_changes
+from keepwell.serving import batch_id, batch_predictions, last_batch, record_batch
+
+
+def predict(context: Context, cycle: str, as_of: datetime) -> int:
+    """Answer the rows since the last cycle, and late ones within the gather's look-back. Answers how many.
+
+    A cycle may cover many days, or come late. A row is answered by the champion of the row's own time, never by one that
+    was trained on labels from after it: so a replayed history is as honest as a live one.
+    """
+    with context.database.read() as connection:
+        changes = list_alias_changes(connection, context.name, CHAMPION)
+        last = last_batch(connection, context.name)
+    served = _served(changes, as_of)
+    if not served:
+        return 0
+    begin = served[0][0] if last is None else last - timedelta(days=context.settings.gather.late_days)
+    key = key_of(context.model.entity, context.model.time)
+    parts = []
+    for place, (since, number) in enumerate(served):
+        until = served[place + 1][0] if place + 1 < len(served) else None
+        if until is not None and until <= begin:
+            continue
+        rows = _due(context, number, max(since, begin), until, as_of, key)
+        if rows.height:
+            answer = context.predictor(number).answer(rows)
+            parts.append(batch_predictions(context.name, rows, answer, number, as_of))
+    rows = pl.concat(parts) if parts else pl.DataFrame()
+    with context.database.begin() as connection:
+        context.predictions.append(connection, f"predict/{cycle}", rows, as_of)
+        record_batch(connection, context.name, cycle, as_of, rows.height)
+    return rows.height
+
+
+def _served(changes: list[AliasChange], as_of: datetime) -> list[tuple[datetime, int]]:
+    """(since, version) spans in time order; of two changes at one moment the later one counts."""
+    spans: dict[datetime, int] = {}
+    for change in changes:
+        if change.since <= as_of and change.number is not None:
+            spans[change.since] = change.number
+    return sorted(spans.items())
+
+
+def _due(context: Context, number: int, since: datetime, until: datetime | None, as_of: datetime, key: tuple[str, str]) -> pl.DataFrame:
+    predictor = context.predictor(number)
+    observations = context.observations.rows(since=since - timedelta(days=predictor.model.lookback_days), until=as_of)
+    if observations.is_empty():
+        return observations
+    rows = predictor.features(observations).filter(pl.col(key[1]) >= since)
+    if until is not None:
+        rows = rows.filter(pl.col(key[1]) < until)
+    if rows.is_empty():
+        return rows
+    done = context.predictions.rows(since=since)
+    if done.is_empty():
+        return rows
+    ids = [batch_id(context.name, entity, time) for entity, time in zip(rows[key[0]], rows[key[1]], strict=True)]
+    return rows.filter(~pl.Series(ids).is_in(done["prediction_id"].to_list()))

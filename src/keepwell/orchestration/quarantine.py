@@ -1,0 +1,70 @@
+"""Rows set aside: look at them, let them in after all, or drop them. None is ever deleted; its state changes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+
+from keepwell.errors import QuarantineNotFound
+from keepwell.ingestion import canonical, key_of
+from keepwell.orchestration.context import Context
+from keepwell.storage import COMMIT, KNOWN, Event, record_event
+
+WAITING, RELEASED, DROPPED = "waiting", "released", "dropped"
+
+
+def list_quarantine(context: Context, state: str | None = WAITING) -> list[dict[str, Any]]:
+    """Rows set aside, oldest first, each with its id, time, reason and content as delivered."""
+    rows = context.quarantine.rows()
+    if rows.is_empty():
+        return []
+    if state is not None:
+        rows = rows.filter(pl.col("state") == state)
+    found = rows.drop(COMMIT).rename({KNOWN: "since"}).sort("time").to_dicts()
+    return [{**row, "row": json.loads(row["row"])} for row in found]
+
+
+def decide_quarantine(context: Context, row_ids: Sequence[str], state: str, by: str) -> int:
+    """Release rows into the observations, or drop them. Answers how many.
+
+    Raises
+    ------
+    QuarantineNotFound : a row does not wait (any more); nothing is changed then.
+    """
+    rows = context.quarantine.rows()
+    waiting = rows.filter(pl.col("state") == WAITING) if not rows.is_empty() else rows
+    known = set(waiting["row_id"].to_list()) if not waiting.is_empty() else set()
+    wanted = sorted(known) if list(row_ids) == ["all"] else list(dict.fromkeys(row_ids))
+    for row_id in wanted:
+        if row_id not in known:
+            raise QuarantineNotFound(row_id)
+    if not wanted:
+        return 0
+    chosen = waiting.filter(pl.col("row_id").is_in(wanted))
+    now = datetime.now(UTC)
+    key = f"quarantine/{state}/{'+'.join(wanted)[:200]}"
+    with context.database.begin() as connection:
+        changed = chosen.drop(COMMIT, KNOWN).with_columns(pl.lit(state).alias("state"), pl.lit(by).alias("by"))
+        context.quarantine.append(connection, key, changed, now)
+        if state == RELEASED:
+            context.observations.append(connection, key, _as_observations(context, chosen), now)
+        sentence = f"{len(wanted)} quarantined rows were {state} by {by}"
+        record_event(connection, context.name, f"{key}/{now.isoformat()}", Event(f"quarantine_{state}", now, sentence, {"rows": wanted, "by": by}))
+    return len(wanted)
+
+
+def _as_observations(context: Context, chosen: pl.DataFrame) -> pl.DataFrame:
+    """Rows as they were delivered, read with the types that the observations have."""
+    model = context.model
+    stored = context.observations.rows()
+    kinds = {name: kind for name, kind in stored.schema.items() if name not in (COMMIT, KNOWN)}
+    content = [json.loads(row) for row in chosen["row"]]
+    names = dict.fromkeys(name for row in content for name in row)
+    frame = pl.DataFrame({name: pl.Series([row.get(name) for row in content], strict=False) for name in names})
+    key = key_of(model.entity, model.time)
+    frame = canonical(frame, entity=model.entity, time=model.time, what="A quarantined row")
+    return frame.with_columns(pl.col(name).cast(kind, strict=False) for name, kind in kinds.items() if name in frame.columns and name not in key)

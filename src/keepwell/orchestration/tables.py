@@ -1,0 +1,102 @@
+"""Cycles, and the workers that run them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from keepwell.storage import insert_once
+from keepwell.storage.schema import facts, integer, metadata, moment, text
+
+cycles = sa.Table(
+    "cycles",
+    metadata,
+    text("model", primary=True),
+    text("cycle", primary=True),
+    moment("as_of"),
+    integer("attempt"),
+    text("status"),  # running, done, failed
+    text("sentence"),
+    moment("begun"),
+    moment("ended", nullable=True),
+    facts(),
+    sa.Index(None, "model", "as_of"),
+    sa.Index(None, "model", "status"),
+)
+
+workers = sa.Table(
+    "workers",
+    metadata,
+    text("slot", primary=True),
+    text("holder"),
+    text("host"),
+    integer("pid"),
+    sa.Column("process_started", sa.Float, nullable=False),
+    moment("lease_until"),
+)
+
+
+@dataclass(frozen=True)
+class CycleRecord:
+    """One cycle: for which moment, how often it was tried, how it ended and what it did."""
+
+    cycle: str
+    as_of: datetime
+    attempt: int
+    status: str
+    sentence: str
+    begun: datetime
+    ended: datetime | None
+    facts: dict[str, Any]
+
+
+def begin_cycle(connection: sa.Connection, model: str, cycle: str, as_of: datetime, asked: bool) -> CycleRecord:
+    """Keep that a cycle begins; a failed one is begun again under the next attempt."""
+    values = {"attempt": 1, "status": "running", "sentence": "", "begun": datetime.now(UTC), "ended": None, "facts": {"asked": asked}}
+    if not insert_once(connection, cycles, {"model": model, "cycle": cycle, "as_of": as_of, **values}):
+        again = (cycles.c.model == model) & (cycles.c.cycle == cycle) & (cycles.c.status == "failed")
+        connection.execute(
+            sa.update(cycles).where(again).values(status="running", attempt=cycles.c.attempt + 1, begun=datetime.now(UTC), ended=None)
+        )
+    record = get_cycle(connection, model, cycle)
+    assert record is not None
+    return record
+
+
+def end_cycle(connection: sa.Connection, model: str, cycle: str, status: str, sentence: str, what: dict[str, Any]) -> None:
+    """Keep how a cycle ended; the first end counts."""
+    where = (cycles.c.model == model) & (cycles.c.cycle == cycle) & (cycles.c.status == "running")
+    connection.execute(sa.update(cycles).where(where).values(status=status, sentence=sentence, ended=datetime.now(UTC), facts=what))
+
+
+def get_cycle(connection: sa.Connection, model: str, cycle: str) -> CycleRecord | None:
+    """One cycle, or None."""
+    row = connection.execute(sa.select(cycles).where(cycles.c.model == model, cycles.c.cycle == cycle)).mappings().first()
+    return _cycle(row) if row else None
+
+
+def last_cycle(connection: sa.Connection, model: str, status: str | None = None) -> CycleRecord | None:
+    """The cycle of the newest moment."""
+    found = list_cycles(connection, model, status, 1)
+    return found[0] if found else None
+
+
+def list_cycles(connection: sa.Connection, model: str, status: str | None = None, limit: int | None = None) -> list[CycleRecord]:
+    """Cycles, newest moment first."""
+    query = sa.select(cycles).where(cycles.c.model == model)
+    if status is not None:
+        query = query.where(cycles.c.status == status)
+    return [_cycle(row) for row in connection.execute(query.order_by(cycles.c.as_of.desc()).limit(limit)).mappings()]
+
+
+def count_cycles(connection: sa.Connection, model: str) -> int:
+    """How many cycles are done."""
+    query = sa.select(sa.func.count()).select_from(cycles).where(cycles.c.model == model, cycles.c.status == "done")
+    return int(connection.execute(query).scalar() or 0)
+
+
+def _cycle(row: Any) -> CycleRecord:
+    return CycleRecord(**{name: value for name, value in row.items() if name != "model"})

@@ -1,0 +1,321 @@
+"""Project: one folder with a model and its settings. Opens the stores and hands each room what it needs."""
+
+from __future__ import annotations
+
+import getpass
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from keepwell.deployment import Rollout
+    from keepwell.orchestration import Context, CycleRecord, Engine
+    from keepwell.registry import AliasChange, Version
+    from keepwell.settings import Settings
+    from keepwell.status import Status
+    from keepwell.storage import Event
+    from keepwell.training import Run, StepRecord
+
+
+class Project:
+    """An open project folder.
+
+    Parameters
+    ----------
+    folder : the folder that holds keepwell.toml.
+    flags : settings that outrank file and environment, ``{"gate": {"confidence": 0.8}}``.
+
+    Raises
+    ------
+    ProjectNotFound : there is no keepwell.toml.
+    SettingError : a setting is unknown or impossible.
+    ProjectError : the model file cannot be used.
+    StorageUnavailable : a store cannot be opened.
+
+    Examples
+    --------
+    >>> with Project("rain") as project:  # doctest: +SKIP
+    ...     project.run()
+    ...     print(project.status().sentence)
+    """
+
+    def __init__(self, folder: str | Path = ".", flags: Mapping[str, Any] | None = None) -> None:
+        from keepwell import settings
+        from keepwell.ingestion import open_source
+        from keepwell.orchestration import Context
+        from keepwell.storage import ArtifactStore, Database
+        from keepwell.training import Code
+
+        self.folder = Path(folder).resolve()
+        self.settings: Settings = settings.read(self.folder, flags)
+        home = self.folder / ".keepwell"
+        code = Code.of(self.folder)
+        model = code.load(self.settings.model, home / "code")
+        source = open_source(self.settings.source, self.folder, self.settings.gather)
+        database = Database(self.settings.store.database, self.folder)
+        artifacts = ArtifactStore(self.settings.store.artifacts, self.folder)
+        self.context: Context = Context(self.folder, self.settings, code, model, source, database, artifacts, home)
+        self._engine: Engine | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop working and close the stores."""
+        from keepwell.orchestration import detach
+
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+        detach(self.context)
+        self.context.database.close()
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.context.name
+
+    @cached_property
+    def journal_folder(self) -> Path:
+        """Where acknowledged answers wait to be shipped."""
+        return (self.folder / self.settings.store.journal).resolve()
+
+    # --- the loop -----------------------------------------------------------------------------------------------------
+
+    def engine(self) -> Engine:
+        """This process's worker; started on first use. Work that a crash left unfinished goes on from then."""
+        from keepwell.orchestration import Engine, attach
+
+        if self._engine is None:
+            attach(self.context)
+            self._engine = Engine(self.context.database, self.name)
+        return self._engine
+
+    def run(self, as_of: datetime | None = None, *, build: bool = False) -> CycleRecord:
+        """Run the cycle of a moment (default: now, to the second). The same moment again answers what it did.
+
+        Raises
+        ------
+        CycleRefused : a later cycle has run already.
+        """
+        from keepwell.orchestration import run_cycle
+
+        self.ship()
+        return run_cycle(self.engine(), self.context, as_of or datetime.now(UTC), build=build)
+
+    def backfill(self, since: datetime, until: datetime, every: timedelta) -> Iterator[CycleRecord]:
+        """Run the cycles of a span of time, oldest first; those that have run are passed over quickly.
+
+        A kill in between loses nothing: called again it goes on where it was.
+        """
+        from keepwell.orchestration import last_cycle
+
+        with self.context.database.read() as connection:
+            newest = last_cycle(connection, self.name, "done")
+        moment = since
+        while moment <= until:
+            if newest is None or moment > newest.as_of:
+                yield self.run(moment)
+            moment += every
+        self.flush()
+
+    def resume(self) -> list[CycleRecord]:
+        """Finish cycles that a crash left unfinished."""
+        from keepwell.orchestration import resume
+
+        return resume(self.engine(), self.context)
+
+    def flush(self) -> int:
+        """Move small commits that still wait in the record into the Delta tables. Answers rows moved."""
+        return sum(table.flush() for table in self.context.tables)
+
+    def ship(self) -> int:
+        """Move closed journal segments into the ledger, exactly once. Answers how many answers."""
+        from keepwell.serving import keep_journal, ship
+
+        if not self.journal_folder.is_dir():
+            return 0
+        return ship(self.journal_folder, lambda segment, records: keep_journal(self.context.database, self.context.predictions, segment, records))
+
+    # --- what is known ------------------------------------------------------------------------------------------------
+
+    def status(self) -> Status:
+        """How the model is, in one sentence and its facts."""
+        from keepwell.status import status
+
+        return status(self.context)
+
+    def versions(self) -> list[Version]:
+        """All versions, oldest first."""
+        from keepwell.registry import list_versions
+
+        with self.context.database.read() as connection:
+            return list_versions(connection, self.name)
+
+    def aliases(self) -> dict[str, int]:
+        """Alias -> version number."""
+        from keepwell.registry import aliases_now
+
+        with self.context.database.read() as connection:
+            return aliases_now(connection, self.name)
+
+    def version(self, ref: int | str) -> Version:
+        """One version by number or alias.
+
+        Raises
+        ------
+        VersionNotFound : there is none.
+        """
+        from keepwell.registry import get_version
+
+        with self.context.database.read() as connection:
+            return get_version(connection, self.name, ref)
+
+    def card(self, ref: int | str) -> str:
+        """The model card of a version, Markdown."""
+        return self.context.artifacts.get(self.version(ref).card).decode()
+
+    def serving(self, at: datetime | None = None) -> tuple[Version | None, list[AliasChange]]:
+        """The version that served at a moment (default now), and the champion's whole history."""
+        from keepwell.registry import CHAMPION, alias_at, get_version, list_alias_changes
+
+        with self.context.database.read() as connection:
+            changes = list_alias_changes(connection, self.name, CHAMPION)
+            number = alias_at(connection, self.name, CHAMPION, at) if at else self.aliases().get(CHAMPION)
+            return (get_version(connection, self.name, number) if number is not None else None), changes
+
+    def history(self, kinds: Sequence[str] = (), since: datetime | None = None, until: datetime | None = None, limit: int | None = None) -> list[Event]:
+        """The timeline, oldest first."""
+        from keepwell.storage import list_events
+
+        with self.context.database.read() as connection:
+            return list_events(connection, self.name, kinds=tuple(kinds), since=since, until=until, limit=limit)
+
+    def runs(self, limit: int | None = 50) -> list[Run]:
+        """The newest builds."""
+        from keepwell.training import list_runs
+
+        with self.context.database.read() as connection:
+            return list_runs(connection, self.name, limit)
+
+    def run_steps(self, run: str) -> tuple[Run, list[StepRecord]]:
+        """One build and its steps.
+
+        Raises
+        ------
+        RunNotFound : there is none.
+        """
+        from keepwell.errors import RunNotFound
+        from keepwell.training import get_run, list_steps
+
+        with self.context.database.read() as connection:
+            found = get_run(connection, self.name, run)
+            if found is None:
+                raise RunNotFound(run)
+            return found, list_steps(connection, self.name, run)
+
+    def cycles(self, limit: int | None = 50) -> list[CycleRecord]:
+        """The newest cycles."""
+        from keepwell.orchestration import list_cycles
+
+        with self.context.database.read() as connection:
+            return list_cycles(connection, self.name, limit=limit)
+
+    def predictions(self, since: datetime | None = None, limit: int = 10) -> list[dict[str, Any]]:
+        """The newest predictions with their labels where known, newest first."""
+        from keepwell.serving import joined
+
+        self.ship()
+        rows = joined(self.context.predictions.rows(since=since), self.context.labels.rows(since=since))
+        return rows.sort("time", "made_at", descending=True).head(limit).drop("inputs", "_commit", "_known", strict=False).to_dicts()
+
+    def maturity(self) -> list[dict[str, Any]]:
+        """Per year of prediction: how many, how many labelled, and how long labels took (median days)."""
+        from keepwell.status import maturity
+
+        return maturity(self.context)
+
+    # --- acts ---------------------------------------------------------------------------------------------------------
+
+    def promote(self, ref: int | str, *, reason: str, override: bool = False, as_of: datetime | None = None) -> Rollout:
+        """Make a version champion from now on.
+
+        Raises
+        ------
+        VersionNotFound, PromotionRefused
+        """
+        from keepwell.deployment import promote
+
+        moment = self._moment(as_of)
+        with self.context.database.begin() as connection:
+            return promote(connection, self.name, ref, as_of=moment, by=_who(), reason=reason, key=f"act/{uuid.uuid4().hex}", override=override)
+
+    def rollback(self, to: int | str | None = None, *, reason: str, as_of: datetime | None = None) -> Rollout:
+        """Go back to the previous champion: model, features code, contract and settings together.
+
+        Raises
+        ------
+        RollbackRefused, VersionNotFound
+        """
+        from keepwell.deployment import rollback
+
+        moment = self._moment(as_of)
+        with self.context.database.begin() as connection:
+            return rollback(connection, self.name, as_of=moment, by=_who(), reason=reason, key=f"act/{uuid.uuid4().hex}", to=to)
+
+    def _moment(self, as_of: datetime | None) -> datetime:
+        return as_of or datetime.now(UTC)
+
+    def post_labels(self, items: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+        """Keep labels that were posted by prediction id or by (entity, time).
+
+        Raises
+        ------
+        InputInvalid, PredictionNotFound
+        """
+        from keepwell.orchestration import post_labels
+
+        self.ship()
+        return post_labels(self.context, items)
+
+    def quarantine(self, state: str | None = "waiting") -> list[dict[str, Any]]:
+        """Rows set aside, with their reasons."""
+        from keepwell.orchestration import list_quarantine
+
+        return list_quarantine(self.context, state)
+
+    def release(self, row_ids: Sequence[str]) -> int:
+        """Let quarantined rows in after all; ``["all"]`` means every waiting one.
+
+        Raises
+        ------
+        QuarantineNotFound
+        """
+        from keepwell.orchestration import RELEASED, decide_quarantine
+
+        return decide_quarantine(self.context, row_ids, RELEASED, _who())
+
+    def drop(self, row_ids: Sequence[str]) -> int:
+        """Decide that quarantined rows stay out for good.
+
+        Raises
+        ------
+        QuarantineNotFound
+        """
+        from keepwell.orchestration import DROPPED, decide_quarantine
+
+        return decide_quarantine(self.context, row_ids, DROPPED, _who())
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

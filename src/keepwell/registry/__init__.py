@@ -1,0 +1,22 @@
+"""Remember: immutable model versions with their lineage, and aliases whose whole history is kept.
+
+A version number and what it was made of come in; which version an alias named, at any moment, goes out.
+"""
+
+from keepwell.registry.records import CHALLENGER, CHAMPION, PREVIOUS, AliasChange, Version
+from keepwell.registry.tables import alias_at, aliases_now, get_version, list_alias_changes, list_versions, register, set_alias
+
+__all__ = [
+    "CHALLENGER",
+    "CHAMPION",
+    "PREVIOUS",
+    "AliasChange",
+    "Version",
+    "alias_at",
+    "aliases_now",
+    "get_version",
+    "list_alias_changes",
+    "list_versions",
+    "register",
+    "set_alias",
+]

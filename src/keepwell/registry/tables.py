@@ -1,0 +1,120 @@
+"""Versions and alias history."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from keepwell.errors import VersionNotFound
+from keepwell.registry.records import AliasChange, Version
+from keepwell.storage import insert_once
+from keepwell.storage.schema import facts, integer, metadata, moment, serial, text
+
+versions = sa.Table(
+    "versions",
+    metadata,
+    text("model", primary=True),
+    integer("number", primary=True),
+    text("run"),
+    moment("as_of"),
+    sa.Column("passed", sa.Boolean, nullable=False),
+    text("sentence"),
+    text("format"),
+    text("model_file"),
+    text("code"),
+    text("contract", nullable=True),
+    text("settings"),
+    text("training_set"),
+    text("environment"),
+    text("card"),
+    facts(),
+    sa.UniqueConstraint("model", "run"),
+)
+
+aliases = sa.Table(
+    "aliases",
+    metadata,
+    serial(),
+    text("model"),
+    text("key"),
+    text("alias"),
+    integer("number", nullable=True),
+    moment("since"),
+    moment("recorded_at"),
+    text("reason"),
+    text("by"),
+    sa.UniqueConstraint("model", "key"),
+    sa.Index(None, "model", "alias", "since"),
+)
+
+
+def register(connection: sa.Connection, model: str, version: Version) -> Version:
+    """Keep a version, once per run; its number is the next free one whatever `version.number` says.
+
+    Two builds that register at the same moment cannot take one number: the second insert is refused and asks again.
+    """
+    while True:
+        row = connection.execute(sa.select(versions).where(versions.c.model == model, versions.c.run == version.run)).mappings().first()
+        if row:
+            return _version(row)
+        newest = connection.execute(sa.select(sa.func.max(versions.c.number)).where(versions.c.model == model)).scalar()
+        insert_once(connection, versions, {"model": model, **asdict(version), "number": (newest or 0) + 1})
+
+
+def list_versions(connection: sa.Connection, model: str) -> list[Version]:
+    """All versions, oldest first."""
+    query = sa.select(versions).where(versions.c.model == model).order_by(versions.c.number)
+    return [_version(row) for row in connection.execute(query).mappings()]
+
+
+def get_version(connection: sa.Connection, model: str, ref: int | str) -> Version:
+    """The version of a number, or the one an alias (`champion` or `@champion`) names now.
+
+    Raises
+    ------
+    VersionNotFound : there is none.
+    """
+    asked = str(ref).removeprefix("@").removeprefix("v")
+    number: int | None = int(asked) if asked.isdigit() else aliases_now(connection, model).get(asked)
+    row = None
+    if number is not None:
+        row = connection.execute(sa.select(versions).where(versions.c.model == model, versions.c.number == number)).mappings().first()
+    if row is None:
+        known = connection.execute(sa.select(versions.c.number).where(versions.c.model == model).order_by(versions.c.number)).scalars().all()
+        raise VersionNotFound(model, ref, list(known))
+    return _version(row)
+
+
+def _version(row: Any) -> Version:
+    return Version(**{name: value for name, value in row.items() if name != "model"})
+
+
+def set_alias(connection: sa.Connection, model: str, key: str, change: AliasChange) -> bool:
+    """Point an alias somewhere else from `change.since` on, once per `key`. Nothing is overwritten: the history grows."""
+    return insert_once(connection, aliases, {"model": model, "key": key, **asdict(change), "recorded_at": datetime.now(UTC)})
+
+
+def alias_at(connection: sa.Connection, model: str, alias: str, at: datetime) -> int | None:
+    """The version number that `alias` named at a moment."""
+    query = sa.select(aliases.c.number).where(aliases.c.model == model, aliases.c.alias == alias, aliases.c.since <= at)
+    found: int | None = connection.execute(query.order_by(aliases.c.since.desc(), aliases.c.seq.desc()).limit(1)).scalar()
+    return found
+
+
+def aliases_now(connection: sa.Connection, model: str) -> dict[str, int]:
+    """Alias -> version number, as the newest change of each says."""
+    newest = sa.select(sa.func.max(aliases.c.seq)).where(aliases.c.model == model).group_by(aliases.c.alias)
+    rows = connection.execute(sa.select(aliases.c.alias, aliases.c.number).where(aliases.c.seq.in_(newest)))
+    return {row.alias: row.number for row in rows if row.number is not None}
+
+
+def list_alias_changes(connection: sa.Connection, model: str, alias: str | None = None) -> list[AliasChange]:
+    """Every change, in the order they were made."""
+    query = sa.select(aliases).where(aliases.c.model == model)
+    if alias is not None:
+        query = query.where(aliases.c.alias == alias)
+    rows = connection.execute(query.order_by(aliases.c.seq)).mappings()
+    return [AliasChange(**{name: value for name, value in row.items() if name not in ("seq", "model", "key")}) for row in rows]

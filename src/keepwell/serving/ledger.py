@@ -1,0 +1,93 @@
+"""The ledger: every prediction with its id, version and inputs, and the labels that came back for them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+
+from keepwell.storage import KNOWN, Database, Table
+
+MOMENT = pl.Datetime("us", "UTC")
+PREDICTION_KEY = ("prediction_id",)
+LABEL_KEY = ("entity", "time", "prediction_id")
+LEDGER = {
+    "prediction_id": pl.String,
+    "entity": pl.String,
+    "time": MOMENT,
+    "version": pl.Int64,
+    "answer": pl.Float64,
+    "made_at": MOMENT,
+    "origin": pl.String,
+    "inputs": pl.String,
+}
+LABELS = {"entity": pl.String, "time": MOMENT, "prediction_id": pl.String, "label": pl.Float64}
+
+
+def batch_id(model: str, entity: str, time: datetime) -> str:
+    """The id of a cycle's prediction: the same row always gets the same one, so a repeated step adds nothing."""
+    return hashlib.sha256(f"{model}|{entity}|{time.isoformat()}".encode()).hexdigest()[:32]
+
+
+def batch_predictions(model: str, rows: pl.DataFrame, answer: np.ndarray, version: int, made_at: datetime) -> pl.DataFrame:
+    """Ledger rows for feature rows (entity, time, features...) answered in a cycle."""
+    entity, time = rows.columns[:2]
+    return pl.DataFrame(
+        {
+            "prediction_id": [batch_id(model, e, t) for e, t in zip(rows[entity], rows[time], strict=True)],
+            "entity": rows[entity],
+            "time": rows[time],
+            "version": [version] * rows.height,
+            "answer": answer,
+            "made_at": [made_at] * rows.height,
+            "origin": ["batch"] * rows.height,
+            "inputs": rows.select(pl.struct(rows.columns[2:]).struct.json_encode()).to_series(),
+        },
+        schema=LEDGER,
+    )
+
+
+def joined(predictions: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
+    """Predictions with the newest label of each, `label` null while it is not known.
+
+    A label posted for a prediction's own id counts before one posted for its (entity, time).
+    """
+    if predictions.is_empty():
+        return pl.DataFrame(schema={**LEDGER, "label": pl.Float64, "labelled_at": MOMENT})
+    if labels.is_empty():
+        return predictions.with_columns(pl.lit(None, pl.Float64).alias("label"), pl.lit(None, MOMENT).alias("labelled_at"))
+    known = pl.col(KNOWN) if KNOWN in labels.columns else pl.lit(None, MOMENT)
+    labels = labels.with_columns(known.alias("labelled_at"))
+    by_id = labels.filter(pl.col("prediction_id") != "").select("prediction_id", "label", "labelled_at").unique("prediction_id", keep="last")
+    by_key = labels.filter(pl.col("prediction_id") == "").select("entity", "time", "label", "labelled_at").unique(["entity", "time"], keep="last")
+    both = predictions.join(by_id, on="prediction_id", how="left").join(by_key, on=["entity", "time"], how="left", suffix="_key")
+    return both.with_columns(
+        pl.coalesce("label", "label_key").alias("label"), pl.coalesce("labelled_at", "labelled_at_key").alias("labelled_at")
+    ).drop("label_key", "labelled_at_key")
+
+
+def representative(predictions: pl.DataFrame) -> pl.DataFrame:
+    """One prediction a row of the world: a caller who asks ten times about one day must not count ten times.
+
+    Of several answers for one (entity, time), the cycle's own counts, else the first.
+    """
+    if predictions.is_empty():
+        return predictions
+    ordered = predictions.with_columns((pl.col("origin") != "batch").alias("_later")).sort("_later", "made_at", maintain_order=True)
+    named = ordered.filter(pl.col("entity") != "").unique(["entity", "time"], keep="first", maintain_order=True)
+    nameless = ordered.filter(pl.col("entity") == "")
+    return pl.concat([named, nameless]).drop("_later").sort("time")
+
+
+def keep_journal(database: Database, predictions: Table, segment: str, records: list[bytes]) -> None:
+    """Put a journal segment into the ledger, once per segment."""
+    rows = pl.DataFrame([json.loads(record) for record in records], schema_overrides={"time": pl.String, "made_at": pl.String})
+    if rows.is_empty():
+        return
+    moments = [pl.col(name).str.to_datetime(time_unit="us", time_zone="UTC") for name in ("time", "made_at")]
+    rows = rows.with_columns(moments).select(pl.col(name).cast(kind) for name, kind in LEDGER.items())
+    with database.begin() as connection:
+        predictions.append(connection, f"journal/{segment}", rows, rows["made_at"].max())  # type: ignore[arg-type]

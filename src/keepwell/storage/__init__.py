@@ -1,0 +1,24 @@
+"""Where everything is kept: the record (SQL), versioned tables (Delta), content-addressed artifacts, and the timeline.
+
+Other rooms hand this one rows, bytes and facts; it answers them back as they were at any moment.
+"""
+
+from keepwell.storage.artifacts import ArtifactStore, digest_of
+from keepwell.storage.database import HEAD, Database, insert_once
+from keepwell.storage.history import Event, list_events, record_event
+from keepwell.storage.tables import COMMIT, KNOWN, Commit, Table
+
+__all__ = [
+    "COMMIT",
+    "HEAD",
+    "KNOWN",
+    "ArtifactStore",
+    "Commit",
+    "Database",
+    "Event",
+    "Table",
+    "digest_of",
+    "insert_once",
+    "list_events",
+    "record_event",
+]

@@ -1,0 +1,77 @@
+"""What happened, in order: the append-only timeline every door reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from keepwell.storage.database import insert_once
+from keepwell.storage.schema import facts, metadata, moment, serial, text
+
+events = sa.Table(
+    "events",
+    metadata,
+    serial(),
+    text("model"),
+    text("key"),
+    text("kind"),
+    moment("as_of"),
+    moment("recorded_at"),
+    text("sentence"),
+    facts(),
+    sa.UniqueConstraint("model", "key"),
+    sa.Index(None, "model", "as_of"),
+)
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of a model's life."""
+
+    kind: str
+    as_of: datetime
+    sentence: str
+    facts: dict[str, Any]
+
+
+def record_event(connection: sa.Connection, model: str, key: str, event: Event) -> bool:
+    """Add a line, once per (model, key). True when it is new."""
+    return insert_once(
+        connection,
+        events,
+        {
+            "model": model,
+            "key": key,
+            "kind": event.kind,
+            "as_of": event.as_of,
+            "recorded_at": datetime.now(UTC),
+            "sentence": event.sentence,
+            "facts": event.facts,
+        },
+    )
+
+
+def list_events(
+    connection: sa.Connection,
+    model: str,
+    *,
+    kinds: tuple[str, ...] = (),
+    since: datetime | None = None,
+    until: datetime | None = None,
+    limit: int | None = None,
+) -> list[Event]:
+    """The newest `limit` lines of a model's life, oldest first."""
+    query = sa.select(events).where(events.c.model == model)
+    if kinds:
+        query = query.where(events.c.kind.in_(kinds))
+    if since is not None:
+        query = query.where(events.c.as_of >= since)
+    if until is not None:
+        query = query.where(events.c.as_of <= until)
+    query = query.order_by(events.c.as_of.desc(), events.c.seq.desc())
+    if limit is not None:
+        query = query.limit(limit)
+    return [Event(row.kind, row.as_of, row.sentence, row.facts) for row in reversed(connection.execute(query).all())]

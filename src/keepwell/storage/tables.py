@@ -1,0 +1,298 @@
+"""Versioned tables: rows are added, never changed; the newest row of a key counts; any earlier moment can be read again.
+
+A table is a Delta table plus the small commits that still wait in the record. A Delta commit costs tens of milliseconds
+and grows with the number of files (`benchmarks/tables.py`), so a day's few rows are kept in the database,
+in the same transaction as the fact that describes them, and many such commits go to Delta together.
+
+Each row carries `_commit`, the number of the commit that added it, and `_known`, the moment it became known. Reading "at
+commit n" filters by that number, so what a training set was made from stays readable after compaction and vacuum.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+
+from keepwell.errors import StorageUnavailable
+from keepwell.storage.artifacts import ArtifactStore
+from keepwell.storage.database import Database, insert_once
+from keepwell.storage.schema import integer, metadata, moment, text
+
+tables = sa.Table(
+    "tables",
+    metadata,
+    text("name", primary=True),
+    integer("last"),  # number of the newest commit
+    integer("flushed"),  # commits up to this number are in Delta
+)
+
+commits = sa.Table(
+    "commits",
+    metadata,
+    text("name", primary=True),
+    integer("number", primary=True),
+    text("key"),
+    integer("rows"),
+    moment("known_at"),
+    moment("recorded_at"),
+    sa.Column("payload", sa.LargeBinary, nullable=True),  # Arrow IPC, gone once flushed
+    text("artifact", nullable=True),  # digest of a payload too large for the database
+    sa.UniqueConstraint("name", "key"),
+)
+
+COMMIT, KNOWN = "_commit", "_known"
+INLINE_BYTES = 1 << 20  # a larger commit is kept as an artifact and only named in the record
+COMPACT_FILES = 64  # data files after which Delta's small files are joined
+HOT_ROWS = 200_000  # most rows kept in memory between reads
+APP = "keepwell"  # name under which Delta remembers the last commit flushed
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One addition: its number in the table, and how many rows it holds."""
+
+    number: int
+    rows: int
+
+
+class Table:
+    """One versioned table.
+
+    Parameters
+    ----------
+    name : ``model/observations`` and the like; part of the path.
+    key : columns that name a row; of rows with the same key the one with the highest commit counts.
+    time : the column by which windows are read.
+    """
+
+    def __init__(self, database: Database, artifacts: ArtifactStore, root: str, name: str, key: tuple[str, ...], time: str) -> None:
+        self.name, self.key, self.time = name, key, time
+        self._database, self._artifacts = database, artifacts
+        self._url = f"{root.rstrip('/')}/{name}"
+        self._delta: DeltaTable | None = None
+        self._hot: _Hot | None = None
+
+    # --- write --------------------------------------------------------------------------------------------------------
+
+    def append(self, connection: sa.Connection, key: str, frame: pl.DataFrame, known_at: datetime) -> Commit:
+        """Add rows inside the caller's transaction, once per `key`: the same key again answers the first commit.
+
+        Parameters
+        ----------
+        frame : rows to add, with the key and time columns; an empty frame answers the newest commit.
+        known_at : the moment from which these rows count as known.
+        """
+        found = connection.execute(sa.select(commits.c.number, commits.c.rows).where(self._mine(commits), commits.c.key == key)).first()
+        if found:
+            return Commit(found.number, found.rows)
+        insert_once(connection, tables, {"name": self.name, "last": 0, "flushed": 0})
+        if frame.is_empty():
+            return Commit(self._last(connection), 0)
+        # The update takes the table's row, so that commits of two writers get numbers in the order they become visible.
+        connection.execute(sa.update(tables).where(self._mine(tables)).values(last=tables.c.last + 1))
+        number = self._last(connection)
+        payload = _to_ipc(frame)
+        large = len(payload) > INLINE_BYTES
+        connection.execute(
+            sa.insert(commits).values(
+                name=self.name,
+                number=number,
+                key=key,
+                rows=frame.height,
+                known_at=known_at,
+                recorded_at=datetime.now(UTC),
+                payload=None if large else payload,
+                artifact=self._artifacts.put(payload) if large else None,
+            )
+        )
+        return Commit(number, frame.height)
+
+    def flush(self) -> int:
+        """Move waiting commits into Delta, exactly once, and join small files now and then. Answers rows moved."""
+        with self._database.begin() as connection:
+            insert_once(connection, tables, {"name": self.name, "last": 0, "flushed": 0})
+            # Takes the table's row for the length of the flush: nobody else can flush or commit to this table meanwhile.
+            connection.execute(sa.update(tables).where(self._mine(tables)).values(last=tables.c.last))
+            waiting = self._waiting(connection, after=self._in_delta(connection))
+            moved = 0
+            if waiting:
+                frame = pl.concat([rows for _, rows in waiting], how="diagonal_relaxed")
+                self._write(frame, waiting[-1][0])
+                moved = frame.height
+            # After a crash between the two, Delta already has the commits and only the record is behind.
+            flushed = self._in_delta(connection)
+            connection.execute(
+                sa.update(commits).where(self._mine(commits), commits.c.number <= flushed, commits.c.payload.is_not(None)).values(payload=None)
+            )
+            connection.execute(sa.update(tables).where(self._mine(tables)).values(flushed=flushed))
+        return moved
+
+    def waiting(self, connection: sa.Connection) -> int:
+        """How many commits wait in the record."""
+        row = connection.execute(sa.select(tables.c.last, tables.c.flushed).where(self._mine(tables))).first()
+        return int(row.last - row.flushed) if row else 0
+
+    # --- read ---------------------------------------------------------------------------------------------------------
+
+    def last_commit(self) -> int:
+        """Number of the newest commit; 0 for an empty table."""
+        with self._database.read() as connection:
+            return self._last(connection)
+
+    def rows(self, *, since: datetime | None = None, until: datetime | None = None, at: int | None = None) -> pl.DataFrame:
+        """The newest row of each key, in order of key and time.
+
+        Parameters
+        ----------
+        since, until : window of the time column, both inclusive.
+        at : read as the table was after this commit.
+
+        Returns
+        -------
+        All columns, with `_commit` and `_known`; an empty frame without columns when nothing was ever added.
+        """
+        frame = self._versions(since)
+        if frame.is_empty():
+            return frame
+        keep = pl.lit(True)
+        if since is not None:
+            keep = keep & (pl.col(self.time) >= since)
+        if until is not None:
+            keep = keep & (pl.col(self.time) <= until)
+        if at is not None:
+            keep = keep & (pl.col(COMMIT) <= at)
+        newest = frame.filter(keep).sort(COMMIT).unique(list(self.key), keep="last", maintain_order=True)
+        return newest.sort([self.time, *self.key])
+
+    def _versions(self, since: datetime | None) -> pl.DataFrame:
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(tables).where(self._mine(tables))).first()
+            if row is None:
+                return pl.DataFrame()
+            hot = self._hot
+            if hot and hot.last == row.last and hot.covers(since):
+                return hot.frame
+            if hot and hot.covers(since) and row.flushed <= hot.last:
+                fresh = self._waiting(connection, after=hot.last)
+                frame = pl.concat([hot.frame, *(rows for _, rows in fresh)], how="diagonal_relaxed", rechunk=True)
+                self._hot = hot.with_rows(frame, row.last, self.time, since)
+                return frame
+            waiting = self._waiting(connection, after=0)
+        # The waiting commits were read first: whatever is flushed meanwhile is then in Delta as well, and left out here.
+        delta = self._open()
+        flushed = _flushed(delta)
+        parts = [rows for number, rows in waiting if number > flushed]
+        if delta is not None:
+            scan = pl.scan_delta(delta)
+            if since is not None:
+                scan = scan.filter(pl.col(self.time) >= since)
+            parts.insert(0, scan.collect())
+        frame = pl.concat(parts, how="diagonal_relaxed", rechunk=True) if parts else pl.DataFrame()
+        self._hot = _Hot(frame, since, max(int(row.last), flushed)) if frame.height <= HOT_ROWS else None
+        return frame
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _mine(self, table: sa.Table) -> sa.ColumnElement[bool]:
+        return table.c.name == self.name
+
+    def _last(self, connection: sa.Connection) -> int:
+        return int(connection.execute(sa.select(tables.c.last).where(self._mine(tables))).scalar() or 0)
+
+    def _in_delta(self, connection: sa.Connection) -> int:
+        return max(_flushed(self._open()), 0)
+
+    def _waiting(self, connection: sa.Connection, *, after: int) -> list[tuple[int, pl.DataFrame]]:
+        query = (
+            sa.select(commits)
+            .where(self._mine(commits), commits.c.number > after, sa.or_(commits.c.payload.is_not(None), commits.c.artifact.is_not(None)))
+            .where(commits.c.number > sa.select(tables.c.flushed).where(self._mine(tables)).scalar_subquery())
+            .order_by(commits.c.number)
+        )
+        return [(row.number, self._decode(row)) for row in connection.execute(query)]
+
+    def _decode(self, row: Any) -> pl.DataFrame:
+        content = row.payload if row.payload is not None else self._artifacts.get(row.artifact)
+        frame = pl.read_ipc_stream(io.BytesIO(content))
+        return frame.with_columns(pl.lit(row.number, pl.Int64).alias(COMMIT), pl.lit(row.known_at).cast(pl.Datetime("us", "UTC")).alias(KNOWN))
+
+    def _open(self) -> DeltaTable | None:
+        try:
+            if self._delta is None:
+                if not DeltaTable.is_deltatable(self._url):
+                    return None
+                self._delta = DeltaTable(self._url)
+            else:
+                self._delta.update_incremental()
+        except Exception as error:  # deltalake's errors share no root but Exception
+            raise StorageUnavailable(self._url, str(error)) from error
+        return self._delta
+
+    def _write(self, frame: pl.DataFrame, number: int) -> None:
+        properties = CommitProperties(app_transactions=[Transaction(APP, number)])
+        try:
+            write_deltalake(self._delta or self._url, frame, mode="append", schema_mode="merge", commit_properties=properties)
+            delta = self._open()
+            assert delta is not None
+            self._sync(delta)
+            if len(delta.file_uris()) >= COMPACT_FILES:
+                delta.optimize.compact()
+                delta.create_checkpoint()
+                # Readers filter by commit number, not by Delta version, so old files serve only those reading right now.
+                delta.vacuum(retention_hours=1, dry_run=False, enforce_retention_duration=False)
+        except OSError as error:
+            raise StorageUnavailable(self._url, str(error)) from error
+
+    def _sync(self, delta: DeltaTable) -> None:
+        # Delta syncs nothing itself; the waiting copies may only go once its files are on the disk.
+        root = Path(self._url)
+        if "://" in self._url:
+            return
+        log = root / "_delta_log" / f"{delta.version():020}.json"
+        added = [json.loads(line).get("add") for line in log.read_text("utf-8").splitlines()]
+        for path in [*(root / file["path"] for file in added if file), log, log.parent, root]:
+            handle = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+
+@dataclass(frozen=True)
+class _Hot:
+    """Rows kept in memory between reads: all versions with time >= since, up to commit `last`."""
+
+    frame: pl.DataFrame
+    since: datetime | None
+    last: int
+
+    def covers(self, since: datetime | None) -> bool:
+        return self.since is None or (since is not None and since >= self.since)
+
+    def with_rows(self, frame: pl.DataFrame, last: int, time: str, since: datetime | None) -> _Hot | None:
+        if frame.height <= HOT_ROWS and (since is None or self.since is None or since - self.since < timedelta(days=400)):
+            return _Hot(frame, self.since, last)
+        if since is None:
+            return None
+        return _Hot(frame.filter(pl.col(time) >= since), since, last)
+
+
+def _flushed(delta: DeltaTable | None) -> int:
+    if delta is None:
+        return 0
+    return int(delta.transaction_version(APP) or 0)
+
+
+def _to_ipc(frame: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.drop([name for name in (COMMIT, KNOWN) if name in frame.columns]).write_ipc_stream(buffer, compression="zstd" if frame.height > 500 else "uncompressed")
+    return buffer.getvalue()

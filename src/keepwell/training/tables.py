@@ -1,0 +1,110 @@
+"""Builds and their steps."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from keepwell.storage import insert_once
+from keepwell.storage.schema import facts, metadata, moment, text
+
+if TYPE_CHECKING:
+    from keepwell.training.steps import StepRecord
+
+runs = sa.Table(
+    "runs",
+    metadata,
+    text("model", primary=True),
+    text("run", primary=True),
+    text("cycle"),
+    moment("as_of"),
+    text("reason"),
+    text("status"),  # running, passed, refused, failed
+    text("sentence"),
+    moment("begun"),
+    moment("ended", nullable=True),
+    sa.Index(None, "model", "as_of"),
+)
+
+steps = sa.Table(
+    "steps",
+    metadata,
+    text("model", primary=True),
+    text("run", primary=True),
+    text("name", primary=True),
+    text("identity"),
+    facts("parts"),
+    facts("result"),
+    text("reused_from", nullable=True),
+    sa.Column("seconds", sa.Float, nullable=False),
+    moment("at"),
+    sa.Index(None, "model", "identity"),
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One build: why it was begun and how it ended."""
+
+    run: str
+    cycle: str
+    as_of: datetime
+    reason: str
+    status: str
+    sentence: str
+    begun: datetime
+    ended: datetime | None
+
+
+def begin_run(connection: sa.Connection, model: str, run: Run) -> None:
+    """Keep that a build began, once."""
+    insert_once(connection, runs, {"model": model, **asdict(run)})
+
+
+def end_run(connection: sa.Connection, model: str, run: str, status: str, sentence: str) -> None:
+    """Keep how a build ended."""
+    where = (runs.c.model == model) & (runs.c.run == run) & (runs.c.ended.is_(None))
+    connection.execute(sa.update(runs).where(where).values(status=status, sentence=sentence, ended=datetime.now(UTC)))
+
+
+def list_runs(connection: sa.Connection, model: str, limit: int | None = None) -> list[Run]:
+    """The newest builds, newest first."""
+    query = sa.select(runs).where(runs.c.model == model).order_by(runs.c.as_of.desc()).limit(limit)
+    return [_run(row) for row in connection.execute(query).mappings()]
+
+
+def get_run(connection: sa.Connection, model: str, run: str) -> Run | None:
+    """One build, or None."""
+    row = connection.execute(sa.select(runs).where(runs.c.model == model, runs.c.run == run)).mappings().first()
+    return _run(row) if row else None
+
+
+def _run(row: Any) -> Run:
+    return Run(**{name: value for name, value in row.items() if name != "model"})
+
+
+def record_step(connection: sa.Connection, model: str, record: StepRecord) -> None:
+    """Keep a step's result, once per (run, name)."""
+    insert_once(connection, steps, {"model": model, **asdict(record)})
+
+
+def find_step(connection: sa.Connection, model: str, identity: str) -> StepRecord | None:
+    """The newest step with this identity."""
+    query = sa.select(steps).where(steps.c.model == model, steps.c.identity == identity).order_by(steps.c.at.desc()).limit(1)
+    row = connection.execute(query).mappings().first()
+    return _step(row) if row else None
+
+
+def list_steps(connection: sa.Connection, model: str, run: str) -> list[StepRecord]:
+    """The steps of a run in the order they ran."""
+    query = sa.select(steps).where(steps.c.model == model, steps.c.run == run).order_by(steps.c.at)
+    return [_step(row) for row in connection.execute(query).mappings()]
+
+
+def _step(row: Any) -> StepRecord:
+    from keepwell.training.steps import StepRecord
+
+    return StepRecord(**{name: value for name, value in row.items() if name != "model"})
