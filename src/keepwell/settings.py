@@ -15,13 +15,23 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-from keepwell.errors import ProjectNotFound, SettingInvalid, SettingUnknown
+from keepwell.errors import KeepwellError, ProjectNotFound, SettingInvalid, SettingUnknown
+from keepwell.hiding import shown
 
 FILE = "keepwell.toml"
 PREFIX = "KEEPWELL_"
+SCHEMA_DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
-class Section(BaseModel):
+class _Shown(BaseModel):
+    """A table whose repr, which may end up in a log, holds no secret."""
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            yield name, value if isinstance(value, BaseModel) else shown(name or "", value)
+
+
+class Section(_Shown):
     """A table of the file; unknown names are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -44,7 +54,7 @@ class StoreSection(Section):
     flush_commits: int = Field(64, ge=1, description="How many small commits wait in the database before they go to Delta together.")
 
 
-class SourceSection(BaseModel):
+class SourceSection(_Shown):
     """What `gather` receives as `source`; `kind` chooses it, the other names are the source's own."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -69,7 +79,7 @@ class ContractSection(Section):
         "quarantine", description="off: no check; note: record only; quarantine: set broken rows aside; stop: refuse the batch."
     )
     first_rows: int = Field(200, ge=10, description="Rows that must be there before the first contract is inferred.")
-    window_rows: int = Field(60, ge=5, description="Newest rows looked at together for what one row cannot show (null spike, unit, constant).")
+    window_rows: int = Field(60, ge=5, description="Newest rows looked at together for what one row cannot show (unit, null spike).")
 
 
 class BuildSection(Section):
@@ -129,8 +139,13 @@ class CheckSection(Section):
 class ScheduleSection(Section):
     """When cycles run by themselves."""
 
-    cron: str | None = Field("0 6 * * *", description="Cron line of the care cycle (minute hour day month weekday).")
+    cron: str | None = Field("0 6 * * *", description="Cron line of the care cycle (minute hour day month weekday); '' for no schedule.")
     timezone: str = Field("UTC", description="Zone in which the cron line is read.")
+
+    @field_validator("cron", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: Any) -> Any:
+        return value or None
 
 
 class ServeSection(Section):
@@ -165,10 +180,14 @@ class _KnownNames(PydanticBaseSettingsSource):
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        for name in os.environ:
-            if name.startswith(PREFIX) and "__" in name:
-                path = name.removeprefix(PREFIX).lower().split("__")
-                check_known(path, f"environment variable {name}")
+        from keepwell.origins import dotenv_of
+
+        file = self.settings_cls.model_config.get("env_file")
+        dotenv = dotenv_of(Path(str(file)).parent) if file else {}
+        for where, names in (("environment variable ", os.environ), (".env: ", dotenv)):
+            for name in names:
+                if name.upper().startswith(PREFIX) and "__" in name:
+                    check_known(name.lower().removeprefix(PREFIX.lower()).split("__"), f"{where}{name}")
         return {}
 
 
@@ -176,7 +195,12 @@ class Settings(BaseSettings):
     """The engineer's side of the contract: one file, read once, frozen."""
 
     model_config = SettingsConfigDict(
-        extra="forbid", frozen=True, env_prefix=PREFIX, env_nested_delimiter="__", validate_default=True
+        extra="forbid",
+        frozen=True,
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        dotenv_filtering="only_existing",  # .env also holds what sources read by ${NAME}
+        validate_default=True,
     )
 
     model: ModelSection = ModelSection()
@@ -232,28 +256,56 @@ def read(folder: Path, flags: Mapping[str, Any] | None = None) -> Settings:
     SettingUnknown : a name does not exist; carries the nearest one.
     SettingInvalid : a value is impossible, or the file is not TOML.
     """
+    settings, problems = look(folder, flags)
+    if settings is None:
+        raise problems[0]
+    return settings
+
+
+def look(folder: Path, flags: Mapping[str, Any] | None = None) -> tuple[Settings | None, list[KeepwellError]]:
+    """The settings, or None and everything that is wrong with them, in the order of the file."""
     path = folder / FILE
     if not path.is_file():
-        raise ProjectNotFound(folder)
+        return None, [ProjectNotFound(folder)]
     try:
         content = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingInvalid(FILE, "not TOML", str(error), str(path)) from None
-    for name in names_in(content):
-        check_known(name, str(path))
+        return None, [SettingInvalid(FILE, "not TOML", str(error), str(path))]
+    unknown: list[KeepwellError] = []
+    for parts in names_in(content):
+        try:
+            check_known(parts, str(path))
+        except SettingUnknown as problem:
+            unknown.append(problem)
 
     class FromHere(Settings):
         model_config = SettingsConfigDict(toml_file=path, env_file=folder / ".env", env_file_encoding="utf-8")
 
     try:
-        return FromHere(**dict(flags or {}))
+        settings = FromHere(**dict(flags or {}))
+    except SettingUnknown as problem:  # in the environment
+        return None, [*unknown, problem]
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            raise SettingUnknown(name, nearest(name.split(".")), "the settings") from None
-        found = "***" if "token" in name else first.get("input")
-        raise SettingInvalid(name, found, str(first["msg"]), str(path)) from None
+        return None, [*unknown, *_problems(error, folder, content, unknown)]
+    return (None, unknown) if unknown else (settings, [])
+
+
+def _problems(error: ValidationError, folder: Path, content: Mapping[str, Any], said: list[KeepwellError]) -> Iterator[KeepwellError]:
+    from keepwell.origins import dotenv_of, origin_of
+
+    known = {str(problem.facts.get("setting")) for problem in said}
+    for found in error.errors():
+        parts = [str(part) for part in found["loc"]]
+        name = ".".join(parts)
+        if name in known:
+            continue
+        if found["type"] == "extra_forbidden":
+            yield SettingUnknown(name, nearest(parts), "the settings")
+            continue
+        origin = origin_of(parts[0], parts[1] if len(parts) > 1 else "", content, dotenv_of(folder))
+        where = str(folder / FILE) if origin in (FILE, "default") else origin
+        value = shown(parts[-1], found.get("input"))
+        yield SettingInvalid(name, value, str(found["msg"]).removeprefix("Value error, "), where)
 
 
 def names_in(table: Mapping[str, Any]) -> Iterator[list[str]]:
@@ -298,52 +350,8 @@ def nearest(path: list[str]) -> str | None:
     return close[0] if close else None
 
 
-def explain(settings: Settings, folder: Path) -> list[dict[str, Any]]:
-    """Each setting with its value, where the value came from, its default and its help line."""
-    content = tomllib.loads((folder / FILE).read_text("utf-8"))
-    dotenv = _dotenv_names(folder / ".env")
-    rows = []
-    for section, field in Settings.model_fields.items():
-        value = getattr(settings, section)
-        if not isinstance(value, BaseModel):
-            origin = FILE if section in content else "default"
-            rows.append({"setting": section, "value": value, "from": origin, "default": {}, "help": field.description})
-            continue
-        extra = list((value.model_extra or {}).items())
-        for name, info in type(value).model_fields.items():
-            rows.append(
-                {
-                    "setting": f"{section}.{name}",
-                    "value": _shown(getattr(value, name)),
-                    "from": _origin(section, name, content, dotenv),
-                    "default": _shown(info.default),
-                    "help": info.description,
-                }
-            )
-        for name, found in extra:
-            origin = _origin(section, name, content, dotenv)
-            rows.append({"setting": f"{section}.{name}", "value": found, "from": origin, "default": None, "help": "of this source"})
-    return rows
-
-
-def _origin(section: str, name: str, content: Mapping[str, Any], dotenv: set[str]) -> str:
-    variable = f"{PREFIX}{section}__{name}".upper()
-    if variable in {key.upper() for key in os.environ}:
-        return variable
-    if variable in dotenv:
-        return ".env"
-    return FILE if name in content.get(section, {}) else "default"
-
-
-def _dotenv_names(path: Path) -> set[str]:
-    if not path.is_file():
-        return set()
-    from dotenv import dotenv_values
-
-    return {name.upper() for name in dotenv_values(path)}
-
-
-def _shown(value: Any) -> Any:
-    if isinstance(value, SecretStr):
-        return "***"
-    return list(value) if isinstance(value, tuple) else value
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of keepwell.toml, for editors."""
+    found = Settings.model_json_schema()
+    found.pop("title", None)
+    return {"$schema": SCHEMA_DRAFT, "title": FILE, **found}
