@@ -400,10 +400,10 @@ class ModelFileInvalid(Refused, ValueError):
 
     headline = "The model file cannot be used"
 
-    def __init__(self, format: str, problem: str) -> None:
+    def __init__(self, kind: str, problem: str) -> None:
         super().__init__(
-            f"The {format} model file was not loaded: {problem}. Restore it from a backup, or train a new version with `keepwell run`.",
-            format=format,
+            f"The {kind} model file was not loaded: {problem}. Restore it from a backup, or train a new version with `keepwell run`.",
+            format=kind,
             problem=problem,
         )
 

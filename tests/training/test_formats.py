@@ -44,7 +44,7 @@ def xgboost(kind="XGBClassifier", **settings):
 
 
 ESTIMATORS = {
-    "logistic": lambda: LogisticRegression(),
+    "logistic": LogisticRegression,
     "scaled": lambda: make_pipeline(StandardScaler(), LogisticRegression()),
     "splines": lambda: make_pipeline(SplineTransformer(), Ridge()),
     "forest": lambda: RandomForestClassifier(5, random_state=0),
@@ -271,7 +271,7 @@ def tamper(estimator, field, value, row=0):
         ("forest", "feature", -9),
         ("boosting", "feature", 77),
     ],
-    ids=lambda value: str(value),
+    ids=str,
 )
 def test_a_tree_that_points_outside_itself_is_not_loaded(name, field, value):
     estimator = ESTIMATORS[name]().fit(ARRAY, (ARRAY[:, 2] > 5) if name == "categories" else Y)
@@ -280,12 +280,12 @@ def test_a_tree_that_points_outside_itself_is_not_loaded(name, field, value):
         load("skops", tamper(estimator, field, value))
 
 
-@pytest.mark.parametrize("format", ["skops", "lightgbm", "xgboost", "onnx"])
-def test_bytes_that_are_no_model_are_refused(format):
-    if format != "skops":
-        pytest.importorskip({"onnx": "onnxruntime"}.get(format, format))
-    with pytest.raises(ModelFileInvalid, match=f"The {format} model file was not loaded"):
-        load(format, b"no model at all")
+@pytest.mark.parametrize("kind", ["skops", "lightgbm", "xgboost", "onnx"])
+def test_bytes_that_are_no_model_are_refused(kind):
+    if kind != "skops":
+        pytest.importorskip({"onnx": "onnxruntime"}.get(kind, kind))
+    with pytest.raises(ModelFileInvalid, match=f"The {kind} model file was not loaded"):
+        load(kind, b"no model at all")
 
 
 def test_an_unknown_format_is_refused():

@@ -55,12 +55,12 @@ def save(estimator: Any, trust: TrustSection = NOTHING) -> ModelFile:
     return _pickled(estimator, trust)
 
 
-def load(format: str, data: bytes, trust: TrustSection = NOTHING) -> Any:
+def load(kind: str, data: bytes, trust: TrustSection = NOTHING) -> Any:
     """Read a model; `answers` takes what comes back.
 
     Parameters
     ----------
-    format : as in `ModelFile.format`.
+    kind : the file's format, as in `ModelFile.format`.
 
     Raises
     ------
@@ -68,25 +68,25 @@ def load(format: str, data: bytes, trust: TrustSection = NOTHING) -> Any:
     FormatRefused : a pickle whose digest the settings do not name, or no known format. Nothing was read from it.
     ModelFileInvalid : the bytes are not what the format says, or a tree in it points outside itself.
     """
-    if format == "pickle":
+    if kind == "pickle":
         digest = hashlib.sha256(data).hexdigest()
         if digest not in trust.pickle:
             raise FormatRefused("pickle file", digest)
-        return pickle.loads(data)  # the deployment named exactly these bytes
-    if format not in SUFFIXES:
-        raise FormatRefused(f"unknown format '{format}'", None)
+        return pickle.loads(data)  # noqa: S301 (the deployment named exactly these bytes)
+    if kind not in SUFFIXES:
+        raise FormatRefused(f"unknown format '{kind}'", None)
     try:
-        if format == "lightgbm":
+        if kind == "lightgbm":
             return LightGBMModel(data.decode("utf-8"))
-        if format == "xgboost":
+        if kind == "xgboost":
             return XGBoostModel(data)
-        if format == "onnx":
+        if kind == "onnx":
             return OnnxModel(data)
         return _from_skops(data, trust)
     except (ImportError, TrustRefused, ModelFileInvalid):
         raise
     except Exception as error:  # each library has its own tree of errors; all say that the file cannot be read
-        raise ModelFileInvalid(format, str(error).strip().split("\n")[0][:200]) from error
+        raise ModelFileInvalid(kind, str(error).strip().split("\n")[0][:200]) from error
 
 
 def canonical_digest(model: Any, trust: TrustSection = NOTHING) -> str:
@@ -106,8 +106,8 @@ def canonical_digest(model: Any, trust: TrustSection = NOTHING) -> str:
     return hashlib.sha256(file.format.encode() + b"\n" + file.data).hexdigest()
 
 
-def _file(format: str, data: bytes) -> ModelFile:
-    return ModelFile(format, SUFFIXES[format], data)
+def _file(kind: str, data: bytes) -> ModelFile:
+    return ModelFile(kind, SUFFIXES[kind], data)
 
 
 def _skops(estimator: Any) -> bytes | None:
