@@ -146,11 +146,11 @@ class Project:
 
     # --- what is known ------------------------------------------------------------------------------------------------
 
-    def status(self) -> Status:
-        """How the model is, in one sentence and its facts."""
+    def status(self, at: datetime | None = None) -> Status:
+        """How the model is, or was at a moment, in one sentence and its facts."""
         from keepwell.status import status
 
-        return status(self.context)
+        return status(self.context, at)
 
     def versions(self) -> list[Version]:
         """All versions, oldest first."""
@@ -241,6 +241,22 @@ class Project:
         from keepwell.status import maturity
 
         return maturity(self.context)
+
+    def answer(self, rows: Sequence[Mapping[str, Any]], *, entity: str = "", time: datetime | None = None) -> list[dict[str, Any]]:
+        """Answer rows of features by the champion, and keep the answers. Each has its `prediction_id`.
+
+        Parameters
+        ----------
+        entity, time : which row of the world they are about; without an entity only their own id names them.
+
+        Raises
+        ------
+        VersionNotFound : no version serves.
+        InputInvalid : a row does not fit the version's features.
+        """
+        from keepwell.orchestration import answer_rows
+
+        return answer_rows(self.context, rows, entity=entity, time=time)
 
     # --- acts ---------------------------------------------------------------------------------------------------------
 

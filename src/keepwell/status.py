@@ -1,0 +1,217 @@
+"""How a model is, in one sentence and its facts: the same words for the command line, REST, pages and Python."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from keepwell.monitoring import Checkup
+    from keepwell.orchestration import Context, CycleRecord
+    from keepwell.registry import AliasChange
+    from keepwell.retraining import RetrainDecision
+
+WORDS = ("well", "watch", "unwell", "unknown")
+GRACE = timedelta(minutes=10)  # a cycle that is due may still be at work
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """One model at one moment.
+
+    Attributes
+    ----------
+    word : one of `WORDS`; the worst of the last check-up, a failed cycle and silence.
+    since : when it became so, or None when nothing is known.
+    because : why, with the numbers.
+    checked : moment of the check-up this rests on, or None.
+    realised, low, high : loss over the window with its 95 % interval; `expected` is the one at evaluation.
+    maturity : share of the labels that are due and in.
+    held_by : what holds a new version that something asks for, or None.
+    waiting : rows in quarantine.
+    """
+
+    model: str
+    at: datetime
+    word: str
+    since: datetime | None
+    because: str
+    checked: datetime | None
+    metric: str | None = None
+    realised: float | None = None
+    low: float | None = None
+    high: float | None = None
+    expected: float | None = None
+    labels: int = 0
+    maturity: float | None = None
+    champion: int | None = None
+    champion_since: datetime | None = None
+    retraining: str | None = None
+    held_by: str | None = None
+    next_cycle: datetime | None = None
+    waiting: int = 0
+    owner: str | None = None
+    deputy: str | None = None
+
+    @property
+    def headline(self) -> str:
+        """The word, since when, and why."""
+        since = f" since {day(self.since)}" if self.since else ""
+        return f"{self.model} is {self.word}{since}: {self.because}."
+
+    @property
+    def lines(self) -> tuple[tuple[str, str], ...]:
+        """What else to know, as (about, clause)."""
+        return (
+            ("Labels", "none is due yet" if self.maturity is None else f"{self.maturity:.0%} of those that are due are in"),
+            ("Serving", f"version {self.champion} since {day(self.champion_since)}" if self.champion else "no version serves"),
+            ("Retraining", _retraining(self.retraining, self.held_by)),
+            ("Next cycle", day(self.next_cycle) if self.next_cycle else "nothing is scheduled"),
+            ("Quarantine", f"{self.waiting:,} {'row waits' if self.waiting == 1 else 'rows wait'}" if self.waiting else "empty"),
+            ("Owner", _owner(self.owner, self.deputy)),
+        )
+
+    @property
+    def sentence(self) -> str:
+        """The headline and all lines as one paragraph."""
+        return " ".join([self.headline, *(f"{about}: {clause}." for about, clause in self.lines)])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, with the sentence; moments as ISO text."""
+        plain = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(self).items()}
+        return {**plain, "sentence": self.sentence}
+
+
+def day(moment: datetime | None) -> str:
+    """A moment as people say it.
+
+    Examples
+    --------
+    >>> day(datetime(2026, 5, 4, tzinfo=UTC)), day(datetime(2026, 5, 4, 6, 30, tzinfo=UTC))
+    ('4 May 2026', '4 May 2026 06:30')
+    """
+    if moment is None:
+        return "ever"
+    moment = moment.astimezone(UTC)
+    clock = f" {moment:%H:%M}" if (moment.hour, moment.minute) != (0, 0) else ""
+    return f"{moment.day} {moment:%B %Y}{clock}"
+
+
+def status(context: Context, at: datetime | None = None) -> Status:
+    """How a model is now, or was at a moment of the past.
+
+    The word is that of the last check-up. Two scheduled cycles that did not come make it *unknown*: silence is an alarm. A
+    newest cycle that failed makes *well* a *watch*.
+    """
+    from keepwell.monitoring import last_checkup
+    from keepwell.orchestration import last_cycle, list_quarantine
+    from keepwell.registry import CHAMPION, list_alias_changes
+    from keepwell.retraining import list_decisions
+
+    now = at or datetime.now(UTC)
+    with context.database.read() as connection:
+        checkup = last_checkup(connection, context.name, before=now + timedelta(microseconds=1))
+        cycle = last_cycle(connection, context.name)
+        changes = [change for change in list_alias_changes(connection, context.name, CHAMPION) if change.since <= now]
+        decisions = [decision for moment, decision in list_decisions(connection, context.name, None if at else 1) if moment <= now]
+    word, since, because = _judge(context, checkup, cycle if cycle and cycle.as_of <= now else None, now)
+    facts = checkup.facts if checkup else {}
+    champion = _champion(changes)
+    decision: RetrainDecision | None = decisions[0] if decisions else None
+    return Status(
+        model=context.name,
+        at=now,
+        word=word,
+        since=since,
+        because=because,
+        checked=checkup.as_of if checkup else None,
+        **{name: facts.get(name) for name in ("metric", "realised", "low", "high", "expected", "maturity")},
+        labels=facts.get("labels", 0),
+        champion=champion.number if champion else None,
+        champion_since=champion.since if champion else None,
+        retraining=decision.trigger if decision else None,
+        held_by=decision.held_by if decision else None,
+        next_cycle=_next(context, now, 1),
+        waiting=sum(1 for row in list_quarantine(context) if row["since"] <= now),
+        owner=context.settings.owner.owner,
+        deputy=context.settings.owner.deputy,
+    )
+
+
+def _judge(context: Context, checkup: Checkup | None, cycle: CycleRecord | None, now: datetime) -> tuple[str, datetime | None, str]:
+    if checkup is None:
+        if cycle is not None and cycle.status == "failed":
+            return "unknown", cycle.as_of, f"its first cycle failed: {cycle.sentence.rstrip('.')}"
+        return "unknown", None, "it has not been checked yet; `keepwell run` does"
+    silent = _next(context, checkup.as_of, 2)
+    if silent is not None and now > silent + GRACE:
+        return "unknown", silent, f"two scheduled cycles did not come; at the last check-up, {day(checkup.as_of)}, it was {checkup.verdict}"
+    if checkup.verdict == "well" and cycle is not None and cycle.status == "failed":
+        return "watch", cycle.as_of, f"the newest cycle failed: {cycle.sentence.rstrip('.')}"
+    return checkup.verdict, _since(context, checkup), checkup.sentence.rstrip(".")
+
+
+def _since(context: Context, checkup: Checkup) -> datetime | None:
+    """When the verdict became what it is; None when it was never another."""
+    from keepwell.storage import list_events
+
+    with context.database.read() as connection:
+        changed = list_events(connection, context.name, kinds=("verdict",), until=checkup.as_of, limit=1)
+    return changed[-1].as_of if changed else None
+
+
+def _champion(changes: list[AliasChange]) -> AliasChange | None:
+    newest = max(enumerate(changes), key=lambda item: (item[1].since, item[0]), default=None)
+    return newest[1] if newest and newest[1].number is not None else None
+
+
+def _next(context: Context, after: datetime, count: int) -> datetime | None:
+    """The count-th scheduled moment after one; None without a schedule."""
+    from zoneinfo import ZoneInfo
+
+    from croniter import croniter
+
+    schedule = context.settings.schedule
+    if schedule.cron is None:
+        return None
+    moments = croniter(schedule.cron, after.astimezone(ZoneInfo(schedule.timezone)))
+    found: datetime = after
+    for _ in range(count):
+        found = moments.get_next(datetime)
+    return found.astimezone(UTC)
+
+
+def _retraining(trigger: str | None, held_by: str | None) -> str:
+    if trigger is None:
+        return "nothing asks for a new version"
+    return f"{trigger}, but it is held: {held_by}" if held_by else f"{trigger}, so a version was built"
+
+
+def _owner(owner: str | None, deputy: str | None) -> str:
+    if owner is None:
+        return "nobody; set [owner] owner in keepwell.toml"
+    return f"{owner}, deputy {deputy}" if deputy else owner
+
+
+def maturity(context: Context) -> list[dict[str, Any]]:
+    """How much of the truth is in: per year of prediction, newest last.
+
+    Returns
+    -------
+    Rows with `year`, `predictions`, `labelled`, `share` (of the predictions, a fraction) and `median_days` from a row's time
+    until its label was known (None without any label). Rows are counted, not requests: see `serving.representative`.
+    """
+    import polars as pl
+
+    from keepwell.serving import joined, representative
+
+    rows = joined(representative(context.predictions.rows()), context.labels.rows())
+    if rows.is_empty():
+        return []
+    took = (pl.col("labelled_at") - pl.col("time")).dt.total_seconds() / 86400
+    years = rows.group_by(year=pl.col("time").dt.year()).agg(
+        predictions=pl.len(), labelled=pl.col("label").count(), median_days=took.filter(pl.col("label").is_not_null()).median()
+    )
+    found = years.with_columns(share=pl.col("labelled") / pl.col("predictions")).sort("year")
+    return [dict(row) for row in found.select("year", "predictions", "labelled", "share", "median_days").to_dicts()]
