@@ -3,11 +3,14 @@
 An open model and a moment come in; a recorded cycle goes out.
 """
 
+from keepwell.orchestration.answering import answer_rows
 from keepwell.orchestration.context import Context
 from keepwell.orchestration.cycle import attach, detach, resume, run_cycle
 from keepwell.orchestration.durable import Engine
 from keepwell.orchestration.feedback import post_labels
 from keepwell.orchestration.quarantine import DROPPED, RELEASED, decide_quarantine, list_quarantine
+from keepwell.orchestration.reloading import reload_code
+from keepwell.orchestration.schedule import Scheduler, due, next_tick
 from keepwell.orchestration.tables import CycleRecord, count_cycles, get_cycle, last_cycle, list_cycles
 
 __all__ = [
@@ -16,15 +19,20 @@ __all__ = [
     "Context",
     "CycleRecord",
     "Engine",
+    "Scheduler",
+    "answer_rows",
     "attach",
     "count_cycles",
     "decide_quarantine",
     "detach",
+    "due",
     "get_cycle",
     "last_cycle",
     "list_cycles",
     "list_quarantine",
+    "next_tick",
     "post_labels",
+    "reload_code",
     "resume",
     "run_cycle",
 ]
