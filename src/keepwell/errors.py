@@ -4,11 +4,12 @@
       SettingError            SettingInvalid, SettingUnknown
       ProjectError            ProjectNotFound, ProjectExists, FunctionMissing, FunctionBroken, EstimatorInvalid
       DataError               SourceInvalid, SchemaMismatch, ContractBroken, LooksAhead, LookbackTooShort,
-                              EmptyWindow, InputInvalid
-      NotFound                ModelNotFound, VersionNotFound, PredictionNotFound, QuarantineNotFound, RunNotFound
-      Refused                 PromotionRefused, RollbackRefused, CycleRefused, FormatRefused, TrustRefused, AnswersDiffer, ModelFileInvalid
+                              EmptyWindow, InputInvalid, BodyTooLarge
+      NotFound                ModelNotFound, VersionNotFound, PredictionNotFound, QuarantineNotFound, RunNotFound, RouteNotFound
+      Refused                 PromotionRefused, RollbackRefused, CycleRefused, FormatRefused, TrustRefused, AnswersDiffer, ModelFileInvalid,
+                              TokenRefused
       BackendError            SourceUnavailable, StorageUnavailable, ArtifactCorrupt, ArtifactMissing, JournalCorrupt,
-                              SchemaTooNew
+                              SchemaTooNew, NotReady
 
 A leaf takes facts, keeps them as attributes and writes the message itself: what was asked, what was found, what to do.
 `status` is the HTTP answer, `headline` the bold line the command line prints first, `exit_code` the process's answer.
@@ -258,6 +259,18 @@ class InputInvalid(DataError):
         super().__init__(f"{problem}. {hint}", problem=problem)
 
 
+class BodyTooLarge(DataError):
+    """A request's body is larger than the server reads."""
+
+    status = 413
+    headline = "The request is too large"
+
+    def __init__(self, max_body_kb: int) -> None:
+        super().__init__(
+            f"The body is larger than {max_body_kb} KiB. Send fewer rows at once, or raise serve.max_body_kb.", max_body_kb=max_body_kb
+        )
+
+
 # --- not found --------------------------------------------------------------------------------------------------------
 
 
@@ -312,6 +325,13 @@ class RunNotFound(NotFound):
 
     def __init__(self, run_id: str) -> None:
         super().__init__(f"No run '{run_id}' is recorded. `keepwell runs` lists them.", run_id=run_id)
+
+
+class RouteNotFound(NotFound):
+    """The server has no such address."""
+
+    def __init__(self, method: str, path: str) -> None:
+        super().__init__(f"There is no {method} {path}. `GET /` lists all routes.", method=method, path=path)
 
 
 # --- refused ----------------------------------------------------------------------------------------------------------
@@ -408,6 +428,16 @@ class ModelFileInvalid(Refused, ValueError):
         )
 
 
+class TokenRefused(Refused, PermissionError):
+    """A request came without the server's token."""
+
+    status = 401
+    headline = "A token is needed"
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"The request {problem}. Send the header `Authorization: Bearer TOKEN`.", problem=problem)
+
+
 # --- backends ---------------------------------------------------------------------------------------------------------
 
 
@@ -481,4 +511,17 @@ class SchemaTooNew(BackendError):
             f"The record is at schema {found}, this Keepwell knows up to {known}. Install a newer Keepwell; nothing was changed.",
             found=found,
             known=known,
+        )
+
+
+class NotReady(BackendError):
+    """The server runs, but no version is loaded that could answer."""
+
+    headline = "The model cannot answer yet"
+
+    def __init__(self, model: str, reason: str) -> None:
+        super().__init__(
+            f"Model '{model}' cannot answer: {reason}. `keepwell versions` lists its versions, `keepwell promote N` makes one champion.",
+            model=model,
+            reason=reason,
         )
