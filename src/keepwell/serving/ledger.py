@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,7 +15,7 @@ from keepwell.storage import KNOWN, Database, Table
 MOMENT = pl.Datetime("us", "UTC")
 PREDICTION_KEY = ("prediction_id",)
 LABEL_KEY = ("entity", "time", "prediction_id")
-LEDGER = {
+LEDGER: dict[str, Any] = {
     "prediction_id": pl.String,
     "entity": pl.String,
     "time": MOMENT,
@@ -24,7 +25,7 @@ LEDGER = {
     "origin": pl.String,
     "inputs": pl.String,
 }
-LABELS = {"entity": pl.String, "time": MOMENT, "prediction_id": pl.String, "label": pl.Float64}
+LABELS: dict[str, Any] = {"entity": pl.String, "time": MOMENT, "prediction_id": pl.String, "label": pl.Float64}
 
 
 def batch_id(model: str, entity: str, time: datetime) -> str:
@@ -84,10 +85,12 @@ def representative(predictions: pl.DataFrame) -> pl.DataFrame:
 
 def keep_journal(database: Database, predictions: Table, segment: str, records: list[bytes]) -> None:
     """Put a journal segment into the ledger, once per segment."""
-    rows = pl.DataFrame([json.loads(record) for record in records], schema_overrides={"time": pl.String, "made_at": pl.String})
-    if rows.is_empty():
+    if not records:
         return
-    moments = [pl.col(name).str.to_datetime(time_unit="us", time_zone="UTC") for name in ("time", "made_at")]
-    rows = rows.with_columns(moments).select(pl.col(name).cast(kind) for name, kind in LEDGER.items())
+    found = [json.loads(record) for record in records]
+    for row in found:
+        # One by one: a column of texts, some with fractions of seconds and some without, has no one format.
+        row["time"], row["made_at"] = datetime.fromisoformat(row["time"]), datetime.fromisoformat(row["made_at"])
+    rows = pl.DataFrame(found, schema=LEDGER)
     with database.begin() as connection:
         predictions.append(connection, f"journal/{segment}", rows, rows["made_at"].max())  # type: ignore[arg-type]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,18 +72,33 @@ class Predictor:
         """
         for place, row in enumerate(rows):
             if missing := [name for name in self.signature if name not in row]:
-                raise InputInvalid(f"Row {place} lacks {', '.join(missing)}", f"Version {self.version.number} needs {', '.join(self.signature)}.")
+                raise InputInvalid(f"Row {place} lacks {_listed(missing)}", f"Version {self.version.number} needs {', '.join(self.signature)}.")
             if unknown := [name for name in row if name not in self.signature]:
-                raise InputInvalid(f"Row {place} has unknown {', '.join(unknown)}", f"Version {self.version.number} takes {', '.join(self.signature)}.")
+                hint = f"Version {self.version.number} takes {', '.join(self.signature)}."
+                raise InputInvalid(f"Row {place} has unknown {_listed(unknown)}", hint)
             for name, kind in self.signature.items():
                 _check_value(place, name, kind, row[name])
-        return pl.DataFrame(
-            {name: pl.Series([row[name] for row in rows], dtype=_dtype(kind), strict=False) for name, kind in self.signature.items()}
-        )
+        return pl.DataFrame({name: _column(name, kind, [row[name] for row in rows]) for name, kind in self.signature.items()})
 
 
 NUMBERS = {"Float64", "Float32"}
 WHOLE = {"Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64"}
+
+
+def _column(name: str, kind: str, values: list[Any]) -> pl.Series:
+    found = pl.Series(values, dtype=_dtype(kind), strict=False)
+    if found.null_count() != sum(value is None for value in values):  # polars makes null of what does not fit the type
+        place = next(at for at, value in enumerate(values) if value is not None and found[at] is None)
+        raise InputInvalid(f"'{name}' in row {place} is {_SHOWN.repr(values[place])}", f"A value that fits {kind} is needed.")
+    return found
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names from a request, which may be many and long."""
+    return ", ".join(name[:50] for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+_SHOWN = reprlib.Repr()  # short and shallow, whatever a request holds
 
 
 def _check_value(place: int, name: str, kind: str, value: Any) -> None:
@@ -89,16 +106,23 @@ def _check_value(place: int, name: str, kind: str, value: Any) -> None:
         return
     if kind in NUMBERS | WHOLE:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise InputInvalid(f"'{name}' in row {place} is {value!r}", "A number is needed.")
-        if not np.isfinite(value):
-            raise InputInvalid(f"'{name}' in row {place} is {value!r}", "Send null for a missing number.")
+            raise InputInvalid(f"'{name}' in row {place} is {_SHOWN.repr(value)}", "A number is needed.")
+        if not _is_finite(value):
+            raise InputInvalid(f"'{name}' in row {place} is {_SHOWN.repr(value)}", "A finite number is needed; send null for a missing one.")
         if kind in WHOLE and value != int(value):
-            raise InputInvalid(f"'{name}' in row {place} is {value!r}", "A whole number is needed.")
+            raise InputInvalid(f"'{name}' in row {place} is {_SHOWN.repr(value)}", "A whole number is needed.")
     elif kind == "Boolean":
         if not isinstance(value, bool):
-            raise InputInvalid(f"'{name}' in row {place} is {value!r}", "true or false is needed.")
+            raise InputInvalid(f"'{name}' in row {place} is {_SHOWN.repr(value)}", "true or false is needed.")
     elif not isinstance(value, str):
-        raise InputInvalid(f"'{name}' in row {place} is {value!r}", "A text is needed.")
+        raise InputInvalid(f"'{name}' in row {place} is {_SHOWN.repr(value)}", "A text is needed.")
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond all floats
+        return False
 
 
 def _dtype(kind: str) -> Any:
