@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import reprlib
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -55,8 +57,8 @@ def _read(context: Context, place: int, item: Mapping[str, Any]) -> tuple[str, d
     label = item.get("label")
     if isinstance(label, bool):
         label = float(label)
-    if not isinstance(label, int | float) or not math.isfinite(label):
-        raise InputInvalid(f"Label {place} is {label!r}", "A number is needed.")
+    if not isinstance(label, int | float) or abs(label) > sys.float_info.max or math.isnan(label):
+        raise InputInvalid(f"Label {place} is {reprlib.repr(label)}", "A number is needed.")
     if context.model.task == "binary" and label not in (0, 1):
         raise InputInvalid(f"Label {place} is {label:g}", "A binary label is 0 or 1.")
     if prediction_id := item.get("prediction_id"):
@@ -65,9 +67,9 @@ def _read(context: Context, place: int, item: Mapping[str, Any]) -> tuple[str, d
         raise InputInvalid(f"Label {place} names no row", "Give 'prediction_id', or 'entity' and 'time'.")
     try:
         time = datetime.fromisoformat(str(item["time"]))
-    except ValueError:
-        raise InputInvalid(f"The time of label {place} is {item['time']!r}", "An ISO time such as 2026-03-01T00:00:00Z is needed.") from None
-    time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+        time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError):  # the first and the last year have moments that UTC has not
+        raise InputInvalid(f"The time of label {place} is {reprlib.repr(item['time'])}", "An ISO time such as 2026-03-01T00:00:00Z is needed.") from None
     return str(item.get("entity", "all")), time, "", float(label)
 
 
