@@ -1,0 +1,154 @@
+"""From a request to answers and the records that are kept of them. No network and no journal here."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+from pydantic_core import to_json
+
+from keepwell.api.bodies import PredictBody
+from keepwell.errors import EstimatorInvalid, InputInvalid
+from keepwell.ingestion import key_of
+from keepwell.orchestration import Context
+from keepwell.serving import Predictor
+
+LONG_FORM = {"entity", "time", "features"}
+ALL = "all"  # entity of a model that has none
+
+
+@dataclass(frozen=True)
+class Key:
+    """Whose row, of when; an empty entity and no time for a row that was not named."""
+
+    entity: str
+    time: datetime | None
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What goes back, and the journal records that must be durable before."""
+
+    reply: dict[str, Any]
+    records: list[bytes]
+
+
+def answer(context: Context, predictor: Predictor, body: PredictBody, max_rows: int, now: datetime) -> Answered:
+    """Answer a request.
+
+    Raises
+    ------
+    InputInvalid : it does not fit the version's signature, names no rows or too many.
+    """
+    asked = body.rows if body.rows is not None else body.entities
+    if asked is None or (body.rows is not None and body.entities is not None):
+        raise InputInvalid("The body must have either 'rows' or 'entities'", "Send {'rows': [{feature: value}]}.")
+    if not asked:
+        raise InputInvalid("There is no row to answer", "Send at least one.")
+    if len(asked) > max_rows:
+        raise InputInvalid(f"{len(asked)} rows are more than {max_rows}", "Send fewer at once, or raise serve.max_rows.")
+    keys, rows = _given(predictor, body) if body.rows is not None else _observed(context, predictor, body.entities or [])
+    return _answered(context.name, predictor, keys, rows, _ask(predictor, rows), now)
+
+
+def _given(predictor: Predictor, body: PredictBody) -> tuple[list[Key], pl.DataFrame]:
+    keys, features = [], []
+    for place, row in enumerate(body.rows or []):
+        entity, time = body.entity, body.time
+        # No feature is an object, so this cannot be a plain row.
+        if isinstance(row.get("features"), dict):
+            if unknown := sorted(set(row) - LONG_FORM):
+                raise InputInvalid(f"Row {place} has unknown {', '.join(unknown)}", "Beside 'features' it may have 'entity' and 'time'.")
+            entity, time = _text(row, "entity", place) or entity, _text(row, "time", place) or time
+            row = row["features"]
+        keys.append(_key(predictor, entity, time, place))
+        features.append(row)
+    try:
+        return keys, predictor.read(features)
+    except UnicodeError:
+        raise InputInvalid("A text holds half a character", "Send valid Unicode.") from None
+
+
+def _text(row: Mapping[str, Any], name: str, place: int) -> str | None:
+    value = row.get(name)
+    if value is None or (isinstance(value, str) and len(value) <= 200):
+        return value
+    raise InputInvalid(f"'{name}' of row {place} is no text of at most 200 characters", "Send a text.")
+
+
+def _key(predictor: Predictor, entity: str | None, time: str | None, place: int) -> Key:
+    if time is None:
+        return Key(entity or "", None)
+    try:
+        moment = datetime.fromisoformat(time)
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise InputInvalid(f"The time of row {place} is {time!r}", "An ISO time such as 2026-03-01T00:00:00Z is needed.") from None
+    return Key(entity or (ALL if predictor.model.entity is None else ""), moment)
+
+
+def _observed(context: Context, predictor: Predictor, entities: Sequence[str]) -> tuple[list[Key], pl.DataFrame]:
+    """The newest row of each entity, made by the version's own code from stored observations and their look-back."""
+    entity, time = key_of(predictor.model.entity, predictor.model.time)
+    stored = context.observations.rows()
+    if not stored.is_empty():
+        stored = stored.filter(pl.col(entity).is_in(list(entities)))
+    if not stored.is_empty():
+        reach = timedelta(days=predictor.model.lookback_days + context.settings.gather.late_days)
+        stored = stored.filter(pl.col(time) >= pl.col(time).max().over(entity) - reach)
+        rows = predictor.features(stored).sort(time).unique(entity, keep="last")
+        place = {name: at for at, name in enumerate(rows[entity].to_list())}
+    else:
+        place = {}
+    if unknown := [name for name in entities if name not in place]:
+        problem = f"No observation is stored of {', '.join(unknown[:5])}"
+        raise InputInvalid(problem, "Send 'rows' with their features, or gather them first.")
+    chosen = rows[[place[name] for name in entities]]
+    keys = [Key(name, moment) for name, moment in chosen.select(entity, time).iter_rows()]
+    return keys, chosen.select(list(predictor.signature))
+
+
+def _ask(predictor: Predictor, rows: pl.DataFrame) -> np.ndarray:
+    try:
+        found = predictor.answer(rows)
+    except ValueError as error:
+        empty = [name for name in rows.columns if rows[name].null_count()]
+        if not empty:
+            raise
+        problem = f"Version {predictor.version.number} cannot answer without {', '.join(empty)} ({error})"
+        raise InputInvalid(problem[:500], "Send a value for it.") from error
+    if not np.isfinite(found).all():
+        raise EstimatorInvalid(f"{type(predictor.estimator).__name__}, which answered {found[~np.isfinite(found)][0]}", "finite answer")
+    return found
+
+
+def _answered(model: str, predictor: Predictor, keys: Sequence[Key], rows: pl.DataFrame, found: np.ndarray, now: datetime) -> Answered:
+    number = predictor.version.number
+    kind = "probability" if predictor.model.task == "binary" else "prediction"
+    made_at = now.isoformat(timespec="microseconds")
+    predictions, records = [], []
+    for key, row, value in zip(keys, rows.iter_rows(named=True), found.tolist(), strict=True):
+        prediction_id = uuid.uuid4().hex
+        time = key.time.isoformat(timespec="microseconds") if key.time else None
+        predictions.append(
+            {"prediction_id": prediction_id, kind: value, "version": number}
+            | ({"entity": key.entity} if key.entity else {})
+            | ({"time": time} if time else {})
+        )
+        record = {
+            "prediction_id": prediction_id,
+            "entity": key.entity if time else "",  # an entity without a time names no row of the world
+            "time": time or made_at,
+            "version": number,
+            "answer": value,
+            "made_at": made_at,
+            "origin": "api",
+            "inputs": to_json(row, inf_nan_mode="null", fallback=str).decode(),
+        }
+        records.append(to_json(record))
+    return Answered({"model": model, "version": number, "predictions": predictions}, records)

@@ -1,0 +1,131 @@
+"""The routes, each a few lines over the project."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query, Response
+from fastapi.routing import APIRoute
+
+from keepwell.api import reading
+from keepwell.api.bodies import ErrorBody, LabelsAnswer, LabelsBody, PredictAnswer, PredictBody
+from keepwell.api.failures import json_answer, refusal, shape_errors
+from keepwell.api.guard import Guard
+from keepwell.api.service import Service
+from keepwell.errors import InputInvalid, ModelNotFound, NotReady
+from keepwell.project import Project
+
+REFUSALS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorBody} for status in (401, 404, 413, 422, 500, 503)}
+
+
+def create_app(project: Project) -> FastAPI:
+    """An ASGI app over an open project.
+
+    Raises
+    ------
+    StorageUnavailable : the journal's folder cannot be written.
+    """
+    service = Service(project)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with service.running():
+            yield
+
+    # Without the documentation pages: they load their scripts from a CDN.
+    app = FastAPI(title="Keepwell", version=_version(), lifespan=lifespan, docs_url=None, redoc_url=None, responses=REFUSALS)
+    serve = project.settings.serve
+    token = serve.token.get_secret_value() if serve.token else None
+    app.add_middleware(Guard, token=token or None, max_body_kb=serve.max_body_kb)
+    shape_errors(app)
+    _add_health(app, service)
+    _add_reading(app, service)
+    _add_acts(app, service)
+    return app
+
+
+def _version() -> str:
+    try:
+        return version("keepwell")
+    except PackageNotFoundError:  # run from a source tree
+        return "0"
+
+
+def _add_health(app: FastAPI, service: Service) -> None:
+    project, champion = service.project, service.champion
+
+    @app.get("/", summary="All routes")
+    def index() -> Response:
+        routes = [
+            {"method": method, "path": route.path, "what": route.summary}
+            for route in app.routes
+            if isinstance(route, APIRoute)
+            for method in sorted(route.methods or ())
+        ]
+        return json_answer({"keepwell": app.version, "model": project.name, "openapi": app.openapi_url, "routes": routes})
+
+    @app.get("/health/live", summary="The process runs")
+    async def live() -> Response:
+        return json_answer({"live": True})
+
+    @app.get("/health/ready", summary="A champion is loaded and can answer")
+    async def ready() -> Response:
+        if champion.predictor is None:
+            return refusal(NotReady(project.name, champion.note or "no version is loaded"))
+        return json_answer({"ready": True, "model": project.name, "version": champion.predictor.version.number, "note": champion.note})
+
+
+def _add_reading(app: FastAPI, service: Service) -> None:
+    project = service.project
+
+    @app.get("/models/{name}", summary="How the model is")
+    def status(name: str) -> Response:
+        _known(project, name)
+        return json_answer(project.status().as_dict())
+
+    @app.get("/models/{name}/versions", summary="All versions, oldest first")
+    def versions(name: str) -> Response:
+        _known(project, name)
+        return json_answer({"model": name, "versions": reading.versions(project)})
+
+    @app.get("/models/{name}/history", summary="What happened, oldest first")
+    def history(
+        name: str,
+        kind: Annotated[list[str], Query(description="Only these kinds of events.")] = [],  # noqa: B006 - FastAPI copies it
+        since: str | None = None,
+        until: str | None = None,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    ) -> Response:
+        _known(project, name)
+        return json_answer({"model": name, "events": reading.history(project, kind, since, until, limit)})
+
+    @app.get("/models/{name}/predictions/{prediction_id}", summary="One prediction and its label")
+    def prediction(name: str, prediction_id: str) -> Response:
+        _known(project, name)
+        return json_answer(reading.prediction(service, prediction_id))
+
+
+def _add_acts(app: FastAPI, service: Service) -> None:
+    project = service.project
+
+    @app.post("/models/{name}/predict", summary="Answer rows, durably", response_model=PredictAnswer)
+    async def predict(name: str, body: PredictBody) -> Response:
+        _known(project, name)
+        return json_answer(await service.predict(body))
+
+    @app.post("/models/{name}/labels", summary="Keep the truth of rows that were answered", response_model=LabelsAnswer)
+    def labels(name: str, body: LabelsBody) -> Response:
+        _known(project, name)
+        if len(body.labels) > project.settings.serve.max_rows:
+            raise InputInvalid(f"{len(body.labels)} labels are more than {project.settings.serve.max_rows}", "Send fewer at once.")
+        if any(item.prediction_id for item in body.labels):
+            service.ship()  # a label may come before its prediction has left the journal
+        return json_answer(project.post_labels([item.model_dump(exclude_none=True) for item in body.labels]))
+
+
+def _known(project: Project, name: str) -> None:
+    if name != project.name:
+        raise ModelNotFound(name, [project.name])

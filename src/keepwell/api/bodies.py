@@ -1,0 +1,80 @@
+"""The shapes of requests and answers, as OpenAPI shows them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Name = Annotated[str, Field(max_length=200)]
+
+
+class Body(BaseModel):
+    """A request; unknown names are refused, so that a typo is not silently nothing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class PredictBody(Body):
+    """Rows to answer, or entities whose newest stored observations are to be answered."""
+
+    rows: list[dict[str, Any]] | None = Field(
+        None,
+        description="Feature rows: {feature: value}, or {'entity': ..., 'time': ..., 'features': {feature: value}} to name the row "
+        "so that its label can be joined by (entity, time). A missing number is null.",
+        examples=[[{"temperature": 61.5, "rained": 1.0}]],
+    )
+    entity: Name | None = Field(None, description="Entity of all rows that do not name their own.")
+    time: Name | None = Field(None, description="Time of all rows that do not name their own: ISO 8601, UTC when without offset.")
+    entities: list[Name] | None = Field(None, description="Instead of rows: answer the newest stored observation of each of these.")
+
+
+class Answer(BaseModel):
+    """One prediction. It is on the server's disk before this is sent."""
+
+    prediction_id: str = Field(description="Post the label under this id.")
+    version: int = Field(description="Model version that answered.")
+    probability: float | None = Field(None, description="Probability of class 1; models of task 'binary'.")
+    prediction: float | None = Field(None, description="Predicted value; models of task 'regression'.")
+    entity: str | None = Field(None, description="Whose row this is, where it was named.")
+    time: str | None = Field(None, description="The row's time, where it was named.")
+
+
+class PredictAnswer(BaseModel):
+    """Predictions in the order of the rows."""
+
+    model: str
+    version: int
+    predictions: list[Answer]
+
+
+class LabelItem(Body):
+    """The truth of one row, named by prediction id or by (entity, time)."""
+
+    prediction_id: Name | None = None
+    entity: Name | None = None
+    time: Name | None = Field(None, description="ISO 8601, UTC when without offset.")
+    label: Any = Field(description="0 or 1 (binary), or a number.")
+
+
+class LabelsBody(Body):
+    """Labels to keep: all of them, or none."""
+
+    labels: list[LabelItem]
+
+
+class LabelsAnswer(BaseModel):
+    """How many were new, restated, and known already."""
+
+    new: int
+    changed: int
+    same: int
+
+
+class ErrorBody(BaseModel):
+    """Every refusal has this shape."""
+
+    error: str = Field(description="What kind of refusal, by name.")
+    headline: str
+    message: str = Field(description="What was asked, what was found, what to do.")
+    facts: dict[str, Any] = Field(description="What the message was made from.")

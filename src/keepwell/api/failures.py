@@ -1,0 +1,71 @@
+"""Refusals as HTTP answers: one shape, never a stack trace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic_core import to_json
+from starlette.exceptions import HTTPException
+
+from keepwell.errors import InputInvalid, KeepwellError, RouteNotFound, TokenRefused
+
+SHOWN_PROBLEMS = 3
+HINT = "Send application/json as /openapi.json describes it."
+
+
+def json_answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A JSON response; what JSON cannot say (NaN, broken text) is made harmless instead of failing."""
+    try:
+        payload = to_json(content, inf_nan_mode="null", fallback=str)
+    except ValueError:  # text that came from a request may hold halves of characters
+        payload = to_json(_mended(content), inf_nan_mode="null", fallback=str)
+    return Response(payload, status_code=status, headers=headers, media_type="application/json")
+
+
+def _mended(content: Any) -> Any:
+    if isinstance(content, str):
+        return content.encode("utf-8", "replace").decode()
+    if isinstance(content, dict):
+        return {_mended(name): _mended(value) for name, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_mended(value) for value in content]
+    return content
+
+
+def refusal(error: KeepwellError) -> Response:
+    """An error as every door words it, with its own status."""
+    headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, TokenRefused) else None
+    return json_answer(error.as_dict(), error.status, headers)
+
+
+def shape_errors(app: FastAPI) -> None:
+    """Give every error of the app the one shape."""
+
+    @app.exception_handler(KeepwellError)
+    def _keepwell(request: Request, error: KeepwellError) -> Response:
+        return refusal(error)
+
+    @app.exception_handler(RequestValidationError)
+    def _request(request: Request, error: RequestValidationError) -> Response:
+        return refusal(InputInvalid(_problems(error), HINT))
+
+    @app.exception_handler(HTTPException)
+    def _http(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 404:
+            return refusal(RouteNotFound(request.method, request.url.path))
+        if error.status_code == 400:  # FastAPI's word for a body that its parser gave up on, such as one nested too deeply
+            return refusal(InputInvalid("The body cannot be read as JSON", HINT))
+        said = f"{error.detail}. `GET /` lists all routes."
+        content = {"error": "HttpError", "headline": "The request cannot be served", "message": said, "facts": {}}
+        return json_answer(content, error.status_code, dict(error.headers or {}))
+
+
+def _problems(error: RequestValidationError) -> str:
+    found = error.errors()
+    if found and found[0]["type"] == "json_invalid":
+        return f"The body is not JSON: {found[0]['ctx']['error']} at character {found[0]['loc'][1]}"
+    said = [f"{'.'.join(str(part) for part in problem['loc'])[:200]}: {problem['msg']}" for problem in found[:SHOWN_PROBLEMS]]
+    more = [f"and {len(found) - SHOWN_PROBLEMS} more"] if len(found) > SHOWN_PROBLEMS else []
+    return "; ".join([*said, *more])

@@ -1,0 +1,194 @@
+"""The long-running process: the server, the schedule, or both, until a signal says stop."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+import uvicorn
+
+from keepwell.api.app import create_app
+from keepwell.errors import KeepwellError, SettingInvalid
+from keepwell.orchestration import CycleRecord, Scheduler, last_cycle, reload_code
+from keepwell.project import Project
+from keepwell.settings import ServeSection
+
+CYCLE_GRACE_S = 25.0  # a cycle that runs when stop is said may take this long; supervisors kill after 30 s
+REQUEST_GRACE_S = 10
+
+log = logging.getLogger("keepwell")
+
+
+def serve_forever(project: Project, *, serve: bool, work: bool) -> None:
+    """Serve, work, or both, until SIGTERM or SIGINT; then finish what runs, ship the journal and close the project.
+
+    A cycle that does not end in time is left to the next start, which goes on with it: the process then ends at once.
+
+    Raises
+    ------
+    SettingInvalid : the port is taken, the address is not this machine's, or it is open to others without a token.
+    StorageUnavailable : the journal cannot be written.
+    """
+    _log_to_stderr()
+    listener = _listen(project.settings.serve) if serve else None
+    scheduler = _scheduler(project) if work else None
+    try:
+        server = _Server(project, lambda: _announce(project, listener, scheduler)) if listener else None
+        if scheduler:
+            scheduler.start()
+        if server and listener:
+            server.run(sockets=[listener])
+        else:
+            with _on_signals(stopping := threading.Event()):
+                _announce(project, None, scheduler)
+                while not stopping.wait(1.0):
+                    pass
+    finally:
+        if listener:
+            listener.close()
+        _finish(project, scheduler)
+
+
+def _finish(project: Project, scheduler: Scheduler | None) -> None:
+    if scheduler and not scheduler.stop(CYCLE_GRACE_S):
+        # Closing the stores under it would record it as failed; left alone, it is simply unfinished.
+        log.warning("The running cycle did not end within %.0f s; the next start goes on with it.", CYCLE_GRACE_S)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+    try:
+        project.flush()
+    except KeepwellError as error:  # the record still holds what was to be moved
+        log.error("%s", error.message)
+    project.close()
+
+
+def _scheduler(project: Project) -> Scheduler:
+    project.engine()
+    schedule = project.settings.schedule
+
+    def last() -> datetime | None:
+        with project.context.database.read() as connection:
+            newest = last_cycle(connection, project.name, "done")
+        return newest.as_of if newest else None
+
+    def run(tick: datetime) -> CycleRecord:
+        try:
+            if said := reload_code(project.context):
+                log.warning("%s", said)
+        except KeepwellError as error:
+            log.error("The code on disk cannot be used, the loaded one goes on: %s", error.message)
+        record = project.run(tick)
+        log.info("Cycle of %s: %s", record.as_of.isoformat(), record.sentence)
+        return record
+
+    return Scheduler(schedule.cron, schedule.timezone, run=run, last=last, first=project.resume)
+
+
+def _listen(serve: ServeSection) -> socket.socket:
+    """A bound socket, so that the port is known, and known to be ours, before anything else starts."""
+    if not _is_loopback(serve.host) and not (serve.token and serve.token.get_secret_value()):
+        problem = "it can be reached by others, so a token is required; set KEEPWELL_SERVE__TOKEN"
+        raise SettingInvalid("serve.host", serve.host, problem, "the settings")
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(serve.host, serve.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listener = socket.socket(family, kind)
+    except OSError as error:
+        raise SettingInvalid("serve.host", serve.host, f"it is no address of this machine ({error})", "the settings") from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        problem = f"{os.strerror(error.errno or 0)} at {serve.host}; stop the process that listens there, or set 0 for a free port"
+        raise SettingInvalid("serve.port", serve.port, problem, "the settings") from None
+    return listener
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _announce(project: Project, listener: socket.socket | None, scheduler: Scheduler | None) -> None:
+    """The one line that says what runs."""
+    where = f" at {_url(listener)}" if listener else ""
+    if scheduler is None:
+        said = f"Keepwell serves '{project.name}'{where}"
+    else:
+        tick = scheduler.next()
+        said = f"Keepwell keeps '{project.name}'{where}, " + (f"next cycle {tick:%Y-%m-%dT%H:%MZ}" if tick else "no cycle is scheduled")
+    print(f"{said}; Ctrl-C to stop", flush=True)  # noqa: T201 - the one line of a process that runs in the foreground
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, but it says our line when it listens, and a signal that stops it does not also kill the process after."""
+
+    def __init__(self, project: Project, started: Callable[[], None]) -> None:
+        config = uvicorn.Config(
+            create_app(project),
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=REQUEST_GRACE_S,
+        )
+        super().__init__(config)
+        self._tell = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._tell()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _on_signals(stopping: threading.Event) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, lambda *_: stopping.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _log_to_stderr() -> None:
+    """Our log, and uvicorn's errors, as lines on stderr, unless whoever started us has set up logging."""
+    if logging.getLogger().handlers:
+        return
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    log.setLevel(logging.INFO)
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)

@@ -1,0 +1,66 @@
+"""What is known, as plain values that JSON can hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+
+from keepwell.api.service import Service
+from keepwell.errors import InputInvalid, PredictionNotFound
+from keepwell.project import Project
+from keepwell.serving import joined
+from keepwell.storage import COMMIT, KNOWN
+
+
+def versions(project: Project) -> list[dict[str, Any]]:
+    """All versions, oldest first, each with its aliases."""
+    aliases: dict[int, list[str]] = {}
+    for name, number in project.aliases().items():
+        aliases.setdefault(number, []).append(name)
+    return [asdict(version) | {"aliases": aliases.get(version.number, [])} for version in project.versions()]
+
+
+def history(project: Project, kinds: Sequence[str], since: str | None, until: str | None, limit: int) -> list[dict[str, Any]]:
+    """The timeline, oldest first."""
+    events = project.history(kinds, _moment("since", since), _moment("until", until), limit)
+    return [asdict(event) for event in events]
+
+
+def prediction(service: Service, prediction_id: str) -> dict[str, Any]:
+    """One kept prediction with its label where it is known.
+
+    Raises
+    ------
+    PredictionNotFound
+    """
+    found = _find(service.project, prediction_id)
+    if found is None and service.ship():  # it may still be in the journal
+        found = _find(service.project, prediction_id)
+    if found is None:
+        raise PredictionNotFound(prediction_id)
+    return found
+
+
+def _find(project: Project, prediction_id: str) -> dict[str, Any] | None:
+    kept = project.context.predictions.rows()
+    if kept.is_empty() or (kept := kept.filter(pl.col("prediction_id") == prediction_id)).is_empty():
+        return None
+    labels = project.context.labels.rows(since=kept["time"][0], until=kept["time"][0])
+    row = joined(kept, labels).drop(COMMIT, KNOWN, strict=False).to_dicts()[0]
+    kind = "probability" if project.context.model.task == "binary" else "prediction"
+    return {"model": project.name, kind: row.pop("answer"), **row, "inputs": json.loads(row["inputs"])}
+
+
+def _moment(name: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise InputInvalid(f"'{name}' is {text[:50]!r}", "An ISO time such as 2026-03-01T00:00:00Z is needed.") from None

@@ -1,0 +1,28 @@
+"""What tests of several rooms share."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from projects import BUILT_AT, tiny_project
+
+from keepwell import Project
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny project whose first cycle made a champion. Copy it (`tiny`) before changing anything."""
+    folder = tiny_project(tmp_path_factory.mktemp("built") / "tiny")
+    with Project(folder) as project:
+        record = project.run(BUILT_AT)
+        assert record.status == "done" and project.aliases()["champion"] == 1, record
+    return folder
+
+
+@pytest.fixture
+def tiny(built: Path, tmp_path: Path) -> Iterator[Path]:
+    """A folder with a built tiny project of the test's own."""
+    yield Path(shutil.copytree(built, tmp_path / "tiny"))
