@@ -115,9 +115,9 @@ def status(context: Context, at: datetime | None = None) -> Status:
         cycle = last_cycle(connection, context.name)
         changes = [change for change in list_alias_changes(connection, context.name, CHAMPION) if change.since <= now]
         decisions = [decision for moment, decision in list_decisions(connection, context.name, None if at else 1) if moment <= now]
-    word, since, because = _judge(context, checkup, cycle if cycle and cycle.as_of <= now else None, now)
-    facts = checkup.facts if checkup else {}
     champion = _champion(changes)
+    word, since, because = _judge(context, checkup, cycle if cycle and cycle.as_of <= now else None, champion, now)
+    facts = checkup.facts if checkup else {}
     decision: RetrainDecision | None = decisions[0] if decisions else None
     return Status(
         model=context.name,
@@ -139,7 +139,9 @@ def status(context: Context, at: datetime | None = None) -> Status:
     )
 
 
-def _judge(context: Context, checkup: Checkup | None, cycle: CycleRecord | None, now: datetime) -> tuple[str, datetime | None, str]:
+def _judge(
+    context: Context, checkup: Checkup | None, cycle: CycleRecord | None, champion: AliasChange | None, now: datetime
+) -> tuple[str, datetime | None, str]:
     if checkup is None:
         if cycle is not None and cycle.status == "failed":
             return "unknown", cycle.as_of, f"its first cycle failed: {cycle.sentence.rstrip('.')}"
@@ -149,6 +151,8 @@ def _judge(context: Context, checkup: Checkup | None, cycle: CycleRecord | None,
         return "unknown", silent, f"two scheduled cycles did not come; at the last check-up, {day(checkup.as_of)}, it was {checkup.verdict}"
     if checkup.verdict == "well" and cycle is not None and cycle.status == "failed":
         return "watch", cycle.as_of, f"the newest cycle failed: {cycle.sentence.rstrip('.')}"
+    if champion is not None and checkup.facts.get("champion") is None:
+        return "unknown", None, f"version {champion.number} is new; the next cycle checks it"
     return checkup.verdict, _since(context, checkup), checkup.sentence.rstrip(".")
 
 

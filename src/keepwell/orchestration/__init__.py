@@ -11,6 +11,7 @@ from keepwell.orchestration.feedback import post_labels
 from keepwell.orchestration.quarantine import DROPPED, RELEASED, decide_quarantine, list_quarantine
 from keepwell.orchestration.reloading import reload_code
 from keepwell.orchestration.schedule import Scheduler, due, next_tick
+from keepwell.orchestration.slots import dead_slots
 from keepwell.orchestration.tables import CycleRecord, count_cycles, get_cycle, last_cycle, list_cycles
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "answer_rows",
     "attach",
     "count_cycles",
+    "dead_slots",
     "decide_quarantine",
     "detach",
     "due",

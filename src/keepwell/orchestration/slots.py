@@ -74,6 +74,12 @@ def living(database: Database) -> set[str]:
         return {row.slot for row in connection.execute(sa.select(workers)) if is_alive(row)}
 
 
+def dead_slots(database: Database) -> list[str]:
+    """Names whose holder ended without giving them back."""
+    with database.read() as connection:
+        return sorted(row.slot for row in connection.execute(sa.select(workers)) if not is_alive(row))
+
+
 def is_alive(row: Any) -> bool:
     """Does the holder of this row live? On this machine its process is asked, elsewhere its lease."""
     if row.host != socket.gethostname():

@@ -1,0 +1,5 @@
+"""`python -m keepwell`, the same as `keepwell`."""
+
+from keepwell.cli import main
+
+main()

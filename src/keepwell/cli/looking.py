@@ -1,0 +1,138 @@
+"""Commands that look and change nothing: status, history, runs, serving."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from keepwell.cli import screen
+from keepwell.cli.door import HERE, AsJson, Folder, command, examples, opened, read_moment, show_json
+
+PANEL = "Look"
+EXIT_CODES = {"well": 0, "watch": 1, "unwell": 2, "unknown": 3}
+At = Annotated[datetime | None, typer.Option("--at", parser=read_moment, metavar="TIME", help="How it was at this moment, instead of now.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Put the commands on the app."""
+    app.command(rich_help_panel=PANEL, epilog=examples("keepwell status", "keepwell status --exit-code", "keepwell status --at 2026-03-01"))(status)
+    app.command(
+        rich_help_panel=PANEL,
+        epilog=examples("keepwell history --limit 20", "keepwell history --kind promoted --kind rolled_back", "keepwell history --since 2026-01-01 --json"),
+    )(history)
+    app.command(rich_help_panel=PANEL, epilog=examples("keepwell runs", "keepwell runs build-20260301T060000Z"))(runs)
+    app.command(rich_help_panel=PANEL, epilog=examples("keepwell serving", "keepwell serving --at 2026-05-03T14:00"))(serving)
+
+
+@command
+def status(
+    folder: Folder = HERE,
+    at: At = None,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Leave with 0 well, 1 watch, 2 unwell, 3 unknown.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """How is the model, since when, and what happens next?"""
+    from keepwell.status import day
+
+    with opened(folder) as project:
+        found = project.status(at)
+    if as_json:
+        show_json(found.as_dict())
+    else:
+        screen.say(screen.sentence(found.headline, found.word))
+        seen = [("Last check-up", day(found.checked))] if found.checked else []
+        screen.grid([*found.lines, *seen])
+    if exit_code:
+        raise typer.Exit(EXIT_CODES[found.word])
+
+
+@command
+def history(
+    folder: Folder = HERE,
+    kind: Annotated[list[str] | None, typer.Option("--kind", help="Only lines of this kind; may be repeated.")] = None,
+    since: Annotated[datetime | None, typer.Option("--since", parser=read_moment, metavar="TIME", help="Only from this moment on.")] = None,
+    until: Annotated[datetime | None, typer.Option("--until", parser=read_moment, metavar="TIME", help="Only up to this moment.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many of the newest lines.")] = 30,
+    as_json: AsJson = False,
+) -> None:
+    """The model's life so far, oldest first."""
+    with opened(folder) as project:
+        events = project.history(kind or (), since, until, limit)
+        known = {event.kind for event in project.history()} if kind and not events else set()
+    if as_json:
+        show_json({"events": events})
+    elif events:
+        rows = [(screen.when(event.as_of), event.kind.replace("_", " "), event.sentence) for event in events]
+        screen.table(("When", "What", "Story"), rows, wide="Story")
+    elif known:
+        screen.say(f"Nothing of that kind has happened. Kinds so far: {', '.join(sorted(known))}.")
+    else:
+        screen.say("Nothing has happened yet. `keepwell run` begins.")
+
+
+@command
+def runs(
+    run: Annotated[str | None, typer.Argument(help="One build, to see its steps.", show_default=False)] = None,
+    folder: Folder = HERE,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many of the newest builds.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Builds, or the steps of one.
+
+    With RUN: what each step was made of, and why it ran or was reused.
+    """
+    with opened(folder) as project:
+        if run is not None:
+            found, steps = project.run_steps(run)
+            listed = []
+        else:
+            listed = project.runs(limit)
+    if run is not None:
+        if as_json:
+            show_json({"run": found, "steps": [{**vars(step), "reason": step.reason} for step in steps]})
+            return
+        screen.say(screen.sentence(f"{found.run} {found.status}: {found.sentence}", found.status))
+        screen.grid([("Because", found.reason), ("For", screen.when(found.as_of)), ("Took", _took(found.begun, found.ended))])
+        screen.say("")
+        rows = [(step.name, step.identity[:12], f"{step.seconds:.2f} s", step.reason) for step in steps]
+        screen.table(("Step", "Identity", "Took", "Why"), rows, right=("Took",), wide="Why")
+    elif as_json:
+        show_json({"runs": listed})
+    elif listed:
+        rows = [(one.run, screen.word(one.status), _took(one.begun, one.ended), one.reason) for one in reversed(listed)]
+        screen.table(("Run", "Ended", "Took", "Because"), rows, right=("Took",), wide="Because")
+    else:
+        screen.say("No version has been built yet. `keepwell run --build` builds one now.")
+
+
+def _took(begun: datetime, ended: datetime | None) -> str:
+    return "not ended" if ended is None else f"{(ended - begun).total_seconds():.1f} s"
+
+
+@command
+def serving(folder: Folder = HERE, at: At = None, as_json: AsJson = False) -> None:
+    """Which version answers, and which ones did before."""
+    with opened(folder) as project:
+        version, changes = project.serving(at)
+        name = project.name
+    now = [change for change in changes if at is None or change.since <= at]
+    since = max((change.since for change in now), default=None)
+    if as_json:
+        number = version.number if version else None
+        show_json({"model": name, "at": at, "version": number, "since": since if version else None, "changes": changes})
+        return
+    then = f"At {screen.day(at)} " if at else ""
+    if version is None:
+        screen.say(f"{then}{name} {'had' if at else 'has'} no version that serves.")
+    else:
+        screen.say(f"{then}{name} {'was' if at else 'is'} served by version {version.number}, since {screen.day(since)}.")
+    if changes:
+        screen.say("")
+        ends: list[datetime | None] = [*(change.since for change in changes[1:]), None]
+        rows = [
+            (str(change.number or "–"), screen.when(change.since), screen.when(end) if end else "now", change.by, change.reason)
+            for change, end in zip(changes, ends, strict=True)
+        ]
+        screen.table(("Version", "From", "Until", "By", "Why"), rows, right=("Version",), wide="Why")

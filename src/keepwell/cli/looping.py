@@ -1,0 +1,167 @@
+"""Commands that turn the loop: run, backfill, up, serve, work."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from keepwell.cli import screen
+from keepwell.cli.door import FAILED, HERE, AsJson, Folder, command, examples, opened, read_moment, read_span, show_json
+
+if TYPE_CHECKING:
+    from keepwell import Project
+    from keepwell.orchestration import CycleRecord
+
+PANEL = "Turn the loop"
+DAY = timedelta(days=1)
+
+
+def register(app: typer.Typer) -> None:
+    """Put the commands on the app."""
+    app.command(rich_help_panel=PANEL, epilog=examples("keepwell run", "keepwell run --build", "keepwell run --as-of 2026-03-01 --json"))(run)
+    app.command(
+        rich_help_panel=PANEL,
+        epilog=examples("keepwell backfill --from 2020-01-01", "keepwell backfill --from 1949-01-31 --to 1998-12-31 --every 7d"),
+    )(backfill)
+    app.command(rich_help_panel=PANEL, epilog=examples("keepwell up", "KEEPWELL_SERVE__PORT=9000 keepwell up"))(up)
+    app.command(rich_help_panel=PANEL, epilog=examples("keepwell serve", "KEEPWELL_SERVE__PORT=0 keepwell serve -C rain"))(serve)
+    app.command(rich_help_panel=PANEL, epilog=examples("keepwell work", "KEEPWELL_SCHEDULE__CRON='0 * * * *' keepwell work"))(work)
+
+
+@command
+def run(
+    folder: Folder = HERE,
+    as_of: Annotated[datetime | None, typer.Option("--as-of", parser=read_moment, metavar="TIME", help="The moment to run for; default now.")] = None,
+    build: Annotated[bool, typer.Option("--build", help="Build a new version, whatever the policy says.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run one cycle now.
+
+    Gather, check, label, check up, build when the policy says so, predict. The same moment again answers what it did.
+    """
+    with opened(folder) as project:
+        cycle = project.run(as_of, build=build)
+        told = project.history(since=cycle.as_of, until=cycle.as_of)
+        status = project.status(cycle.as_of)
+    if as_json:
+        show_json({"cycle": cycle, "events": told, "status": status.as_dict()})
+    else:
+        screen.say(screen.sentence(f"The cycle of {screen.day(cycle.as_of)} is {cycle.status}: {cycle.sentence.rstrip('.')}.", cycle.status))
+        if told:
+            screen.grid([(event.kind.replace("_", " "), event.sentence) for event in told])
+        screen.say(screen.sentence(status.headline, status.word))
+    if cycle.status != "done":
+        raise typer.Exit(FAILED)
+
+
+@command
+def backfill(
+    folder: Folder = HERE,
+    since: Annotated[datetime | None, typer.Option("--from", parser=read_moment, metavar="TIME", help="First moment; default [gather] start.")] = None,
+    until: Annotated[datetime | None, typer.Option("--to", parser=read_moment, metavar="TIME", help="Last moment; default now.")] = None,
+    every: Annotated[timedelta, typer.Option("--every", parser=read_span, metavar="SPAN", help="Time between cycles: 1d, 7d, 12h.")] = DAY,
+    as_json: AsJson = False,
+) -> None:
+    """Run the cycles of a span of time, oldest first.
+
+    Each runs as if on its own day: it knows nothing of later ones. Stopped and called again, it goes on where it was.
+    """
+    with opened(folder) as project:
+        start = since or _start(project)
+        end = until or datetime.now(UTC).replace(microsecond=0)
+        if end < start:
+            raise typer.BadParameter(f"--from {screen.when(start)} is after --to {screen.when(end)}.")
+        begun = time.perf_counter()
+        cycles = _cycles(project, start, end, every)
+        seconds = time.perf_counter() - begun
+        status = project.status(cycles[-1].as_of if cycles else end)
+    failed = [cycle for cycle in cycles if cycle.status != "done"]
+    facts: dict[str, Any] = {
+        "from": start,
+        "to": end,
+        "cycles": len(cycles),
+        "failed": len(failed),
+        "versions": sum(1 for cycle in cycles if cycle.facts.get("version")),
+        "promoted": sum(1 for cycle in cycles if cycle.facts.get("promoted")),
+        "seconds": round(seconds, 3),
+    }
+    if as_json:
+        show_json({**facts, "status": status.as_dict()})
+    else:
+        _summary(facts, failed, status)
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+def _start(project: Project) -> datetime:
+    start = project.settings.gather.start
+    if start is None:
+        raise typer.BadParameter("say --from TIME, or set [gather] start in keepwell.toml.")
+    return read_moment(start)
+
+
+def _cycles(project: Project, since: datetime, until: datetime, every: timedelta) -> list[CycleRecord]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = screen.screen(error=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[last]}"))
+    done = []
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task("Cycles", total=int((until - since) / every) + 1, last="")
+        for cycle in project.backfill(since, until, every):
+            done.append(cycle)
+            version = cycle.facts.get("version")
+            last = {"last": f"version {version} on {cycle.as_of:%Y-%m-%d}"} if version else {}
+            progress.update(task, completed=int((cycle.as_of - since) / every) + 1, **last)
+    return done
+
+
+def _summary(facts: dict[str, Any], failed: list[CycleRecord], status: Any) -> None:
+    if not facts["cycles"]:
+        screen.say("Every cycle of that time has run already; nothing was done.")
+        return
+    took = f"{facts['seconds']:.1f} s, {facts['seconds'] / facts['cycles'] * 1000:.0f} ms each"
+    screen.say(f"{screen.count(facts['cycles'], 'cycle')} in {took}.")
+    built = f"{screen.count(facts['versions'], 'version')} built, {facts['promoted']} promoted"
+    rows = [("Built", built)]
+    if failed:
+        rows.append(("Failed", f"{screen.count(len(failed), 'cycle')}, the first of {screen.when(failed[0].as_of)}: {failed[0].sentence}"))
+    screen.grid(rows)
+    screen.say(screen.sentence(status.headline, status.word))
+
+
+@command
+def up(folder: Folder = HERE) -> None:
+    """Serve and work in one process.
+
+    Answers requests and runs the cycles on schedule.
+    """
+    _forever(folder, serve=True, work=True)
+
+
+@command
+def serve(folder: Folder = HERE) -> None:
+    """Only answer requests.
+
+    The cycles run elsewhere (`keepwell work`); as many servers as you like may serve one model.
+    """
+    _forever(folder, serve=True, work=False)
+
+
+@command
+def work(folder: Folder = HERE) -> None:
+    """Only run the cycles on schedule.
+
+    As many workers as you like may work on one model; each cycle is run by one of them.
+    """
+    _forever(folder, serve=False, work=True)
+
+
+def _forever(folder: Any, *, serve: bool, work: bool) -> None:
+    from keepwell.api import serve_forever
+
+    with opened(folder) as project:
+        serve_forever(project, serve=serve, work=work)

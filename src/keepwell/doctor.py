@@ -1,0 +1,216 @@
+"""`keepwell doctor`: is Keepwell itself well? Looks at everything that is kept, changes nothing, names each cure."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keepwell.errors import KeepwellError
+
+if TYPE_CHECKING:
+    from keepwell import Project
+    from keepwell.registry import Version
+    from keepwell.settings import Settings
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LITTLE_DISK = 1 << 30  # bytes; a build and a table flush need some hundred megabytes at most
+MANY_FLUSHES = 4  # this many times the flush threshold waiting means that flushing does not work
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at; `state` is "ok", "note" or "wrong", `cure` says what to do (empty when nothing is)."""
+
+    about: str
+    state: str
+    message: str
+    cure: str = ""
+
+
+def examine(folder: Path, now: datetime | None = None) -> list[Finding]:
+    """Look at a project's settings, stores, record and surroundings.
+
+    Returns
+    -------
+    Every finding. What cannot be looked at because of another fault is left out.
+    """
+    from keepwell.settings import look
+
+    folder, now = folder.resolve(), now or datetime.now(UTC)
+    settings, problems = look(folder)
+    if settings is None:
+        return [Finding("settings", "wrong", problem.message, "Mend keepwell.toml, then ask again.") for problem in problems]
+    found = [Finding("settings", "ok", "keepwell.toml reads"), _server(settings), _disk(folder), _contract(folder, settings)]
+    if (missing := _missing_record(folder, settings)) is not None:
+        return [*found, missing]
+    try:
+        from keepwell import Project
+
+        project = Project(folder)
+    except KeepwellError as error:
+        return [*found, Finding("project", "wrong", error.message, "`keepwell check` tells everything that is not right.")]
+    with project:
+        looks: tuple[Callable[[], Iterator[Finding]], ...] = (
+            lambda: _record(project),
+            lambda: _artifacts(project),
+            lambda: _champion(project),
+            lambda: _tables(project, now),
+            lambda: _journal(project),
+            lambda: _workers(project),
+            lambda: _cycles(project),
+        )
+        for one in looks:
+            try:
+                found += one()
+            except KeepwellError as error:
+                found.append(Finding("storage", "wrong", error.message, "Bring it back, or restore it from a backup."))
+    return found
+
+
+def _server(settings: Settings) -> Finding:
+    if settings.serve.host in LOOPBACK:
+        return Finding("server", "ok", f"listens on this machine only ({settings.serve.host})")
+    if settings.serve.token is None:
+        message = f"listens on {settings.serve.host} without a token, so anyone who reaches it could act"
+        return Finding("server", "wrong", message, "Set KEEPWELL_SERVE__TOKEN in the environment, or [serve] host = \"127.0.0.1\".")
+    return Finding("server", "ok", f"listens on {settings.serve.host}, with a token")
+
+
+def _disk(folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free
+    if free < LITTLE_DISK:
+        return Finding("disk", "wrong", f"{free / 1e9:.1f} GB are free where {folder} is", "Make room: a full disk stops every cycle.")
+    return Finding("disk", "ok", f"{free / 1e9:.0f} GB are free")
+
+
+def _contract(folder: Path, settings: Settings) -> Finding:
+    from keepwell.validation import from_toml
+
+    path = folder / settings.contract.file
+    if not path.is_file():
+        return Finding("contract", "ok", f"{path.name} is not there yet; it is made from the first {settings.contract.first_rows} good rows")
+    try:
+        contract = from_toml(path.read_text("utf-8"))
+    except (KeepwellError, OSError, UnicodeDecodeError) as error:
+        return Finding("contract", "wrong", str(error), f"Mend {path.name}; the next cycle would stop at it.")
+    return Finding("contract", "ok", f"{path.name} reads: {len(contract.columns)} columns")
+
+
+def _missing_record(folder: Path, settings: Settings) -> Finding | None:
+    prefix = "sqlite:///"
+    url = settings.store.database
+    if url.startswith(prefix) and not (folder / url.removeprefix(prefix)).is_file():
+        return Finding("record", "note", "there is no record yet", "`keepwell run` makes it.")
+    return None
+
+
+def _record(project: Project) -> Iterator[Finding]:
+    database = project.context.database
+    yield Finding("record", "ok", f"schema {database.revision()} at {database.shown_url}")
+
+
+def _artifacts(project: Project) -> Iterator[Finding]:
+    versions = project.versions()
+    names = {digest: (one.number, what) for one in versions for what, digest in _digests(one)}
+    broken = 0
+    for digest, (number, what) in names.items():
+        try:
+            project.context.artifacts.get(digest)
+        except KeepwellError as error:
+            broken += 1
+            yield Finding("artifacts", "wrong", f"{what} of version {number}: {error.message}", "Restore the artifacts folder from a backup.")
+    if not broken:
+        yield Finding("artifacts", "ok", f"all {len(names)} that {len(versions)} versions name are whole")
+
+
+def _digests(version: Version) -> Iterator[tuple[str, str]]:
+    for what in ("model_file", "code", "contract", "settings", "training_set", "environment", "card"):
+        if digest := getattr(version, what):
+            yield what.replace("_", " "), digest
+    if rows := version.facts.get("golden", {}).get("rows"):
+        yield "golden rows", rows
+
+
+def _champion(project: Project) -> Iterator[Finding]:
+    number = project.aliases().get("champion")
+    if number is None:
+        yield Finding("champion", "note", "no version serves yet", "`keepwell run --build` builds one now; `keepwell versions` says why others were refused.")
+        return
+    try:
+        project.context.predictor(number)
+        yield Finding("champion", "ok", f"version {number} loads and answers its golden rows as it did when it was built")
+    except KeepwellError as error:
+        yield Finding("champion", "wrong", error.message, "`keepwell rollback` goes back to the version before.")
+    yield _packages(project, project.version(number))
+
+
+def _packages(project: Project, version: Version) -> Finding:
+    from keepwell.training import environment
+
+    here, then = environment(), json.loads(project.context.artifacts.get(version.environment))
+    differ = sorted(name for name in here.keys() | then.keys() if here.get(name) != then.get(name))
+    if not differ:
+        return Finding("packages", "ok", f"as they were when version {version.number} was built")
+    told = ", ".join(f"{name} {then.get(name, 'absent')} → {here.get(name, 'absent')}" for name in differ[:5])
+    more = f" and {len(differ) - 5} more" if len(differ) > 5 else ""
+    return Finding("packages", "note", f"differ from those of version {version.number}: {told}{more}", "Fine while the champion answers as it did; a new build takes these.")
+
+
+def _tables(project: Project, now: datetime) -> Iterator[Finding]:
+    limit = project.settings.store.flush_commits
+    for table in project.context.tables:
+        name = table.name.rpartition("/")[2]
+        try:
+            table.rows(since=now - timedelta(days=1))
+            with project.context.database.read() as connection:
+                waiting = table.waiting(connection)
+        except KeepwellError as error:
+            yield Finding(name, "wrong", error.message, "Bring the storage back; nothing that was kept is changed meanwhile.")
+            continue
+        if waiting > MANY_FLUSHES * limit:
+            cure = "Look at the tables' storage: the next cycle that can write it moves them."
+            yield Finding(name, "note", f"{waiting} commits wait in the record, {limit} are usual", cure)
+        else:
+            yield Finding(name, "ok", f"reads; {table.last_commit()} commits, {waiting} of them still in the record")
+
+
+def _journal(project: Project) -> Iterator[Finding]:
+    folder = project.journal_folder
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    sealed, written = (sum(1 for name in names if name.endswith(suffix)) for suffix in (".sealed", ".open"))
+    if sealed:
+        yield Finding("journal", "note", f"{sealed} closed segments are not in the ledger yet", "`keepwell predict` or a running server moves them.")
+    elif written:
+        yield Finding("journal", "ok", f"{written} segments are being written, or wait for a server that ended")
+    else:
+        yield Finding("journal", "ok", "nothing waits in it")
+
+
+def _workers(project: Project) -> Iterator[Finding]:
+    from keepwell.orchestration import dead_slots
+
+    dead = dead_slots(project.context.database)
+    if dead:
+        yield Finding("workers", "note", f"{', '.join(dead)} ended without saying so", "`keepwell run` or `keepwell work` takes over what it left.")
+    else:
+        yield Finding("workers", "ok", "none ended without saying so")
+
+
+def _cycles(project: Project) -> Iterator[Finding]:
+    cycles = project.cycles(200)
+    unfinished = [cycle for cycle in cycles if cycle.status == "running"]
+    for cycle in unfinished:
+        yield Finding("cycles", "note", f"the cycle of {cycle.as_of:%Y-%m-%d %H:%M} was begun and has not ended", "`keepwell run` finishes it first.")
+    failed = [cycle for cycle in cycles if cycle.status == "failed"]
+    if cycles and cycles[0].status == "failed":
+        cure = "Mend that; the next cycle gathers what this one missed."
+        yield Finding("cycles", "wrong", f"the newest one, of {cycles[0].as_of:%Y-%m-%d %H:%M}, failed: {cycles[0].sentence}", cure)
+    elif failed:
+        yield Finding("cycles", "note", f"{len(failed)} of the last {len(cycles)} failed, the newest on {failed[0].as_of:%Y-%m-%d}; later ones were done")
+    elif not unfinished:
+        yield Finding("cycles", "ok", f"the last {len(cycles)} were done" if cycles else "none has run yet")
