@@ -33,7 +33,8 @@ class Model:
     lookback_days : how many days of observations before its own time a feature row needs.
     horizon_days : how many days after a row's time its truth is known.
     frame : "polars" (default) or "pandas": the kind of frame the four functions receive. They may return any kind.
-    baselines : optional, ``{name: function}``; ``function(y_train, train_rows, rows)`` -> answers of shape (len(rows),).
+    baselines : optional, ``{name: function}``; ``function(train, rows, *, entity, time, horizon)`` -> answers of shape
+        (len(rows),). Both frames have entity, time, label and the features, in time order; `horizon` is a timedelta.
         For "binary", climatology and persistence are always there; for "regression", the mean and persistence.
     slices : optional, ``slices(rows)`` -> frame of text columns with as many rows; metrics are shown for each value.
     card : free text for the model card (what it is for, what it is not for).

@@ -10,15 +10,18 @@ from keepwell.errors import SchemaMismatch
 from keepwell.ingestion import Gathered, changed_rows, key_of, last_gather
 from keepwell.monitoring import Checkup, Evidence, check_up, last_checkup, record_checkup
 from keepwell.orchestration.context import Context
-from keepwell.registry import CHAMPION, aliases_now, get_version
+from keepwell.registry import CHAMPION, aliases_now
 from keepwell.retraining import RetrainDecision, State, decide, record_decision
-from keepwell.serving import LABELS, Labelling, joined, record_labelling, representative, total_labels
+from keepwell.serving import LABELS, Labelling, get_labelling, joined, record_labelling, representative, total_labels
 from keepwell.storage import Event, record_event
 from keepwell.training import labels_of, list_runs
 
 
 def label(context: Context, cycle: str, as_of: datetime) -> int:
     """Ask `label` about the window that this cycle gathered; keep labels that are new or restated. Answers how many."""
+    with context.database.read() as connection:
+        if done := get_labelling(connection, context.name, cycle):
+            return done.new
     model = context.model
     gathered = _gathered(context, cycle)
     reach = timedelta(days=model.lookback_days + model.horizon_days)
@@ -74,7 +77,7 @@ def _checkup(context: Context, cycle: str, as_of: datetime) -> Checkup:
         metric=context.metric,
         scored=rows,
         due=due,
-        expected=context.expected(),
+        expected=context.expected(rows["version"].unique().to_list() if rows.height else []),
         champion=context.champion(),
         newest=gathered.newest,
         faults=faults(gathered),
@@ -86,10 +89,10 @@ def _checkup(context: Context, cycle: str, as_of: datetime) -> Checkup:
 def _decision(context: Context, cycle: str, as_of: datetime, checkup: Checkup, asked: bool) -> RetrainDecision:
     with context.database.read() as connection:
         champion = aliases_now(connection, context.name).get(CHAMPION)
-        trained_until = get_version(connection, context.name, champion).facts["trained_until"] if champion else None
         runs = [run for run in list_runs(connection, context.name, 2) if run.cycle != cycle]
         labels = total_labels(connection, context.name)
         before = total_labels(connection, context.name, at=runs[0].as_of) if runs else 0
+    trained_until = context.version(champion).facts["trained_until"] if champion is not None else None
     state = State(
         labels=labels,
         new_labels=labels - before,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 from keepwell.ingestion import key_of
 from keepwell.model import Model
-from keepwell.registry import CHAMPION, Version, aliases_now, get_version, list_versions
+from keepwell.registry import CHAMPION, Version, aliases_now, get_version
 from keepwell.serving import LABEL_KEY, PREDICTION_KEY, Predictor
 from keepwell.settings import Settings
 from keepwell.storage import ArtifactStore, Database, Table
@@ -37,7 +37,7 @@ class Context:
     artifacts: ArtifactStore
     home: Path
     _predictors: dict[int, Predictor] = field(default_factory=dict)
-    _expected: dict[int, float] = field(default_factory=dict)
+    _versions: dict[int, Version] = field(default_factory=dict)
     _contracts: dict[str, Contract] = field(default_factory=dict)
 
     @property
@@ -83,8 +83,7 @@ class Context:
     def predictor(self, number: int) -> Predictor:
         """A version ready to answer; kept open."""
         if number not in self._predictors:
-            with self.database.read() as connection:
-                version = get_version(connection, self.name, number)
+            version = self.version(number)
             if len(self._predictors) >= 4:
                 self._predictors.pop(next(iter(self._predictors)))
             self._predictors[number] = Predictor.load(version, self.artifacts, self.home / "code", self.settings.trust)
@@ -95,19 +94,17 @@ class Context:
         with self.database.read() as connection:
             return aliases_now(connection, self.name).get(CHAMPION)
 
-    def expected(self) -> dict[int, float]:
-        """Version -> its loss at evaluation."""
-        with self.database.read() as connection:
-            newest: list[Version] = [] if len(self._expected) and self._known(connection) else list_versions(connection, self.name)
-        for version in newest:
-            value = version.facts["metrics"].get(self.metric, {}).get("value")
-            if value is not None:
-                self._expected[version.number] = value
-        return self._expected
+    def version(self, number: int) -> Version:
+        """A version by number; kept, since versions never change."""
+        if number not in self._versions:
+            with self.database.read() as connection:
+                self._versions[number] = get_version(connection, self.name, number)
+        return self._versions[number]
 
-    def _known(self, connection: Any) -> bool:
-        champion = aliases_now(connection, self.name).get(CHAMPION)
-        return champion is None or champion in self._expected
+    def expected(self, numbers: Iterable[int]) -> dict[int, float]:
+        """Version -> its loss at evaluation by the deciding metric."""
+        found = {number: self.version(number).facts["metrics"].get(self.metric, {}).get("value") for number in numbers}
+        return {number: value for number, value in found.items() if value is not None}
 
     def contract(self, digest: str) -> Contract:
         """The contract kept under a digest."""
@@ -118,4 +115,4 @@ class Context:
     def settings_json(self) -> bytes:
         """The settings a version carries: all but secrets and where things are."""
         plain = self.settings.model_dump(mode="json", exclude={"serve": {"token"}, "store": True, "trust": True, "source": True})
-        return io.BytesIO(json.dumps(plain, sort_keys=True, indent=1).encode()).getvalue()
+        return json.dumps(plain, sort_keys=True, indent=1).encode()

@@ -9,7 +9,7 @@ import polars as pl
 from keepwell.ingestion import key_of
 from keepwell.orchestration.context import Context
 from keepwell.registry import CHAMPION, AliasChange, list_alias_changes
-from keepwell.serving import batch_id, batch_predictions, last_batch, record_batch
+from keepwell.serving import batch_id, batch_predictions, get_batch, last_batch, record_batch
 
 
 def predict(context: Context, cycle: str, as_of: datetime) -> int:
@@ -19,8 +19,11 @@ def predict(context: Context, cycle: str, as_of: datetime) -> int:
     was trained on labels from after it: so a replayed history is as honest as a live one.
     """
     with context.database.read() as connection:
+        done = get_batch(connection, context.name, cycle)
         changes = list_alias_changes(connection, context.name, CHAMPION)
         last = last_batch(connection, context.name)
+    if done is not None:
+        return done
     served = _served(changes, as_of)
     if not served:
         return 0

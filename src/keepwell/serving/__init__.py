@@ -7,7 +7,7 @@ from keepwell.serving.journal import Journal
 from keepwell.serving.ledger import LABEL_KEY, LABELS, LEDGER, PREDICTION_KEY, batch_id, batch_predictions, joined, keep_journal, representative
 from keepwell.serving.predictor import Predictor, signature_of
 from keepwell.serving.shipping import ship
-from keepwell.serving.tables import Labelling, last_batch, record_batch, record_labelling, total_labels, total_predictions
+from keepwell.serving.tables import Labelling, get_batch, get_labelling, last_batch, record_batch, record_labelling, total_labels, total_predictions
 
 __all__ = [
     "LABELS",
@@ -19,6 +19,8 @@ __all__ = [
     "Predictor",
     "batch_id",
     "batch_predictions",
+    "get_batch",
+    "get_labelling",
     "joined",
     "keep_journal",
     "last_batch",

@@ -64,6 +64,18 @@ def last_batch(connection: sa.Connection, model: str) -> datetime | None:
     return found
 
 
+def get_batch(connection: sa.Connection, model: str, cycle: str) -> int | None:
+    """How many rows a cycle answered; None when it has not answered yet."""
+    found: int | None = connection.execute(sa.select(batches.c.rows).where(batches.c.model == model, batches.c.cycle == cycle)).scalar()
+    return found
+
+
+def get_labelling(connection: sa.Connection, model: str, key: str) -> Labelling | None:
+    """The labels that came in under a key."""
+    row = connection.execute(sa.select(labellings).where(labellings.c.model == model, labellings.c.key == key)).first()
+    return Labelling(row.key, row.as_of, row.new, row.changed, row.total) if row else None
+
+
 def record_labelling(connection: sa.Connection, model: str, labelling: Labelling) -> None:
     """Keep that labels came in, once per key."""
     insert_once(connection, labellings, {"model": model, **asdict(labelling)})

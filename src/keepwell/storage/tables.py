@@ -53,6 +53,9 @@ COMMIT, KNOWN = "_commit", "_known"
 INLINE_BYTES = 1 << 20  # a larger commit is kept as an artifact and only named in the record
 COMPACT_FILES = 64  # data files after which Delta's small files are joined
 HOT_ROWS = 200_000  # most rows kept in memory between reads
+HOT_SPAN = timedelta(days=400)  # rows older than the window asked for by more than this are forgotten
+MOMENT = pl.Datetime("us", "UTC")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 APP = "keepwell"  # name under which Delta remembers the last commit flushed
 
 
@@ -80,6 +83,7 @@ class Table:
         self._url = f"{root.rstrip('/')}/{name}"
         self._delta: DeltaTable | None = None
         self._hot: _Hot | None = None
+        self._state = sa.select(tables).where(self._mine(tables))  # built once: making a statement costs more than running it
 
     # --- write --------------------------------------------------------------------------------------------------------
 
@@ -149,7 +153,7 @@ class Table:
             return self._last(connection)
 
     def rows(self, *, since: datetime | None = None, until: datetime | None = None, at: int | None = None) -> pl.DataFrame:
-        """The newest row of each key, in order of key and time.
+        """The newest row of each key, in order of time and key.
 
         Parameters
         ----------
@@ -160,32 +164,28 @@ class Table:
         -------
         All columns, with `_commit` and `_known`; an empty frame without columns when nothing was ever added.
         """
-        frame = self._versions(since)
-        if frame.is_empty():
-            return frame
-        keep = pl.lit(True)
+        hot = self._read(since)
+        if hot.versions.is_empty():
+            return hot.versions
+        frame = hot.newest if at is None else self._newest(hot.versions.filter(pl.col(COMMIT) <= at))
+        if since is not None and until is not None:
+            return frame.filter(pl.col(self.time).is_between(literal(since), literal(until)))
         if since is not None:
-            keep = keep & (pl.col(self.time) >= since)
-        if until is not None:
-            keep = keep & (pl.col(self.time) <= until)
-        if at is not None:
-            keep = keep & (pl.col(COMMIT) <= at)
-        newest = frame.filter(keep).sort(COMMIT).unique(list(self.key), keep="last", maintain_order=True)
-        return newest.sort([self.time, *self.key])
+            return frame.filter(pl.col(self.time) >= literal(since))
+        return frame if until is None else frame.filter(pl.col(self.time) <= literal(until))
 
-    def _versions(self, since: datetime | None) -> pl.DataFrame:
+    def _read(self, since: datetime | None) -> _Hot:
+        hot = self._hot
         with self._database.read() as connection:
-            row = connection.execute(sa.select(tables).where(self._mine(tables))).first()
+            row = connection.execute(self._state).first()
             if row is None:
-                return pl.DataFrame()
-            hot = self._hot
-            if hot and hot.last == row.last and hot.covers(since):
-                return hot.frame
-            if hot and hot.covers(since) and row.flushed <= hot.last:
-                fresh = self._waiting(connection, after=hot.last)
-                frame = pl.concat([hot.frame, *(rows for _, rows in fresh)], how="diagonal_relaxed", rechunk=True)
-                self._hot = hot.with_rows(frame, row.last, self.time, since)
-                return frame
+                return _Hot(pl.DataFrame(), pl.DataFrame(), None, 0)
+            if hot and hot.covers(since):
+                if hot.last == row.last:
+                    return hot
+                if row.flushed <= hot.last:
+                    fresh = pl.concat([rows for _, rows in self._waiting(connection, after=hot.last)], how="diagonal_relaxed")
+                    return self._remember(self._with(hot, fresh, row.last), since)
             waiting = self._waiting(connection, after=0)
         # The waiting commits were read first: whatever is flushed meanwhile is then in Delta as well, and left out here.
         delta = self._open()
@@ -193,12 +193,35 @@ class Table:
         parts = [rows for number, rows in waiting if number > flushed]
         if delta is not None:
             scan = pl.scan_delta(delta)
-            if since is not None:
-                scan = scan.filter(pl.col(self.time) >= since)
-            parts.insert(0, scan.collect())
-        frame = pl.concat(parts, how="diagonal_relaxed", rechunk=True) if parts else pl.DataFrame()
-        self._hot = _Hot(frame, since, max(int(row.last), flushed)) if frame.height <= HOT_ROWS else None
-        return frame
+            parts.insert(0, (scan if since is None else scan.filter(pl.col(self.time) >= since)).collect())
+        versions = pl.concat(parts, how="diagonal_relaxed", rechunk=True) if parts else pl.DataFrame()
+        return self._remember(_Hot(versions, self._newest(versions), since, max(int(row.last), flushed)), since)
+
+    def _newest(self, versions: pl.DataFrame) -> pl.DataFrame:
+        if versions.is_empty():
+            return versions
+        return versions.lazy().sort(COMMIT).unique(list(self.key), keep="last").sort([self.time, *self.key]).collect()
+
+    def _with(self, hot: _Hot, fresh: pl.DataFrame, last: int) -> _Hot:
+        """What is remembered, with newer commits: most often one day's rows at the end."""
+        if hot.versions.is_empty():
+            return _Hot(fresh, self._newest(fresh), hot.since, last)
+        fresh_newest = self._newest(fresh)
+        others = hot.newest.join(fresh_newest, on=list(self.key), how="anti", maintain_order="left")
+        newest = pl.concat([others, fresh_newest], how="diagonal_relaxed", rechunk=True)
+        if others.height and others[self.time][-1] >= fresh_newest[self.time][0]:
+            newest = newest.sort([self.time, *self.key])
+        return _Hot(pl.concat([hot.versions, fresh], how="diagonal_relaxed"), newest, hot.since, last)
+
+    def _remember(self, hot: _Hot, since: datetime | None) -> _Hot:
+        """Keep what was read for the next reader, as long as it is small and near the window that is asked for."""
+        self._hot = hot
+        if hot.versions.height > HOT_ROWS:
+            self._hot = None
+        elif since is not None and hot.since is not None and since - hot.since > HOT_SPAN:
+            recent = pl.col(self.time) >= literal(since)
+            self._hot = _Hot(hot.versions.filter(recent).rechunk(), hot.newest.filter(recent), since, hot.last)
+        return hot
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
@@ -223,7 +246,7 @@ class Table:
     def _decode(self, row: Any) -> pl.DataFrame:
         content = row.payload if row.payload is not None else self._artifacts.get(row.artifact)
         frame = pl.read_ipc_stream(io.BytesIO(content))
-        return frame.with_columns(pl.lit(row.number, pl.Int64).alias(COMMIT), pl.lit(row.known_at).cast(pl.Datetime("us", "UTC")).alias(KNOWN))
+        return frame.with_columns(pl.lit(row.number, pl.Int64).alias(COMMIT), literal(row.known_at).alias(KNOWN))
 
     def _open(self) -> DeltaTable | None:
         try:
@@ -269,21 +292,23 @@ class Table:
 
 @dataclass(frozen=True)
 class _Hot:
-    """Rows kept in memory between reads: all versions with time >= since, up to commit `last`."""
+    """Rows kept in memory between reads: those with time >= `since` (None: all), up to commit `last`.
 
-    frame: pl.DataFrame
+    `versions` holds every version of a row, `newest` the one that counts, in order of time and key.
+    """
+
+    versions: pl.DataFrame
+    newest: pl.DataFrame
     since: datetime | None
     last: int
 
     def covers(self, since: datetime | None) -> bool:
         return self.since is None or (since is not None and since >= self.since)
 
-    def with_rows(self, frame: pl.DataFrame, last: int, time: str, since: datetime | None) -> _Hot | None:
-        if frame.height <= HOT_ROWS and (since is None or self.since is None or since - self.since < timedelta(days=400)):
-            return _Hot(frame, self.since, last)
-        if since is None:
-            return None
-        return _Hot(frame.filter(pl.col(time) >= since), since, last)
+
+def literal(moment: datetime) -> pl.Expr:
+    """A moment as an expression. polars makes a whole column of a Python datetime with a zone, which is slow for one value."""
+    return pl.lit((moment - EPOCH) // timedelta(microseconds=1), pl.Int64).cast(MOMENT)
 
 
 def _flushed(delta: DeltaTable | None) -> int:

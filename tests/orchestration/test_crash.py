@@ -1,0 +1,95 @@
+"""Kill -9 at every boundary: the next start goes on by itself, and the record ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crashing import resume_clean, run_and_die, run_clean, run_in_process, start
+from projects import BUILT_AT, tiny_project
+
+from keepwell import Project
+
+NEXT = BUILT_AT + timedelta(days=1)
+STEPS = ["gather", "label", "check", "begin", "prepare", "train", "evaluate", "gate", "register", "deploy", "predict"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project that was never killed."""
+    folder = tiny_project(tmp_path_factory.mktemp("undisturbed") / "tiny")
+    assert run_in_process(run_clean, folder, BUILT_AT, NEXT) == 0
+    return folder
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step_name", STEPS)
+def test_a_kill_in_any_step_changes_nothing_in_the_end(undisturbed: Path, tmp_path: Path, step_name: str, when: str) -> None:
+    folder = tiny_project(tmp_path / "tiny")
+    assert run_in_process(run_and_die, folder, BUILT_AT, step_name, when) == -signal.SIGKILL
+    assert run_in_process(resume_clean, folder) == 0
+    assert run_in_process(run_clean, folder, NEXT) == 0
+    assert record_of(folder) == record_of(undisturbed)
+
+
+def test_the_next_cycle_first_finishes_the_one_that_was_killed(undisturbed: Path, tmp_path: Path) -> None:
+    folder = tiny_project(tmp_path / "tiny")
+    assert run_in_process(run_and_die, folder, BUILT_AT, "train", "past") == -signal.SIGKILL
+    assert run_in_process(run_clean, folder, NEXT) == 0
+    assert record_of(folder) == record_of(undisturbed)
+
+
+def test_two_processes_never_run_one_cycle_twice(undisturbed: Path, tmp_path: Path) -> None:
+    folder = tiny_project(tmp_path / "tiny")
+    processes = [start(run_clean, folder, BUILT_AT, NEXT) for _ in range(2)]
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert record_of(folder) == record_of(undisturbed)
+
+
+def test_a_living_process_takes_over_from_a_dead_one(undisturbed: Path, tmp_path: Path) -> None:
+    """The dead worker's name is not started again: the second worker, with a name of its own, notices."""
+    folder = tiny_project(tmp_path / "tiny")
+    run_in_process(run_clean, folder)  # makes the record, so that both start at once
+    waiting = start(run_clean, folder, BUILT_AT, NEXT)
+    dying = start(run_and_die, folder, BUILT_AT, "evaluate", "before")
+    dying.join(120)
+    waiting.join(120)
+    assert waiting.exitcode == 0
+    assert record_of(folder) == record_of(undisturbed)
+
+
+def record_of(folder: Path) -> dict[str, Any]:
+    """Everything a project has decided and kept, without the clock's readings and measured times."""
+    copy = folder.parent / f"{folder.name}-read"
+    shutil.copytree(folder, copy, dirs_exist_ok=True)
+    with Project(copy) as project:
+        context = project.context
+        versions = [
+            {
+                "number": version.number,
+                "run": version.run,
+                "passed": version.passed,
+                "digests": (version.code, version.contract, version.settings, version.training_set, version.facts["canonical"]),
+                "golden": version.facts["golden"],
+                "metrics": version.facts["metrics"],
+                "parent": version.facts["parent"],
+            }
+            for version in project.versions()
+        ]
+        tables = {table.name: table.rows().to_dicts() for table in context.tables}
+        commits = {table.name: table.last_commit() for table in context.tables}
+        return {
+            "cycles": [(cycle.cycle, cycle.status, cycle.facts) for cycle in project.cycles()],
+            "runs": [(run.run, run.status, [step.name for step in project.run_steps(run.run)[1]]) for run in project.runs()],
+            "versions": versions,
+            "aliases": [(change.alias, change.number, change.since) for change in project.serving()[1]],
+            "history": [(event.kind, event.as_of, event.facts) for event in project.history()],
+            "tables": tables,
+            "commits": commits,
+        }
