@@ -1,0 +1,53 @@
+# One word each; CI and people run the same. PYTHON=python3.12 chooses the interpreter that makes .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+DEMO := demo-rain
+WORKERS ?= 2
+
+.PHONY: demo test lint docs bench lock clean
+
+demo: $(VENV)/.installed ## fifty years of daily weather, lived by one model
+	@$(BIN)/keepwell demo --no-serve
+
+test: lint ## everything that must hold before a change is done
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+docs: $(VENV)/.installed-dev ## write docs/errors.md and docs/reference/ anew from the code
+	$(BIN)/python docs/generate.py
+
+bench: $(VENV)/.installed-dev
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+lock: ## choose the newest packages that fit, and name their bytes
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/python -m pip --quiet install pip-tools
+	CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quiet --upgrade --output-file=requirements.lock pyproject.toml
+	CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quiet --upgrade --all-extras --constraint=requirements.lock \
+		--output-file=requirements-dev.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) $(VENV)-lock $(DEMO) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# Stamps: a second run installs nothing unless a lock or pyproject.toml has changed since.
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "No venv could be made; on Debian: apt-get install python3-venv"; exit 1; }
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.made requirements.lock pyproject.toml
+	@echo "Installing into $(VENV) ..."
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.made requirements-dev.lock pyproject.toml
+	@echo "Installing into $(VENV), with what the tests need ..."
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $(VENV)/.installed $@
