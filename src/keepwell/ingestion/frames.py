@@ -48,9 +48,11 @@ def canonical(frame: pl.DataFrame, *, entity: str | None, time: str, what: str) 
     needed = [name for name in (entity, time) if name is not None]
     if missing := [name for name in needed if name not in frame.columns]:
         raise SchemaMismatch(what, missing, frame.columns, "Model(entity=..., time=...) names these columns.")
-    frame = frame.with_columns(_as_moment(frame[time], what))
-    name = pl.lit("all").alias(ALL) if entity is None else pl.col(entity).cast(pl.String)
-    return frame.with_columns(name)
+    if frame.schema[time] != MOMENT:
+        frame = frame.with_columns(_as_moment(frame[time], what))
+    if entity is None:
+        return frame.with_columns(pl.lit("all").alias(ALL))
+    return frame if frame.schema[entity] == pl.String else frame.with_columns(pl.col(entity).cast(pl.String))
 
 
 def key_of(entity: str | None, time: str) -> tuple[str, str]:
@@ -81,21 +83,23 @@ def changed_rows(fetched: pl.DataFrame, stored: pl.DataFrame, key: Sequence[str]
     """
     if fetched.is_empty() or stored.is_empty():
         return fetched, fetched.clear()
-    new = fetched.join(stored, on=list(key), how="anti")
-    both = fetched.join(stored, on=list(key), how="semi")
-    if both.is_empty():
-        return new, both
-    values = [name for name in fetched.columns if name not in key]
-    known = [name for name in values if name in stored.columns]
-    beside = both.select(*key, *values).join(stored.select(*key, *known), on=list(key), how="left", suffix="__stored")
+    known = [name for name in fetched.columns if name in stored.columns]
+    there = pl.lit(True).alias("_there")
+    beside = fetched.lazy().join(stored.lazy().select(*known, there), on=list(key), how="left", suffix="__stored", maintain_order="left")
     differs = pl.lit(False)
-    for name in values:
-        if name in known and not _comparable(fetched[name].dtype, stored[name].dtype):
+    for name in fetched.columns:
+        if name in key:
+            continue
+        if name in known and not _comparable(fetched.schema[name], stored.schema[name]):
             differs = pl.lit(True)
             continue
         other = pl.col(f"{name}__stored") if name in known else pl.lit(None)
         differs = differs | pl.col(name).ne_missing(other)
-    return new, beside.filter(differs).select(fetched.columns)
+    is_new = pl.col("_there").is_null()
+    kinds = pl.when(is_new).then(1).when(differs).then(2).otherwise(0).alias("_kind")
+    judged = beside.with_columns(kinds).filter(pl.col("_kind") > 0).select(*fetched.columns, "_kind").collect()
+    new, changed = (judged.filter(pl.col("_kind") == kind).drop("_kind") for kind in (1, 2))
+    return new, changed
 
 
 def _comparable(one: pl.DataType, other: pl.DataType) -> bool:

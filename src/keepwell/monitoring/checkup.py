@@ -30,6 +30,7 @@ class Evidence:
     newest : time of the newest good observation, or None.
     faults : messages of the contract's findings that speak of a broken source.
     source_error : why the source gave nothing, or None.
+    before : verdict of the last check-up; a model that was not well must come clearly back before it counts as well.
     """
 
     metric: str
@@ -40,6 +41,7 @@ class Evidence:
     newest: datetime | None
     faults: Sequence[str] = ()
     source_error: str | None = None
+    before: str = "well"
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,9 @@ def check_up(settings: CheckSection, evidence: Evidence, now: datetime) -> Check
     *unknown* when nothing serves, the data is old or too few labels are in: never taken for health.
     *unwell* when the loss is proven to be above the expected one by more than the tolerance (the lower end of its
     95 % interval is above), or above `max_loss`. *watch* when it is above but not proven, or the source or contract
-    complains. *well* otherwise.
+    complains. *well* otherwise. A loss near the limit would change the word every few days, so the way back is longer
+    than the way out: an unwell model stays so while the loss is above the limit, and one on watch until half the
+    tolerance is left.
     """
     facts = _measure(settings, evidence, now)
     verdict, because = _judge(settings, evidence, facts)
@@ -112,8 +116,12 @@ def _judge(settings: CheckSection, evidence: Evidence, facts: dict[str, Any]) ->
         return "unwell", f"{numbers}; above the limit {settings.max_loss:g}"
     if facts["low"] > limit:
         return "unwell", f"{numbers}; proven to be more than {settings.tolerance:.0%} worse"
+    if facts["realised"] > limit and evidence.before == "unwell":
+        return "unwell", f"{numbers}; still more than {settings.tolerance:.0%} worse"
     if facts["realised"] > limit:
         return "watch", f"{numbers}; more than {settings.tolerance:.0%} worse, not proven yet"
+    if evidence.before in ("watch", "unwell") and facts["realised"] > facts["expected"] * (1 + settings.tolerance / 2):
+        return "watch", f"{numbers}; on the way back"
     if evidence.source_error:
         return "watch", f"{numbers}; the source failed: {evidence.source_error}"
     if evidence.faults:

@@ -71,6 +71,8 @@ def scored(context: Context, since: datetime, until: datetime) -> pl.DataFrame:
 
 def _checkup(context: Context, cycle: str, as_of: datetime) -> Checkup:
     gathered = _gathered(context, cycle)
+    with context.database.read() as connection:
+        before = last_checkup(connection, context.name, before=as_of)
     rows = scored(context, as_of - timedelta(days=context.settings.check.window_days), as_of)
     due = rows.filter(pl.col("time") <= as_of - timedelta(days=context.model.horizon_days)).height if rows.height else 0
     evidence = Evidence(
@@ -82,6 +84,7 @@ def _checkup(context: Context, cycle: str, as_of: datetime) -> Checkup:
         newest=gathered.newest,
         faults=faults(gathered),
         source_error=gathered.error,
+        before=before.verdict if before else "unknown",
     )
     return check_up(context.settings.check, evidence, as_of)
 

@@ -10,7 +10,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from keepwell.errors import FunctionBroken, SchemaMismatch, SourceInvalid, SourceUnavailable
-from keepwell.ingestion import MOMENT, Gathered, Window, changed_rows, fetch, key_of, last_gather, record_gather, window
+from keepwell.ingestion import ALL, MOMENT, Gathered, Window, changed_rows, fetch, key_of, last_gather, record_gather, window
 from keepwell.orchestration.context import Context
 from keepwell.storage import COMMIT, KNOWN, Event, digest_of, record_event
 from keepwell.validation import Contract, ContractInForce, Finding, Report, check, contract_in_force, from_toml, infer, put_in_force, to_toml
@@ -42,9 +42,8 @@ def gather(context: Context, cycle: str, as_of: datetime) -> Gathered:
     except (SourceUnavailable, SourceInvalid, FunctionBroken, SchemaMismatch) as problem:
         fetched, error = pl.DataFrame(), problem.message
     stored = context.observations.rows(since=span.since - _context_span(context), until=as_of)
-    contract = _contract(context, cycle, as_of, stored)
-    candidates = _unknown(context, fetched, stored, span)
-    report = _judge(context, contract, candidates, stored, as_of) if error is None else Report((), candidates, candidates.clear())
+    contract = _contract(context, cycle, as_of)
+    report = _judge(context, contract, _unknown(context, fetched, stored, span), stored, as_of, error)
     return _keep(context, cycle, as_of, span, fetched, stored, report, before, error)
 
 
@@ -56,7 +55,7 @@ def _context_span(context: Context) -> timedelta:
     return timedelta(days=min(365.0, max(1.0, context.settings.contract.window_rows * step / 2)))
 
 
-def _contract(context: Context, cycle: str, as_of: datetime, stored: pl.DataFrame) -> Contract | None:
+def _contract(context: Context, cycle: str, as_of: datetime) -> Contract | None:
     """The contract in force: contract.toml when it was edited, else the one recorded, else inferred from the first good rows."""
     path = context.folder / context.settings.contract.file
     text = path.read_text("utf-8") if path.is_file() else ""
@@ -69,9 +68,10 @@ def _contract(context: Context, cycle: str, as_of: datetime, stored: pl.DataFram
         reason = "contract.toml was edited" if in_force else "contract.toml is there"
         contract = from_toml(text)
     else:
-        if stored.height < context.settings.contract.first_rows:
+        first = context.observations.rows(until=as_of)
+        if first.height < context.settings.contract.first_rows:
             return None
-        first = stored.drop([COMMIT, KNOWN, *([] if context.model.entity else [key_of(None, context.model.time)[0]])])
+        first = first.drop([COMMIT, KNOWN, *([] if context.model.entity else [ALL])])
         contract = infer(first, entity=context.model.entity, time=context.model.time)
         text, reason = to_toml(contract), f"inferred from the first {first.height} rows"
         path.write_text(text, "utf-8")
@@ -99,17 +99,18 @@ def _unknown(context: Context, fetched: pl.DataFrame, stored: pl.DataFrame, span
     return unique.filter(~pl.Series(row_ids(unique)).is_in(waiting["row_id"].to_list()))
 
 
-def _judge(context: Context, contract: Contract | None, candidates: pl.DataFrame, stored: pl.DataFrame, as_of: datetime) -> Report:
-    if contract is None or candidates.width == 0:
-        if candidates.width == 0 and contract is not None:
-            candidates = stored.drop([COMMIT, KNOWN], strict=False).clear() if stored.width else pl.DataFrame()
-            if candidates.width == 0:
-                return Report((), candidates, candidates)
-            return check(contract, candidates, recent=_recent(context, stored), now=as_of, strictness=context.settings.contract.strictness)
-        key = key_of(context.model.entity, context.model.time)
-        good = candidates.unique(list(key), keep="last", maintain_order=True) if candidates.width else candidates
-        return Report((), good.filter(pl.col(key[1]) <= as_of) if good.width else good, candidates.clear())
-    return check(contract, candidates, recent=_recent(context, stored), now=as_of, strictness=context.settings.contract.strictness)
+def _judge(
+    context: Context, contract: Contract | None, candidates: pl.DataFrame, stored: pl.DataFrame, as_of: datetime, error: str | None
+) -> Report:
+    """Which of the candidates are good. Without a contract: those whose time has come; the last of several for one key."""
+    if error is not None or (candidates.width == 0 and (contract is None or stored.width == 0)):
+        return Report((), candidates, candidates)
+    if contract is not None:
+        batch = candidates if candidates.width else stored.drop(COMMIT, KNOWN).clear()
+        return check(contract, batch, recent=_recent(context, stored), now=as_of, strictness=context.settings.contract.strictness)
+    key = key_of(context.model.entity, context.model.time)
+    good = candidates.unique(list(key), keep="last", maintain_order=True).filter(pl.col(key[1]) <= as_of)
+    return Report((), good, candidates.clear())
 
 
 def _recent(context: Context, stored: pl.DataFrame) -> pl.DataFrame:

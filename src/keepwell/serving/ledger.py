@@ -61,13 +61,13 @@ def joined(predictions: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
     if labels.is_empty():
         return predictions.with_columns(pl.lit(None, pl.Float64).alias("label"), pl.lit(None, MOMENT).alias("labelled_at"))
     known = pl.col(KNOWN) if KNOWN in labels.columns else pl.lit(None, MOMENT)
-    labels = labels.with_columns(known.alias("labelled_at"))
-    by_id = labels.filter(pl.col("prediction_id") != "").select("prediction_id", "label", "labelled_at").unique("prediction_id", keep="last")
-    by_key = labels.filter(pl.col("prediction_id") == "").select("entity", "time", "label", "labelled_at").unique(["entity", "time"], keep="last")
-    both = predictions.join(by_id, on="prediction_id", how="left").join(by_key, on=["entity", "time"], how="left", suffix="_key")
-    return both.with_columns(
-        pl.coalesce("label", "label_key").alias("label"), pl.coalesce("labelled_at", "labelled_at_key").alias("labelled_at")
-    ).drop("label_key", "labelled_at_key")
+    truth = labels.lazy().select("entity", "time", "prediction_id", "label", known.alias("labelled_at"))
+    by_id = truth.filter(pl.col("prediction_id") != "").drop("entity", "time").unique("prediction_id", keep="last")
+    by_key = truth.filter(pl.col("prediction_id") == "").drop("prediction_id").unique(["entity", "time"], keep="last")
+    both = predictions.lazy().join(by_id, on="prediction_id", how="left", maintain_order="left")
+    both = both.join(by_key, on=["entity", "time"], how="left", suffix="_key", maintain_order="left")
+    newest = [pl.coalesce(name, f"{name}_key").alias(name) for name in ("label", "labelled_at")]
+    return both.with_columns(newest).drop("label_key", "labelled_at_key").collect()
 
 
 def representative(predictions: pl.DataFrame) -> pl.DataFrame:
@@ -77,10 +77,10 @@ def representative(predictions: pl.DataFrame) -> pl.DataFrame:
     """
     if predictions.is_empty():
         return predictions
-    ordered = predictions.with_columns((pl.col("origin") != "batch").alias("_later")).sort("_later", "made_at", maintain_order=True)
-    named = ordered.filter(pl.col("entity") != "").unique(["entity", "time"], keep="first", maintain_order=True)
-    nameless = ordered.filter(pl.col("entity") == "")
-    return pl.concat([named, nameless]).drop("_later").sort("time")
+    one = pl.when(pl.col("entity") == "").then("prediction_id").otherwise("entity")  # rows that name no entity stand alone
+    ordered = predictions.lazy().sort(pl.col("origin") != "batch", "made_at", maintain_order=True)
+    chosen = ordered.with_columns(one.alias("_one")).unique(["_one", "time"], keep="first", maintain_order=True)
+    return chosen.drop("_one").sort("time").collect()
 
 
 def keep_journal(database: Database, predictions: Table, segment: str, records: list[bytes]) -> None:

@@ -49,10 +49,12 @@ def labels_of(model: Model, observations: pl.DataFrame) -> pl.DataFrame:
     if "label" not in rows.columns:
         raise SchemaMismatch("What 'label' returned", ["label"], rows.columns)
     key = key_of(model.entity, model.time)
-    rows = rows.select(*key, pl.col("label").cast(pl.Float64)).drop_nulls().unique(list(key), keep="last")
-    if model.task == "binary" and (wrong := rows.filter(~pl.col("label").is_in([0.0, 1.0]))).height:
-        raise FunctionBroken("label", f"returned {wrong['label'][0]:g} for a binary task", "Labels are 0 or 1.")
-    return rows.sort(key[1], key[0])
+    known = rows.lazy().select(*key, pl.col("label").cast(pl.Float64)).drop_nulls()
+    rows = known.unique(list(key), keep="last").sort(key[1], key[0]).collect()
+    values = rows["label"].to_numpy()
+    if model.task == "binary" and (wrong := values[(values != 0) & (values != 1)]).size:
+        raise FunctionBroken("label", f"returned {wrong[0]:g} for a binary task", "Labels are 0 or 1.")
+    return rows
 
 
 def _call(model: Model, name: str, function: Callable[[Any], Any], observations: pl.DataFrame) -> pl.DataFrame:
