@@ -76,9 +76,18 @@ def _given(predictor: Predictor, body: PredictBody) -> tuple[list[Key], pl.DataF
 
 def _text(row: Mapping[str, Any], name: str, place: int) -> str | None:
     value = row.get(name)
-    if value is None or (isinstance(value, str) and len(value) <= 200):
+    if value is None or (isinstance(value, str) and len(value) <= 200 and _is_whole(value)):
         return value
     raise InputInvalid(f"'{name}' of row {place} is no text of at most 200 characters", "Send a text.")
+
+
+def _is_whole(text: str) -> bool:
+    """JSON can spell halves of characters, which no store keeps."""
+    try:
+        text.encode()
+    except UnicodeError:
+        return False
+    return True
 
 
 def _key(predictor: Predictor, entity: str | None, time: str | None, place: int) -> Key:

@@ -1,0 +1,139 @@
+"""The long-running process, as a real one: it starts, is killed, is told to stop, and loses nothing it acknowledged."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import sqlalchemy as sa
+from projects import tiny_project
+
+import keepwell
+from keepwell import Project
+from keepwell.api import serve_forever
+from keepwell.errors import SettingInvalid
+
+SOURCES = Path(keepwell.__file__).parent.parent
+RUNNER = """
+import sys
+from keepwell import Project
+from keepwell.api import serve_forever
+serve_forever(Project(sys.argv[1], {"serve": {"port": 0, "ship_s": 0.3}}), serve="serve" in sys.argv, work="work" in sys.argv)
+"""
+PREDICT = "/models/tiny/predict"
+ROW = {"warmth": 12.5, "cloud": 0.9}
+
+
+@contextmanager
+def running(folder: Path, *what: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A process that serves or works, and the line it said."""
+    environment = {**os.environ, "PYTHONPATH": str(SOURCES), "PYTHONUNBUFFERED": "1"}
+    arguments = [sys.executable, "-c", RUNNER, str(folder), *what]
+    process = subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        line = process.stdout.readline()
+        assert line, process.communicate()[1]
+        yield process, line
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def client_of(line: str) -> httpx.Client:
+    found = re.search(r"http://\S+?:\d+", line)
+    assert found, line
+    return httpx.Client(base_url=found.group(), timeout=10)
+
+
+def ledger(folder: Path) -> tuple[set[str], int]:
+    """Ids of the answers over HTTP in the ledger, and how many rows were ever added for them."""
+    with Project(folder) as project:
+        project.ship()
+        kept = project.context.predictions.rows()
+        with project.context.database.read() as connection:
+            added = connection.execute(sa.text("SELECT sum(rows) FROM commits WHERE key LIKE 'journal/%'")).scalar()
+        return set(kept.filter(origin="api")["prediction_id"]), int(added or 0)
+
+
+def test_kill_9_loses_no_acknowledged_prediction_and_doubles_none(tiny: Path) -> None:
+    """Killed in the middle of requests and shipments, started again, then stopped politely: all of it is in the ledger once."""
+    acknowledged: list[str] = []
+    with running(tiny, "serve") as (process, line):
+
+        def post() -> None:
+            with client_of(line) as client:
+                while True:
+                    try:
+                        answer = client.post(PREDICT, json={"rows": [ROW, ROW]})
+                    except httpx.HTTPError:
+                        return
+                    acknowledged.extend(row["prediction_id"] for row in answer.json()["predictions"])
+
+        threads = [threading.Thread(target=post) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        time.sleep(1.5)  # several shipments of 0.3 s
+        process.send_signal(signal.SIGKILL)
+        for thread in threads:
+            thread.join()
+    assert len(acknowledged) > 100
+    with running(tiny, "serve") as (process, line):
+        assert re.fullmatch(r"Keepwell serves 'tiny' at http://127\.0\.0\.1:\d+; Ctrl-C to stop\n", line)
+        with client_of(line) as client:
+            acknowledged += [client.post(PREDICT, json={"rows": [ROW]}).json()["predictions"][0]["prediction_id"] for _ in range(20)]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        assert process.stdout and process.stdout.read() == ""
+        assert process.stderr and "Traceback" not in process.stderr.read()
+    assert [path for path in (tiny / ".keepwell/journal").iterdir() if path.suffix != ".lock"] == []
+    kept, added = ledger(tiny)
+    assert set(acknowledged) - kept == set()
+    assert added == len(kept)
+    assert len(kept) - len(acknowledged) <= 8 * 2  # written, and killed before the answer went out
+
+
+def test_it_keeps_a_model_from_its_first_cycle_on(tmp_path: Path) -> None:
+    """Serving and working at once: the first cycle makes a champion, and the server takes it up without a restart."""
+    folder = tiny_project(tmp_path / "new")
+    with running(folder, "serve", "work") as (process, line):
+        assert re.search(r"^Keepwell keeps 'tiny' at http://\S+, next cycle \d{4}-\d\d-\d\dT06:00Z; Ctrl-C to stop$", line)
+        with client_of(line) as client:
+            until = time.monotonic() + 60
+            while client.get("/health/ready").status_code != 200:
+                assert time.monotonic() < until and process.poll() is None
+                time.sleep(0.1)
+            assert client.post(PREDICT, json={"rows": [ROW]}).json()["version"] == 1
+        process.send_signal(signal.SIGINT)
+        assert process.wait(40) == 0
+        assert process.stderr and "Traceback" not in process.stderr.read()
+    with Project(folder) as project, project.context.database.read() as connection:
+        assert connection.execute(sa.text("SELECT count(*) FROM workers")).scalar() == 0
+        assert [cycle.status for cycle in project.cycles()] == ["done"]
+
+
+def test_a_port_that_is_taken_is_refused_in_words(tiny: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with Project(tiny, {"serve": {"port": port}}) as project, pytest.raises(SettingInvalid, match=f"serve.port.*{port}.*in use"):
+            serve_forever(project, serve=True, work=False)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
+@pytest.mark.parametrize("token", [None, ""])
+def test_beyond_loopback_a_token_is_required(built: Path, host: str, token: str | None) -> None:
+    with Project(built, {"serve": {"host": host, "port": 0, "token": token}}) as project, pytest.raises(SettingInvalid, match="token is required"):
+        serve_forever(project, serve=True, work=False)
