@@ -96,9 +96,7 @@ class SettingUnknown(SettingError):
 
     def __init__(self, setting: str, nearest: str | None, where: str) -> None:
         hint = f"Did you mean '{nearest}'?" if nearest else "`keepwell config explain` lists all settings."
-        super().__init__(
-            f"There is no setting '{setting}' (found in {where}). {hint}", setting=setting, nearest=nearest, where=where
-        )
+        super().__init__(f"There is no setting '{setting}' (found in {where}). {hint}", setting=setting, nearest=nearest, where=where)
 
 
 # --- project ----------------------------------------------------------------------------------------------------------
@@ -231,7 +229,8 @@ class LookbackTooShort(DataError):
 
     def __init__(self, columns: Sequence[str], lookback_days: float, example: str) -> None:
         super().__init__(
-            f"Feature {listed(columns)} needs more history than lookback_days={lookback_days:g}: {example}. Raise lookback_days in Model(...).",
+            f"Feature {listed(columns)} needs more history than lookback_days={lookback_days:g}: {example}. "
+            "Raise lookback_days in Model(...).",
             columns=columns,
             lookback_days=lookback_days,
             example=example,
@@ -315,9 +314,7 @@ class QuarantineNotFound(NotFound):
     """No waiting quarantined row has that id."""
 
     def __init__(self, row_id: str) -> None:
-        super().__init__(
-            f"No row '{row_id}' waits in quarantine. `keepwell quarantine list` shows those that do.", row_id=row_id
-        )
+        super().__init__(f"No row '{row_id}' waits in quarantine. `keepwell quarantine list` shows those that do.", row_id=row_id)
 
 
 class RunNotFound(NotFound):

@@ -142,7 +142,9 @@ class Project:
 
         if not self.journal_folder.is_dir():
             return 0
-        return ship(self.journal_folder, lambda segment, records: keep_journal(self.context.database, self.context.predictions, segment, records))
+        return ship(
+            self.journal_folder, lambda segment, records: keep_journal(self.context.database, self.context.predictions, segment, records)
+        )
 
     # --- what is known ------------------------------------------------------------------------------------------------
 
@@ -191,7 +193,9 @@ class Project:
             number = alias_at(connection, self.name, CHAMPION, at) if at else self.aliases().get(CHAMPION)
             return (get_version(connection, self.name, number) if number is not None else None), changes
 
-    def history(self, kinds: Sequence[str] = (), since: datetime | None = None, until: datetime | None = None, limit: int | None = None) -> list[Event]:
+    def history(
+        self, kinds: Sequence[str] = (), since: datetime | None = None, until: datetime | None = None, limit: int | None = None
+    ) -> list[Event]:
         """The timeline, oldest first."""
         from keepwell.storage import list_events
 
@@ -271,7 +275,9 @@ class Project:
 
         moment = self._moment(as_of)
         with self.context.database.begin() as connection:
-            return promote(connection, self.name, ref, as_of=moment, by=_who(), reason=reason, key=f"act/{uuid.uuid4().hex}", override=override)
+            return promote(
+                connection, self.name, ref, as_of=moment, by=_who(), reason=reason, key=f"act/{uuid.uuid4().hex}", override=override
+            )
 
     def rollback(self, to: int | str | None = None, *, reason: str, as_of: datetime | None = None) -> Rollout:
         """Go back to the previous champion: model, features code, contract and settings together.

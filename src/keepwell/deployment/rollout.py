@@ -49,11 +49,18 @@ def promote(
     _move(connection, model, version, before, as_of=as_of, by=by, reason=reason, key=key)
     if now.get(CHALLENGER) == version.number:
         set_alias(connection, model, f"{key}/challenger", _change(CHALLENGER, None, as_of, reason, by))
-    record_event(connection, model, key, Event("promoted", as_of, sentence, {"version": version.number, "before": before, "by": by, "override": override}))
+    record_event(
+        connection,
+        model,
+        key,
+        Event("promoted", as_of, sentence, {"version": version.number, "before": before, "by": by, "override": override}),
+    )
     return Rollout("promote", version.number, before, sentence)
 
 
-def rollback(connection: sa.Connection, model: str, *, as_of: datetime, by: str, reason: str, key: str, to: int | str | None = None) -> Rollout:
+def rollback(
+    connection: sa.Connection, model: str, *, as_of: datetime, by: str, reason: str, key: str, to: int | str | None = None
+) -> Rollout:
     """Go back to the previous champion, or to version `to` when it was champion once.
 
     Raises

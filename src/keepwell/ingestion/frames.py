@@ -28,8 +28,11 @@ def to_polars(frame: Any, what: str) -> pl.DataFrame:
     try:
         eager = nw.from_native(frame, eager_only=True)
     except TypeError:
-        raise FunctionBroken(what, f"returned {type(frame).__name__}, not a frame", "Return a polars or pandas DataFrame or an Arrow table.") from None
-    return eager.to_polars()
+        raise FunctionBroken(
+            what, f"returned {type(frame).__name__}, not a frame", "Return a polars or pandas DataFrame or an Arrow table."
+        ) from None
+    converted: pl.DataFrame = eager.to_polars()
+    return converted
 
 
 def to_kind(frame: pl.DataFrame, kind: Literal["polars", "pandas"]) -> Any:
@@ -65,7 +68,11 @@ def _as_moment(column: pl.Series, what: str) -> pl.Series:
     if kind == MOMENT:
         return column
     if isinstance(kind, pl.Datetime):
-        return column.cast(pl.Datetime("us", kind.time_zone)).dt.convert_time_zone("UTC") if kind.time_zone else column.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+        return (
+            column.cast(pl.Datetime("us", kind.time_zone)).dt.convert_time_zone("UTC")
+            if kind.time_zone
+            else column.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+        )
     if kind == pl.Date:
         return column.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     if kind == pl.String:

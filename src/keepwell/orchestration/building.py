@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from keepwell.evaluation import BASELINES, Evidence, Metric, by_slice, decide, model_card, score
+from keepwell.evaluation import BASELINES, Evidence, GateDecision, Metric, by_slice, decide, model_card, score
 from keepwell.evaluation import Check as GateCheck
-from keepwell.evaluation import GateDecision
 from keepwell.ingestion import key_of, to_kind, to_polars
 from keepwell.orchestration.context import Context
 from keepwell.registry import Version, list_versions, register
 from keepwell.serving import signature_of
 from keepwell.storage import Event, record_event
+from keepwell.training import Run as RunRecord
 from keepwell.training import (
     answers,
     begin_run,
@@ -40,7 +40,6 @@ from keepwell.training import (
     to_bytes,
     training_set,
 )
-from keepwell.training import Run as RunRecord
 from keepwell.validation import contract_in_force
 
 Result = dict[str, Any]
@@ -164,7 +163,9 @@ def evaluate(context: Context, cycle: str, as_of: datetime, prepared: Result, tr
             "metrics": _plain(score(model.task, y, given["challenger"])),
             "champion": champion,
             "champion_metrics": _plain(score(model.task, y, given["champion"])) if champion is not None else None,
-            "baselines": {name.split(":")[1]: _plain(_scored(model.task, y, p)) for name, p in given.items() if name.startswith("baseline:")},
+            "baselines": {
+                name.split(":")[1]: _plain(_scored(model.task, y, p)) for name, p in given.items() if name.startswith("baseline:")
+            },
             "slices": [asdict(part) for part in by_slice(model.task, y, given["challenger"], slices)] if slices.width else [],
             "latency_ms": latency_ms(estimator, X, model.task, frame=model.frame),
         }
@@ -263,7 +264,8 @@ def enter(context: Context, cycle: str, as_of: datetime, prepared: Result, train
         status = "passed" if kept.passed else "refused"
         end_run(connection, context.name, run, status, kept.sentence)
         metric = evaluated["metrics"][context.metric]
-        sentence = f"Version {kept.number} was trained on {trained['train_rows']:,} rows; {context.metric} {metric['value']:.4f} on the newest {metric['n']:,}"
+        score_text = f"{context.metric} {metric['value']:.4f} on the newest {metric['n']:,}"
+        sentence = f"Version {kept.number} was trained on {trained['train_rows']:,} rows; {score_text}"
         record_event(connection, context.name, f"{cycle}/trained", Event("trained", as_of, sentence, {"version": kept.number}))
         if not kept.passed:
             refused = f"Version {kept.number} was refused: {kept.sentence}"
@@ -332,5 +334,3 @@ def _code(context: Context) -> Result:
 
 def _plain(metrics: dict[str, Metric]) -> dict[str, Any]:
     return {name: asdict(metric) for name, metric in metrics.items()}
-
-

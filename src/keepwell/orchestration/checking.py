@@ -44,9 +44,7 @@ def _found(context: Context, observations: pl.DataFrame) -> pl.DataFrame:
         return pl.DataFrame(schema=LABELS)
     key = key_of(context.model.entity, context.model.time)
     labels = labels_of(context.model, observations)
-    return labels.select(
-        pl.col(key[0]).alias("entity"), pl.col(key[1]).alias("time"), pl.lit("").alias("prediction_id"), pl.col("label")
-    )
+    return labels.select(pl.col(key[0]).alias("entity"), pl.col(key[1]).alias("time"), pl.lit("").alias("prediction_id"), pl.col("label"))
 
 
 def check(context: Context, cycle: str, as_of: datetime, asked: bool) -> bool:

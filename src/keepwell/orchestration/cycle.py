@@ -46,7 +46,9 @@ def run_cycle(engine: Engine, context: Context, as_of: datetime, *, build: bool 
     if known and known.status == "done":
         return known
     if newest and newest.as_of > as_of:
-        raise CycleRefused(context.name, as_of.isoformat(), f"the newest cycle is of {newest.as_of.isoformat()}, and the record only grows forward")
+        raise CycleRefused(
+            context.name, as_of.isoformat(), f"the newest cycle is of {newest.as_of.isoformat()}, and the record only grows forward"
+        )
     for other in reversed(unfinished):
         if other.cycle != cycle:
             _finish(engine, context, other)
@@ -126,7 +128,9 @@ def _build_failed(context: Context, cycle: str, as_of: datetime, error: Keepwell
     building.fail(context, cycle, error.message)
     with context.database.begin() as connection:
         sentence = f"The build failed: {error.message}"
-        record_event(connection, context.name, f"{cycle}/build-failed", Event("build_failed", as_of, sentence, {"error": type(error).__name__}))
+        record_event(
+            connection, context.name, f"{cycle}/build-failed", Event("build_failed", as_of, sentence, {"error": type(error).__name__})
+        )
 
 
 def _deploy(context: Context, cycle: str, as_of: datetime, number: int | None) -> bool:

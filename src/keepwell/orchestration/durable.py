@@ -85,9 +85,7 @@ class Engine:
 
     def take_over(self) -> int:
         """Go on with unfinished workflows whose worker is dead. Answers how many."""
-        pending = DBOS.list_workflows(
-            status="PENDING", app_version=f"keepwell-{self._model}", load_input=False, load_output=False
-        )
+        pending = DBOS.list_workflows(status="PENDING", app_version=f"keepwell-{self._model}", load_input=False, load_output=False)
         orphans = {status.executor_id for status in pending if status.executor_id} - slots.living(self._database)
         taken = 0
         for name in orphans:

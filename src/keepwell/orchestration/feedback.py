@@ -69,7 +69,9 @@ def _read(context: Context, place: int, item: Mapping[str, Any]) -> tuple[str, d
         time = datetime.fromisoformat(str(item["time"]))
         time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):  # the first and the last year have moments that UTC has not
-        raise InputInvalid(f"The time of label {place} is {reprlib.repr(item['time'])}", "An ISO time such as 2026-03-01T00:00:00Z is needed.") from None
+        raise InputInvalid(
+            f"The time of label {place} is {reprlib.repr(item['time'])}", "An ISO time such as 2026-03-01T00:00:00Z is needed."
+        ) from None
     return str(item.get("entity", "all")), time, "", float(label)
 
 

@@ -13,9 +13,20 @@ from keepwell.errors import FunctionBroken, SchemaMismatch, SourceInvalid, Sourc
 from keepwell.ingestion import ALL, MOMENT, Gathered, Window, changed_rows, fetch, key_of, last_gather, record_gather, window
 from keepwell.orchestration.context import Context
 from keepwell.storage import COMMIT, KNOWN, Event, digest_of, record_event
-from keepwell.validation import Contract, ContractInForce, Finding, Report, check, contract_in_force, from_toml, infer, put_in_force, to_toml
+from keepwell.validation import (
+    Contract,
+    ContractInForce,
+    Finding,
+    Report,
+    check,
+    contract_in_force,
+    from_toml,
+    infer,
+    put_in_force,
+    to_toml,
+)
 
-QUARANTINE = {
+QUARANTINE: dict[str, type[pl.DataType] | pl.DataType] = {
     "row_id": pl.String,
     "entity": pl.String,
     "time": MOMENT,
@@ -161,7 +172,13 @@ def _keep(
 
 
 def _tell(
-    connection: sa.Connection, model: str, cycle: str, as_of: datetime, findings: tuple[Finding, ...], before: Gathered | None, error: str | None
+    connection: sa.Connection,
+    model: str,
+    cycle: str,
+    as_of: datetime,
+    findings: tuple[Finding, ...],
+    before: Gathered | None,
+    error: str | None,
 ) -> None:
     """Put what is new in the findings on the timeline; what the last gather already said is not said again."""
     said = {(finding["kind"], finding["column"]) for finding in before.findings} if before else set()

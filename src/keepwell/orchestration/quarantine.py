@@ -53,7 +53,9 @@ def decide_quarantine(context: Context, row_ids: Sequence[str], state: str, by: 
         if state == RELEASED:
             context.observations.append(connection, key, _as_observations(context, chosen), now)
         sentence = f"{len(wanted)} quarantined rows were {state} by {by}"
-        record_event(connection, context.name, f"{key}/{now.isoformat()}", Event(f"quarantine_{state}", now, sentence, {"rows": wanted, "by": by}))
+        record_event(
+            connection, context.name, f"{key}/{now.isoformat()}", Event(f"quarantine_{state}", now, sentence, {"rows": wanted, "by": by})
+        )
     return len(wanted)
 
 
@@ -67,4 +69,6 @@ def _as_observations(context: Context, chosen: pl.DataFrame) -> pl.DataFrame:
     frame = pl.DataFrame({name: pl.Series([row.get(name) for row in content], strict=False) for name in names})
     key = key_of(model.entity, model.time)
     frame = canonical(frame, entity=model.entity, time=model.time, what="A quarantined row")
-    return frame.with_columns(pl.col(name).cast(kind, strict=False) for name, kind in kinds.items() if name in frame.columns and name not in key)
+    return frame.with_columns(
+        pl.col(name).cast(kind, strict=False) for name, kind in kinds.items() if name in frame.columns and name not in key
+    )

@@ -49,9 +49,7 @@ def claim(database: Database, name: str, holder: str) -> Slot | None:
             return Slot(name, holder) if insert_once(connection, workers, {"slot": name, **_mine(holder)}) else None
         if is_alive(row):
             return None
-        taken = connection.execute(
-            sa.update(workers).where(workers.c.slot == name, workers.c.holder == row.holder).values(**_mine(holder))
-        )
+        taken = connection.execute(sa.update(workers).where(workers.c.slot == name, workers.c.holder == row.holder).values(**_mine(holder)))
         return Slot(name, holder) if taken.rowcount else None
 
 

@@ -83,7 +83,9 @@ def get_version(connection: sa.Connection, model: str, ref: int | str) -> Versio
     if number is not None:
         row = connection.execute(sa.select(versions).where(versions.c.model == model, versions.c.number == number)).mappings().first()
     if row is None:
-        known = connection.execute(sa.select(versions.c.number).where(versions.c.model == model).order_by(versions.c.number)).scalars().all()
+        known = (
+            connection.execute(sa.select(versions.c.number).where(versions.c.model == model).order_by(versions.c.number)).scalars().all()
+        )
         raise VersionNotFound(model, ref, list(known))
     return _version(row)
 

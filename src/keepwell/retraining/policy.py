@@ -59,7 +59,9 @@ def _trigger(settings: RetrainSection, build: BuildSection, state: State, now: d
         return "no version serves yet"
     if settings.on_decline and state.verdict == "unwell":
         return "the model is unwell"
-    if settings.max_age_days is not None and (age := now - state.trained_until) > timedelta(days=settings.max_age_days + build.holdout_days):
+    if settings.max_age_days is not None and (age := now - state.trained_until) > timedelta(
+        days=settings.max_age_days + build.holdout_days
+    ):
         return f"the champion's newest training row is {age.days} days old"
     if settings.every_days is not None and state.last_build is not None and now - state.last_build >= timedelta(days=settings.every_days):
         return f"{settings.every_days:g} days since the last build"

@@ -135,7 +135,9 @@ class Table:
             # After a crash between the two, Delta already has the commits and only the record is behind.
             flushed = self._in_delta(connection)
             connection.execute(
-                sa.update(commits).where(self._mine(commits), commits.c.number <= flushed, commits.c.payload.is_not(None)).values(payload=None)
+                sa.update(commits)
+                .where(self._mine(commits), commits.c.number <= flushed, commits.c.payload.is_not(None))
+                .values(payload=None)
             )
             connection.execute(sa.update(tables).where(self._mine(tables)).values(flushed=flushed))
         return moved
@@ -319,5 +321,7 @@ def _flushed(delta: DeltaTable | None) -> int:
 
 def _to_ipc(frame: pl.DataFrame) -> bytes:
     buffer = io.BytesIO()
-    frame.drop([name for name in (COMMIT, KNOWN) if name in frame.columns]).write_ipc_stream(buffer, compression="zstd" if frame.height > 500 else "uncompressed")
+    frame.drop([name for name in (COMMIT, KNOWN) if name in frame.columns]).write_ipc_stream(
+        buffer, compression="zstd" if frame.height > 500 else "uncompressed"
+    )
     return buffer.getvalue()

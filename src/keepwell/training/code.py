@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from keepwell.errors import FunctionMissing, FunctionBroken, SettingInvalid, StorageUnavailable
+from keepwell.errors import FunctionBroken, FunctionMissing, SettingInvalid, StorageUnavailable
 from keepwell.model import FUNCTIONS, Model
 from keepwell.settings import ModelSection
 from keepwell.storage import ArtifactStore, digest_of
@@ -70,7 +70,9 @@ class Code:
         FunctionMissing : one of the four functions is not a function.
         """
         if where.file not in self.files():
-            raise SettingInvalid("model.file", where.file, f"there is no such file; Python files here: {', '.join(self.files()) or 'none'}", "keepwell.toml")
+            raise SettingInvalid(
+                "model.file", where.file, f"there is no such file; Python files here: {', '.join(self.files()) or 'none'}", "keepwell.toml"
+            )
         module = _import(self._unpacked(cache), where.file, self.digest)
         model = getattr(module, where.attribute, None)
         if not isinstance(model, Model):
@@ -109,7 +111,8 @@ def _import(home: Path, file: str, digest: str) -> ModuleType:
         if name in sys.modules:
             return sys.modules[name]
         spec = importlib.util.spec_from_file_location(name, home / file)
-        assert spec and spec.loader
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         before = set(sys.modules)
         sys.modules[name] = module

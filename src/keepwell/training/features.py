@@ -110,12 +110,16 @@ def _compare_cut(model: Model, full: pl.DataFrame, before: pl.DataFrame, cut: da
     gone = full.join(before, on=list(key), how="anti")
     if gone.height:
         row = gone.row(0, named=True)
-        raise LooksAhead(full.columns[2:], f"the row of {row[key[1]]:%Y-%m-%d %H:%M} exists only when later rows are known (data cut at {cut:%Y-%m-%d %H:%M})")
+        raise LooksAhead(
+            full.columns[2:],
+            f"the row of {row[key[1]]:%Y-%m-%d %H:%M} exists only when later rows are known (data cut at {cut:%Y-%m-%d %H:%M})",
+        )
     if different := _different(full, before, key):
         column, row = next(iter(different.items()))
         raise LooksAhead(
             list(different),
-            f"'{column}' of {row['time']:%Y-%m-%d %H:%M} is {row['full']} with all data but {row['cut']} with the data known by {cut:%Y-%m-%d %H:%M}",
+            f"'{column}' of {row['time']:%Y-%m-%d %H:%M} is {row['full']} with all data "
+            f"but {row['cut']} with the data known by {cut:%Y-%m-%d %H:%M}",
         )
 
 
@@ -126,7 +130,9 @@ def _compare_lookback(model: Model, full: pl.DataFrame, window: pl.DataFrame, cu
     if different := _different(full, window, key):
         column, row = next(iter(different.items()))
         raise LookbackTooShort(
-            list(different), model.lookback_days, f"'{column}' of {row['time']:%Y-%m-%d %H:%M} is {row['full']}, but {row['cut']} from that window alone"
+            list(different),
+            model.lookback_days,
+            f"'{column}' of {row['time']:%Y-%m-%d %H:%M} is {row['full']}, but {row['cut']} from that window alone",
         )
 
 
