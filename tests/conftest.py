@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +22,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def tiny(built: Path, tmp_path: Path) -> Iterator[Path]:
+def tiny(built: Path, tmp_path: Path) -> Path:
     """A folder with a built tiny project of the test's own."""
-    yield Path(shutil.copytree(built, tmp_path / "tiny"))
+    return Path(shutil.copytree(built, tmp_path / "tiny"))
