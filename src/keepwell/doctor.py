@@ -77,7 +77,7 @@ def _server(settings: Settings) -> Finding:
         return Finding("server", "ok", f"listens on this machine only ({settings.serve.host})")
     if settings.serve.token is None:
         message = f"listens on {settings.serve.host} without a token, so anyone who reaches it could act"
-        return Finding("server", "wrong", message, "Set KEEPWELL_SERVE__TOKEN in the environment, or [serve] host = \"127.0.0.1\".")
+        return Finding("server", "wrong", message, 'Set KEEPWELL_SERVE__TOKEN in the environment, or [serve] host = "127.0.0.1".')
     return Finding("server", "ok", f"listens on {settings.serve.host}, with a token")
 
 
@@ -93,7 +93,9 @@ def _contract(folder: Path, settings: Settings) -> Finding:
 
     path = folder / settings.contract.file
     if not path.is_file():
-        return Finding("contract", "ok", f"{path.name} is not there yet; it is made from the first {settings.contract.first_rows} good rows")
+        return Finding(
+            "contract", "ok", f"{path.name} is not there yet; it is made from the first {settings.contract.first_rows} good rows"
+        )
     try:
         contract = from_toml(path.read_text("utf-8"))
     except (KeepwellError, OSError, UnicodeDecodeError) as error:
@@ -123,7 +125,9 @@ def _artifacts(project: Project) -> Iterator[Finding]:
             project.context.artifacts.get(digest)
         except KeepwellError as error:
             broken += 1
-            yield Finding("artifacts", "wrong", f"{what} of version {number}: {error.message}", "Restore the artifacts folder from a backup.")
+            yield Finding(
+                "artifacts", "wrong", f"{what} of version {number}: {error.message}", "Restore the artifacts folder from a backup."
+            )
     if not broken:
         yield Finding("artifacts", "ok", f"all {len(names)} that {len(versions)} versions name are whole")
 
@@ -139,7 +143,12 @@ def _digests(version: Version) -> Iterator[tuple[str, str]]:
 def _champion(project: Project) -> Iterator[Finding]:
     number = project.aliases().get("champion")
     if number is None:
-        yield Finding("champion", "note", "no version serves yet", "`keepwell run --build` builds one now; `keepwell versions` says why others were refused.")
+        yield Finding(
+            "champion",
+            "note",
+            "no version serves yet",
+            "`keepwell run --build` builds one now; `keepwell versions` says why others were refused.",
+        )
         return
     try:
         project.context.predictor(number)
@@ -158,7 +167,12 @@ def _packages(project: Project, version: Version) -> Finding:
         return Finding("packages", "ok", f"as they were when version {version.number} was built")
     told = ", ".join(f"{name} {then.get(name, 'absent')} → {here.get(name, 'absent')}" for name in differ[:5])
     more = f" and {len(differ) - 5} more" if len(differ) > 5 else ""
-    return Finding("packages", "note", f"differ from those of version {version.number}: {told}{more}", "Fine while the champion answers as it did; a new build takes these.")
+    return Finding(
+        "packages",
+        "note",
+        f"differ from those of version {version.number}: {told}{more}",
+        "Fine while the champion answers as it did; a new build takes these.",
+    )
 
 
 def _tables(project: Project, now: datetime) -> Iterator[Finding]:
@@ -184,7 +198,9 @@ def _journal(project: Project) -> Iterator[Finding]:
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     sealed, written = (sum(1 for name in names if name.endswith(suffix)) for suffix in (".sealed", ".open"))
     if sealed:
-        yield Finding("journal", "note", f"{sealed} closed segments are not in the ledger yet", "`keepwell predict` or a running server moves them.")
+        yield Finding(
+            "journal", "note", f"{sealed} closed segments are not in the ledger yet", "`keepwell predict` or a running server moves them."
+        )
     elif written:
         yield Finding("journal", "ok", f"{written} segments are being written, or wait for a server that ended")
     else:
@@ -196,7 +212,9 @@ def _workers(project: Project) -> Iterator[Finding]:
 
     dead = dead_slots(project.context.database)
     if dead:
-        yield Finding("workers", "note", f"{', '.join(dead)} ended without saying so", "`keepwell run` or `keepwell work` takes over what it left.")
+        yield Finding(
+            "workers", "note", f"{', '.join(dead)} ended without saying so", "`keepwell run` or `keepwell work` takes over what it left."
+        )
     else:
         yield Finding("workers", "ok", "none ended without saying so")
 
@@ -205,12 +223,18 @@ def _cycles(project: Project) -> Iterator[Finding]:
     cycles = project.cycles(200)
     unfinished = [cycle for cycle in cycles if cycle.status == "running"]
     for cycle in unfinished:
-        yield Finding("cycles", "note", f"the cycle of {cycle.as_of:%Y-%m-%d %H:%M} was begun and has not ended", "`keepwell run` finishes it first.")
+        yield Finding(
+            "cycles", "note", f"the cycle of {cycle.as_of:%Y-%m-%d %H:%M} was begun and has not ended", "`keepwell run` finishes it first."
+        )
     failed = [cycle for cycle in cycles if cycle.status == "failed"]
     if cycles and cycles[0].status == "failed":
         cure = "Mend that; the next cycle gathers what this one missed."
         yield Finding("cycles", "wrong", f"the newest one, of {cycles[0].as_of:%Y-%m-%d %H:%M}, failed: {cycles[0].sentence}", cure)
     elif failed:
-        yield Finding("cycles", "note", f"{len(failed)} of the last {len(cycles)} failed, the newest on {failed[0].as_of:%Y-%m-%d}; later ones were done")
+        yield Finding(
+            "cycles",
+            "note",
+            f"{len(failed)} of the last {len(cycles)} failed, the newest on {failed[0].as_of:%Y-%m-%d}; later ones were done",
+        )
     elif not unfinished:
         yield Finding("cycles", "ok", f"the last {len(cycles)} were done" if cycles else "none has run yet")

@@ -2,7 +2,7 @@
 
     KeepwellError
       SettingError            SettingInvalid, SettingUnknown
-      ProjectError            ProjectNotFound, ProjectExists, FunctionMissing, FunctionBroken, EstimatorInvalid
+      ProjectError            ProjectNotFound, ProjectExists, NameInvalid, FunctionMissing, FunctionBroken, EstimatorInvalid
       DataError               SourceInvalid, SchemaMismatch, ContractBroken, LooksAhead, LookbackTooShort,
                               EmptyWindow, InputInvalid, BodyTooLarge
       NotFound                ModelNotFound, VersionNotFound, PredictionNotFound, QuarantineNotFound, RunNotFound, RouteNotFound
@@ -132,6 +132,17 @@ class ProjectExists(ProjectError, FileExistsError):
             f"{folder} already holds {listed(files)}. Choose another name or remove them first; nothing was written.",
             folder=folder,
             files=files,
+        )
+
+
+class NameInvalid(ProjectError, ValueError):
+    """A name that a model cannot have: it becomes part of paths, addresses and commands."""
+
+    def __init__(self, name: str, where: object) -> None:
+        super().__init__(
+            f"'{name}' in {where} cannot be a model's name: lower case letters, digits and dashes, a letter first, such as 'rain-berlin'.",
+            name=name,
+            where=where,
         )
 
 

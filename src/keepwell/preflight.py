@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from keepwell.errors import KeepwellError, SettingInvalid, SourceInvalid
+from keepwell.errors import KeepwellError, NameInvalid, SettingInvalid, SourceInvalid
 
 if TYPE_CHECKING:
     import polars as pl
@@ -130,8 +130,7 @@ def _judge(bench: _Bench, settings: Settings | None, where: ModelSection, model:
     from keepwell.scaffold import NAME
 
     if not NAME.fullmatch(model.name):
-        problem = "a model's name begins with a lower case letter and has letters, digits and dashes"
-        raise SettingInvalid("Model(name=...)", model.name, problem, where.file)
+        raise NameInvalid(model.name, where.file)
     if model.task not in DECIDING:
         raise SettingInvalid("Model(task=...)", model.task, f"it must be one of {', '.join(DECIDING)}", where.file)
     if settings and settings.gate.metric:
@@ -175,14 +174,15 @@ def _gather(bench: _Bench, settings: Settings, model: Model) -> pl.DataFrame | N
             if frame.height:
                 return frame, span
         tried = " and ".join(f"{span.since:%Y-%m-%d} to {span.until:%Y-%m-%d}" for span in spans)
-        raise SourceInvalid(f"of kind '{settings.source.kind}'", f"has no rows from {tried}", "Set [gather] start to a day it has, or look at `gather`.")
+        hint = "Set [gather] start to a day it has, or look at `gather`."
+        raise SourceInvalid(f"of kind '{settings.source.kind}'", f"has no rows from {tried}", hint)
 
     found = bench.attempt("gather", ask)
     if found is None:
         return None
     frame: pl.DataFrame = found[0].unique(maintain_order=True)
     key = list(key_of(model.entity, model.time))
-    first, last = frame[model.time].min(), frame[model.time].max()
+    first, last = (cast(datetime, moment) for moment in (frame[model.time].min(), frame[model.time].max()))
     bench.tell("gather", f"{frame.height:,} rows from {first:%Y-%m-%d} to {last:%Y-%m-%d}, {len(set(frame.columns) - {ALL})} columns")
     for name in key:
         if nulls := frame[name].null_count():
@@ -190,7 +190,8 @@ def _gather(bench: _Bench, settings: Settings, model: Model) -> pl.DataFrame | N
     twice = frame.height - frame.unique(key).height
     if twice:
         named = " and ".join(repr(name) for name in key if name == model.time or model.entity)
-        bench.tell("keys", f"{twice} rows share their {named} with another row; the last one would count. Name the entity in Model(entity=...).", "wrong")
+        problem = f"{twice} rows share their {named} with another row; the last one would count"
+        bench.tell("keys", f"{problem}. Name the entity in Model(entity=...).", "wrong")
     return frame.drop_nulls(key).unique(key, keep="last", maintain_order=True).sort(model.time)
 
 
@@ -214,7 +215,8 @@ def _features(bench: _Bench, settings: Settings, model: Model, observed: pl.Data
     if rows is None:
         return None
     if rows.is_empty():
-        bench.tell("features", f"none of {observed.height:,} observations became a row; `features` may drop too much (drop_nulls?).", "wrong")
+        problem = f"none of {observed.height:,} observations became a row; `features` may drop too much (drop_nulls?)."
+        bench.tell("features", problem, "wrong")
         return None
     names = ", ".join(rows.columns[2:])
     bench.tell("features", f"{rows.height:,} rows: {names if len(names) < 160 else f'{len(rows.columns) - 2} columns'}")
@@ -249,7 +251,7 @@ def _labels(bench: _Bench, model: Model, observed: pl.DataFrame) -> pl.DataFrame
     if labels.is_empty():
         bench.tell("labels", "`label` knows none in this window; they may come later, or be posted with `keepwell labels post`", "note")
         return labels
-    mean = labels["label"].mean()
+    mean = cast(float, labels["label"].mean())
     bench.tell("labels", f"{labels.height:,} known, {'share of 1' if model.task == 'binary' else 'mean'} {mean:.3g}")
     return labels
 

@@ -12,11 +12,12 @@ from datetime import UTC, date, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 
-from keepwell.errors import ProjectExists, SettingInvalid
+from keepwell.errors import NameInvalid, ProjectExists
 
 EXAMPLES = ("plain", "weather")
 NAME = re.compile(r"[a-z][a-z0-9-]*")
 DAYS = 1000  # of made-up visitors: enough for a first version at once
+LIVED_DAYS = 150  # of them that `backfill` lives through
 YEARS = 12  # of weather that a live project learns from
 LIVE = """\
 [source]
@@ -63,11 +64,11 @@ def scaffold(folder: Path, example: str = "plain", place: Place | None = None, *
     Raises
     ------
     ProjectExists : a file that would be written is there already; nothing is written then.
-    SettingInvalid : the folder's name cannot be a model's name.
+    NameInvalid : the folder's name cannot be a model's name.
     """
     name = folder.resolve().name
     if not NAME.fullmatch(name):
-        raise SettingInvalid("NAME", name, "a model's name begins with a lower case letter and has letters, digits and dashes", "keepwell init")
+        raise NameInvalid(name, f"`keepwell init {folder}`")
     today = today or datetime.now(UTC).date()
     contents = _plain(name, today) if example == "plain" else _weather(name, place, today)
     if there := [path for path in contents if (folder / path).exists()]:
@@ -76,8 +77,15 @@ def scaffold(folder: Path, example: str = "plain", place: Place | None = None, *
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, "utf-8")
-    first = "keepwell backfill --from 1949-01-31 --every 7d" if example == "weather" and place is None else "keepwell run"
+    first = _first(example, place, today)
     return Made(folder, name, tuple(contents), (f"cd {folder}", "keepwell check", first, "keepwell status", "keepwell up"))
+
+
+def _first(example: str, place: Place | None, today: date) -> str:
+    """A history to look at, where the data has one."""
+    if example == "plain":
+        return f"keepwell backfill --from {today - timedelta(days=LIVED_DAYS)}"
+    return "keepwell run" if place else "keepwell backfill --from 1949-01-31 --to 1960-01-01 --every 7d"
 
 
 def init_weather(folder: Path) -> Made:
@@ -127,7 +135,7 @@ def _template(path: str) -> str:
 
 def _visitors(first: date) -> str:
     """Made-up visitors: a week's rhythm, a year's warmth, slow growth and chance."""
-    draw = random.Random(7)
+    draw = random.Random(7)  # noqa: S311, made-up visitors are no secret
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["day", "temperature", "visitors"])

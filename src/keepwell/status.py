@@ -189,7 +189,7 @@ def _next(context: Context, after: datetime, count: int) -> datetime | None:
 def _retraining(trigger: str | None, held_by: str | None) -> str:
     if trigger is None:
         return "nothing asks for a new version"
-    return f"{trigger}, but it is held: {held_by}" if held_by else f"{trigger}, so a version was built"
+    return f"{trigger}, but it is held: {held_by}" if held_by else f"the last cycle built a version, because {trigger}"
 
 
 def _owner(owner: str | None, deputy: str | None) -> str:

@@ -18,14 +18,18 @@ if TYPE_CHECKING:
 PANEL = "Look"
 Entity = Annotated[str | None, typer.Option("--entity", help="Only this entity; with --features, whom the row is about.")]
 Features = Annotated[str | None, typer.Option("--features", metavar="JSON", help="Answer this row now (an object, or a list of them).")]
-RowsFile = Annotated[Path | None, typer.Option("--file", metavar="FILE", help="Answer the rows of a JSON, NDJSON or CSV file; - reads JSON from the input.")]
+RowsFile = Annotated[
+    Path | None, typer.Option("--file", metavar="FILE", help="Answer the rows of a JSON, NDJSON or CSV file; - reads JSON from the input.")
+]
 
 
 def register(app: typer.Typer) -> None:
     """Put the commands on the app."""
     app.command(
         rich_help_panel=PANEL,
-        epilog=examples("keepwell predict", "keepwell predict --entity KOFF --limit 3", """keepwell predict --features '{"a": 1, "b": 2.5}'"""),
+        epilog=examples(
+            "keepwell predict", "keepwell predict --entity KOFF --limit 3", """keepwell predict --features '{"a": 1, "b": 2.5}'"""
+        ),
     )(predict)
     group = typer.Typer(
         invoke_without_command=True,
@@ -42,7 +46,9 @@ def predict(
     features: Features = None,
     file: RowsFile = None,
     entity: Entity = None,
-    time: Annotated[datetime | None, typer.Option("--time", parser=read_moment, metavar="TIME", help="Which time a given row is about; default now.")] = None,
+    time: Annotated[
+        datetime | None, typer.Option("--time", parser=read_moment, metavar="TIME", help="Which time a given row is about; default now.")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many of the latest predictions.")] = 10,
     as_json: AsJson = False,
 ) -> None:
@@ -60,7 +66,11 @@ def predict(
     if as_json:
         show_json({"predictions": found})
     elif not found:
-        screen.say("No prediction is kept yet. `keepwell run` makes them once a version serves." if entity is None else f"No prediction of '{entity}' is kept.")
+        screen.say(
+            "No prediction is kept yet. `keepwell run` makes them once a version serves."
+            if entity is None
+            else f"No prediction of '{entity}' is kept."
+        )
     else:
         _table(found)
 
@@ -101,7 +111,7 @@ def labels(context: typer.Context, folder: Folder = HERE, as_json: AsJson = Fals
         screen.say("No prediction is kept yet, so no label is owed.")
     else:
         rows = [
-            (str(row["year"]), f"{row['predictions']:,}", f"{row['labelled']:,}", f"{row['share']:.1%}", screen.number(row["median_days"], 1))
+            (str(row["year"]), f"{row['predictions']:,}", f"{row['labelled']:,}", f"{row['share']:.1%}", screen.number(row["median_days"]))
             for row in years
         ]
         columns = ("Year", "Predictions", "Labelled", "Share", "Days until known")
@@ -110,7 +120,9 @@ def labels(context: typer.Context, folder: Folder = HERE, as_json: AsJson = Fals
 
 @command
 def post(
-    file: Annotated[Path, typer.Argument(help="JSON, NDJSON or CSV: prediction_id and label, or entity, time and label.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(help="JSON, NDJSON or CSV: prediction_id and label, or entity, time and label.", show_default=False)
+    ],
     folder: Folder = HERE,
     as_json: AsJson = False,
 ) -> None:

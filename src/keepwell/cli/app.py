@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from keepwell.cli import answering, checking, config, looking, looping, quarantine, releasing, starting
-from keepwell.cli.door import examples, USAGE, fail
+from keepwell.cli import answering, checking, config, demonstrating, looking, looping, quarantine, releasing, starting
+from keepwell.cli.door import USAGE, examples, fail
 
 HELP = """Keep a machine-learning model well after it has been built.
 
@@ -21,12 +21,21 @@ Gather, check, retrain, gate, promote, predict and undo: every day, by itself, e
 class Commands(TyperGroup):
     """Answers a wrong command line as JSON too, when JSON was asked for."""
 
-    def main(self, args: Sequence[str] | None = None, **extra: Any) -> Any:
+    def main(  # Typer's own signature
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
         given = list(sys.argv[1:] if args is None else args)
         if "--json" not in given:
-            return super().main(given, **extra)
+            return super().main(given, prog_name, complete_var, standalone_mode, windows_expand_args, **extra)
+        code: Any
         try:
-            code = super().main(given, **{**extra, "standalone_mode": False})
+            code = super().main(given, prog_name, complete_var, False, windows_expand_args, **extra)
         except typer.TyperException as error:
             fail({"error": "UsageError", "headline": "The command line is wrong", "message": error.format_message(), "facts": {}})
             code = USAGE
@@ -39,7 +48,9 @@ app = typer.Typer(
     name="keepwell",
     cls=Commands,
     help=HELP,
-    epilog=examples("keepwell init rain --example weather", "keepwell -C rain backfill --from 1949-01-31 --every 7d", "keepwell -C rain status"),
+    epilog=examples(
+        "keepwell init rain --example weather", "keepwell -C rain backfill --from 1949-01-31 --every 7d", "keepwell -C rain status"
+    ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -67,7 +78,7 @@ def _below(command: object, folder: str) -> dict[str, Any]:
     return {"folder": folder, **{name: _below(one, folder) for name, one in inner}}
 
 
-for module in (starting, checking, looping, looking, answering, releasing, quarantine, config):
+for module in (starting, demonstrating, checking, looping, looking, answering, releasing, quarantine, config):
     module.register(app)
 
 

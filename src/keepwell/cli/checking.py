@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import typer
+from rich.text import Text
 
 from keepwell.cli import screen
 from keepwell.cli.door import FAILED, HERE, AsJson, Folder, command, examples, show_json
@@ -52,13 +53,17 @@ def doctor(folder: Folder = HERE, as_json: AsJson = False) -> None:
     if as_json:
         show_json({"healthy": not counts["wrong"], "findings": findings})
     else:
-        rows = []
+        rows: list[tuple[str | Text, ...]] = []
         for finding in findings:
             rows.append((finding.about, screen.word(finding.state), finding.message))
             if finding.cure:
                 rows.append(("", "", screen.bold(finding.cure)))
         screen.grid(rows)
-        told = [screen.count(counts[state], *names) for state, names in (("wrong", ("fault", "faults")), ("note", ("note", "notes"))) if counts[state]]
+        told = [
+            screen.count(counts[state], *names)
+            for state, names in (("wrong", ("fault", "faults")), ("note", ("note", "notes")))
+            if counts[state]
+        ]
         screen.say(screen.bold(f"\n{' and '.join(told)}." if told else "\nEverything is as it should be."))
     if counts["wrong"]:
         raise typer.Exit(FAILED)

@@ -18,7 +18,9 @@ def register(app: typer.Typer) -> None:
         no_args_is_help=True,
         epilog=examples("keepwell config explain gate", "keepwell config show", "keepwell config schema > keepwell.schema.json"),
     )
-    group.command(epilog=examples("keepwell config explain", "keepwell config explain gate.confidence", "keepwell config explain retrain --json"))(explain)
+    group.command(
+        epilog=examples("keepwell config explain", "keepwell config explain gate.confidence", "keepwell config explain retrain --json")
+    )(explain)
     group.command(epilog=examples("keepwell config schema", "keepwell config schema > keepwell.schema.json"))(schema)
     group.command(epilog=examples("keepwell config show", "keepwell config show --changed"))(show)
     app.add_typer(group, name="config", rich_help_panel="Set up and look after")
@@ -26,7 +28,9 @@ def register(app: typer.Typer) -> None:
 
 @command
 def explain(
-    name: Annotated[str | None, typer.Argument(help="A setting (gate.confidence) or a section (gate); default all.", show_default=False)] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A setting (gate.confidence) or a section (gate); default all.", show_default=False)
+    ] = None,
     folder: Folder = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -63,17 +67,16 @@ def _named(rows: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
 
 
 def _sections(rows: list[dict[str, Any]]) -> None:
+    """Two lines a setting: its value and where that came from if not by default, then what it means."""
     section = None
-    lines: list[tuple[Any, ...]] = []
     for row in rows:
         first, _, rest = row["setting"].partition(".")
         if first != section:
+            screen.say(screen.bold(f"{chr(10) if section else ''}[{first}]"))
             section = first
-            lines.append((screen.bold(f"[{first}]"), "", "", ""))
-        value = _value(row["value"])
-        given = row["from"] != "default"
-        lines.append((f"  {rest or '(free)'}", screen.bold(value) if given else value, row["from"] if given else screen.dim("default"), row["help"] or ""))
-    screen.table(("Setting", "Value", "From", "Meaning"), lines, wide="Meaning")
+        origin = "" if row["from"] == "default" else f"  (from {row['from']})"
+        screen.say(screen.bold(f"{rest or 'all of it'} = {_value(row['value'])}{origin}"))
+        screen.say(screen.dim(f"    {row['help'] or ''}"))
 
 
 def _value(value: Any) -> str:

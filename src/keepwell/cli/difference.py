@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from keepwell.cli import screen
@@ -43,13 +43,15 @@ def between(project: Project, before: int | None, after: int) -> Difference:
     old = project.version(before) if before is not None and before != after else None
     lines = [
         Line("made", screen.when(old.as_of) if old else "–", screen.when(new.as_of), ""),
-        Line("gate", _gate(old), _gate(new) or "", "" if new.passed else "the gate refused it: --override is needed"),
+        Line("gate", _gate(old), _gate(new), "" if new.passed else "the gate refused it: --override is needed"),
         *_metrics(old, new),
         Line("trained on", _span(old), _span(new), ""),
         Line("rows", _rows(old), _rows(new), ""),
     ]
-    for name, what in (("code", "code"), ("contract", "contract"), ("training_set", "training set")):
+    for name, what in (("code", "code"), ("training_set", "training set")):
         lines.append(_digest(what, getattr(old, name) if old else None, getattr(new, name)))
+    contract = _digest("contract", old.contract if old else None, new.contract)
+    lines.append(contract if new.contract else replace(contract, remark="none came with it: the one in force stays"))
     lines.append(_content("settings", project, old.settings if old else None, new.settings))
     lines.append(_content("packages", project, old.environment if old else None, new.environment))
     return Difference(old.number if old else before, after, tuple(lines))
@@ -69,7 +71,7 @@ def _rows(version: Version | None) -> str:
 
 def _metrics(old: Version | None, new: Version) -> list[Line]:
     """Each metric as it was judged then: not on the same rows, so it is told and not compared."""
-    lines = []
+    lines: list[Line] = []
     for name, metric in new.facts["metrics"].items():
         value = metric.get("value")
         if value is None:

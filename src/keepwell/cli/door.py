@@ -42,8 +42,10 @@ def read_moment(text: str) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def read_span(text: str) -> timedelta:
-    """A span such as 1d, 12h or 30m."""
+def read_span(text: str | timedelta) -> timedelta:
+    """A span such as 1d, 12h or 30m; Typer hands in the default as well."""
+    if isinstance(text, timedelta):
+        return text
     units = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes"}
     number, unit = text[:-1], text[-1:]
     try:
@@ -87,7 +89,10 @@ def _leave(error: Exception, as_json: bool) -> int:
         found, code = error.as_dict(), error.exit_code
     else:
         message = f"{type(error).__name__}: {error}. This should not happen: set KEEPWELL_DEBUG=1 to see where, and please report it."
-        found, code = {"error": type(error).__name__, "headline": "Keepwell met something unexpected", "message": message, "facts": {}}, FAILED
+        found, code = (
+            {"error": type(error).__name__, "headline": "Keepwell met something unexpected", "message": message, "facts": {}},
+            FAILED,
+        )
     if as_json:
         fail(found)
     else:

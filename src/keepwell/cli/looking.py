@@ -17,10 +17,16 @@ At = Annotated[datetime | None, typer.Option("--at", parser=read_moment, metavar
 
 def register(app: typer.Typer) -> None:
     """Put the commands on the app."""
-    app.command(rich_help_panel=PANEL, epilog=examples("keepwell status", "keepwell status --exit-code", "keepwell status --at 2026-03-01"))(status)
+    app.command(
+        rich_help_panel=PANEL, epilog=examples("keepwell status", "keepwell status --exit-code", "keepwell status --at 2026-03-01")
+    )(status)
     app.command(
         rich_help_panel=PANEL,
-        epilog=examples("keepwell history --limit 20", "keepwell history --kind promoted --kind rolled_back", "keepwell history --since 2026-01-01 --json"),
+        epilog=examples(
+            "keepwell history --limit 20",
+            "keepwell history --kind promoted --kind rolled_back",
+            "keepwell history --since 2026-01-01 --json",
+        ),
     )(history)
     app.command(rich_help_panel=PANEL, epilog=examples("keepwell runs", "keepwell runs build-20260301T060000Z"))(runs)
     app.command(rich_help_panel=PANEL, epilog=examples("keepwell serving", "keepwell serving --at 2026-05-03T14:00"))(serving)
@@ -101,8 +107,8 @@ def runs(
     elif as_json:
         show_json({"runs": listed})
     elif listed:
-        rows = [(one.run, screen.word(one.status), _took(one.begun, one.ended), one.reason) for one in reversed(listed)]
-        screen.table(("Run", "Ended", "Took", "Because"), rows, right=("Took",), wide="Because")
+        builds = [(one.run, screen.word(one.status), _took(one.begun, one.ended), one.reason) for one in reversed(listed)]
+        screen.table(("Run", "Ended", "Took", "Because"), builds, right=("Took",), wide="Because")
     else:
         screen.say("No version has been built yet. `keepwell run --build` builds one now.")
 

@@ -21,7 +21,9 @@ DAY = timedelta(days=1)
 
 def register(app: typer.Typer) -> None:
     """Put the commands on the app."""
-    app.command(rich_help_panel=PANEL, epilog=examples("keepwell run", "keepwell run --build", "keepwell run --as-of 2026-03-01 --json"))(run)
+    app.command(rich_help_panel=PANEL, epilog=examples("keepwell run", "keepwell run --build", "keepwell run --as-of 2026-03-01 --json"))(
+        run
+    )
     app.command(
         rich_help_panel=PANEL,
         epilog=examples("keepwell backfill --from 2020-01-01", "keepwell backfill --from 1949-01-31 --to 1998-12-31 --every 7d"),
@@ -34,7 +36,9 @@ def register(app: typer.Typer) -> None:
 @command
 def run(
     folder: Folder = HERE,
-    as_of: Annotated[datetime | None, typer.Option("--as-of", parser=read_moment, metavar="TIME", help="The moment to run for; default now.")] = None,
+    as_of: Annotated[
+        datetime | None, typer.Option("--as-of", parser=read_moment, metavar="TIME", help="The moment to run for; default now.")
+    ] = None,
     build: Annotated[bool, typer.Option("--build", help="Build a new version, whatever the policy says.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -49,7 +53,9 @@ def run(
     if as_json:
         show_json({"cycle": cycle, "events": told, "status": status.as_dict()})
     else:
-        screen.say(screen.sentence(f"The cycle of {screen.day(cycle.as_of)} is {cycle.status}: {cycle.sentence.rstrip('.')}.", cycle.status))
+        screen.say(
+            screen.sentence(f"The cycle of {screen.day(cycle.as_of)} is {cycle.status}: {cycle.sentence.rstrip('.')}.", cycle.status)
+        )
         if told:
             screen.grid([(event.kind.replace("_", " "), event.sentence) for event in told])
         screen.say(screen.sentence(status.headline, status.word))
@@ -60,9 +66,13 @@ def run(
 @command
 def backfill(
     folder: Folder = HERE,
-    since: Annotated[datetime | None, typer.Option("--from", parser=read_moment, metavar="TIME", help="First moment; default [gather] start.")] = None,
+    since: Annotated[
+        datetime | None, typer.Option("--from", parser=read_moment, metavar="TIME", help="First moment; default gather.start.")
+    ] = None,
     until: Annotated[datetime | None, typer.Option("--to", parser=read_moment, metavar="TIME", help="Last moment; default now.")] = None,
-    every: Annotated[timedelta, typer.Option("--every", parser=read_span, metavar="SPAN", help="Time between cycles: 1d, 7d, 12h.")] = DAY,
+    every: Annotated[
+        timedelta, typer.Option("--every", parser=read_span, metavar="SPAN", show_default="1d", help="Time between cycles: 1d, 7d, 12h.")
+    ] = DAY,
     as_json: AsJson = False,
 ) -> None:
     """Run the cycles of a span of time, oldest first.
@@ -99,7 +109,7 @@ def backfill(
 def _start(project: Project) -> datetime:
     start = project.settings.gather.start
     if start is None:
-        raise typer.BadParameter("say --from TIME, or set [gather] start in keepwell.toml.")
+        raise typer.BadParameter("say --from TIME, or set gather.start in keepwell.toml.")
     return read_moment(start)
 
 
@@ -107,15 +117,22 @@ def _cycles(project: Project, since: datetime, until: datetime, every: timedelta
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = screen.screen(error=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[last]}"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[last]}"),
+    )
     done = []
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
         task = progress.add_task("Cycles", total=int((until - since) / every) + 1, last="")
         for cycle in project.backfill(since, until, every):
             done.append(cycle)
             version = cycle.facts.get("version")
-            last = {"last": f"version {version} on {cycle.as_of:%Y-%m-%d}"} if version else {}
-            progress.update(task, completed=int((cycle.as_of - since) / every) + 1, **last)
+            if version:
+                progress.update(task, last=f"version {version} on {cycle.as_of:%Y-%m-%d}")
+            progress.update(task, completed=int((cycle.as_of - since) / every) + 1)
     return done
 
 

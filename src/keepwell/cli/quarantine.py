@@ -9,7 +9,9 @@ import typer
 from keepwell.cli import screen
 from keepwell.cli.door import HERE, AsJson, Folder, command, examples, opened, show_json
 
-Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids as `keepwell quarantine list` shows them, or 'all'.", show_default=False)]
+Ids = Annotated[
+    list[str], typer.Argument(metavar="ID...", help="Ids as `keepwell quarantine list` shows them, or 'all'.", show_default=False)
+]
 State = Annotated[str, typer.Option("--state", help="waiting, released, dropped or any.")]
 
 

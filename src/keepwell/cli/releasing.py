@@ -9,7 +9,7 @@ import typer
 
 from keepwell.cli import screen
 from keepwell.cli.difference import Difference, between
-from keepwell.cli.door import FAILED, HERE, AsJson, Folder, command, examples, opened, say_on_error, show_json
+from keepwell.cli.door import FAILED, HERE, USAGE, AsJson, Folder, command, examples, fail, opened, say_on_error, show_json
 
 if TYPE_CHECKING:
     from keepwell import Project
@@ -22,10 +22,14 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 def register(app: typer.Typer) -> None:
     """Put the commands on the app."""
-    app.command(rich_help_panel="Look", epilog=examples("keepwell versions", "keepwell versions 4", "keepwell versions champion --card"))(versions)
+    app.command(rich_help_panel="Look", epilog=examples("keepwell versions", "keepwell versions 4", "keepwell versions champion --card"))(
+        versions
+    )
     app.command(
         rich_help_panel="Act",
-        epilog=examples("keepwell promote 4 --dry-run", "keepwell promote challenger --yes", "keepwell promote 3 --override --reason 'agreed with Mira'"),
+        epilog=examples(
+            "keepwell promote 4 --dry-run", "keepwell promote challenger --yes", "keepwell promote 3 --override --reason 'agreed with Mira'"
+        ),
     )(promote)
     app.command(
         rich_help_panel="Act",
@@ -35,7 +39,9 @@ def register(app: typer.Typer) -> None:
 
 @command
 def versions(
-    version: Annotated[str | None, typer.Argument(help="A number or an alias (champion, challenger, previous).", show_default=False)] = None,
+    version: Annotated[
+        str | None, typer.Argument(help="A number or an alias (champion, challenger, previous).", show_default=False)
+    ] = None,
     folder: Folder = HERE,
     card: Annotated[bool, typer.Option("--card", help="Its model card, as Markdown.")] = False,
     as_json: AsJson = False,
@@ -109,7 +115,9 @@ def _card(text: str, as_json: bool) -> None:
 def _one(found: Version, alias: str | None, metric: str) -> None:
     facts = found.facts
     state = "passed" if found.passed else "refused"
-    screen.say(screen.sentence(f"Version {found.number}{f' ({alias})' if alias else ''} of {screen.day(found.as_of)}, {state} at the gate.", state))
+    screen.say(
+        screen.sentence(f"Version {found.number}{f' ({alias})' if alias else ''} of {screen.day(found.as_of)}, {state} at the gate.", state)
+    )
     champion = f"version {facts['parent']}" if facts.get("parent") else "nothing before it"
     span = f"{screen.when(facts['trained_from'])} to {screen.when(facts['trained_until'])}"
     screen.grid(
@@ -191,9 +199,14 @@ def _agreed(difference: Difference, act: str, *, dry_run: bool, yes: bool, as_js
     if yes:
         return True
     if as_json or not sys.stdin.isatty():
-        raise typer.BadParameter("nobody is here to ask: say --yes to do it, or --dry-run to only look.")
+        message = "Nobody is here to ask: say --yes to do it, or --dry-run to only look."
+        if as_json:
+            fail({"error": "UsageError", "headline": "Nothing was changed", "message": message, "facts": {}})
+        else:
+            say_on_error("Nothing was changed.", message)
+        raise typer.Exit(USAGE)
     if not typer.confirm(f"{act} to version {difference.after}?"):
-        say_on_error("Nothing was changed.", "")
+        screen.say("Nothing was changed.")
         raise typer.Exit(FAILED)
     return True
 
@@ -209,5 +222,3 @@ def _told(difference: Difference, done: Any, as_json: bool) -> None:
         show_json({"done": True, **vars(done), "difference": difference})
     else:
         screen.say(f"{done.sentence}.")
-
-

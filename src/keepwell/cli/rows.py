@@ -47,7 +47,9 @@ def _read(file: Path) -> Rows:
     if file.suffix == ".csv":
         return [{name: value for name, value in row.items() if value != ""} for row in csv.DictReader(io.StringIO(text))]
     if file.suffix in (".ndjson", ".jsonl"):
-        return _objects([_json(line, f"line {place + 1} of {file}") for place, line in enumerate(text.splitlines()) if line.strip()], str(file))
+        return _objects(
+            [_json(line, f"line {place + 1} of {file}") for place, line in enumerate(text.splitlines()) if line.strip()], str(file)
+        )
     found = _json(text, str(file))
     if isinstance(found, dict) and len(found) == 1 and isinstance(inner := next(iter(found.values())), list):
         found = inner  # {"labels": [...]}, as REST has it

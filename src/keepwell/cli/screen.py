@@ -90,7 +90,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, right
 
     found = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False, padding=(0, 1), show_edge=False)
     for name in columns:
-        found.add_column(name, justify="right" if name in right else "left", overflow="fold", no_wrap=name != wide, ratio=1 if name == wide else None)
+        found.add_column(
+            name, justify="right" if name in right else "left", overflow="fold", no_wrap=name != wide, ratio=1 if name == wide else None
+        )
     for row in rows:
         found.add_row(*row)
     _show(found)
@@ -107,9 +109,11 @@ def _show(block: RenderableType) -> None:
     console.file.write("\n".join(line.rstrip() for line in printed.get().splitlines()) + "\n")
 
 
-def number(value: float | None, digits: int = 4) -> str:
-    """A number for a table; a dash when there is none."""
-    return "–" if value is None else f"{value:.{digits}g}" if abs(value) >= 1000 else f"{value:.{digits}f}".rstrip("0").rstrip(".") or "0"
+def number(value: float | None) -> str:
+    """A number for a table, to four digits; a dash when there is none."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
 
 
 def when(moment: datetime | str | None) -> str:

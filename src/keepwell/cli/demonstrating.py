@@ -1,0 +1,113 @@
+"""The command that shows the whole life: demo."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from keepwell.cli import screen
+from keepwell.cli.door import AsJson, command, examples, read_span, show_json
+
+if TYPE_CHECKING:
+    from keepwell.demo import Outcome
+    from keepwell.storage import Event
+
+TOLD = {"contract", "quarantined", "trained", "promoted", "refused", "build_failed", "source_failed", "verdict"}
+WIDTH = 150
+
+
+def register(app: typer.Typer) -> None:
+    """Put the command on the app."""
+    app.command(rich_help_panel="Begin", epilog=examples("keepwell demo", "keepwell demo --no-serve --json"))(demo)
+
+
+@command
+def demo(
+    folder: Annotated[Path, typer.Option("--folder", metavar="DIR", help="Where the demonstration's project is made.")] = Path(
+        "keepwell-demo/rain"
+    ),
+    every: Annotated[Any, typer.Option("--every", parser=read_span, metavar="SPAN", help="Time between cycles.")] = "7d",
+    serve: Annotated[bool, typer.Option("--serve/--no-serve", help="Go on serving afterwards, or end.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Let a rain forecast live through fifty years of real days, and reckon what keeping it was worth.
+
+    Called again on the same folder, it goes on where it was.
+    """
+    from keepwell.demo import folder_for, live
+
+    begun = time.monotonic()
+    with folder_for(folder) as project:
+        with _telling(quiet=as_json) as tell:
+            outcome = live(project, read_span(every), tell)
+        if as_json:
+            show_json({**outcome.as_dict(), "seconds": round(time.monotonic() - begun, 1)})
+        else:
+            _show(outcome)
+        if serve:
+            from keepwell.api import serve_forever
+
+            serve_forever(project, serve=True, work=False)
+        elif not as_json:
+            screen.say(f"\nSee it: keepwell -C {folder} up     then http://127.0.0.1:{project.settings.serve.port}/docs")
+
+
+class _telling:
+    """A progress bar over the years (on a terminal), and the life told line by line."""
+
+    def __init__(self, quiet: bool) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._quiet = quiet
+        self._console = screen.screen(error=quiet)
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=self._console, transient=True, disable=quiet or not self._console.is_terminal)
+
+    def __enter__(self) -> Callable[[datetime, list[Event]], None]:
+        from keepwell.demo import FIRST, LAST
+
+        self._bar.start()
+        self._task = self._bar.add_task("1949", total=(LAST - FIRST).days)
+        self._first = FIRST
+        return self._tell
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def _tell(self, moment: datetime, events: list[Event]) -> None:
+        self._bar.update(self._task, completed=(moment - self._first).days, description=f"{moment:%Y}")
+        if self._quiet:
+            return
+        for event in events:
+            if event.kind in TOLD:
+                self._console.print(f"{event.as_of:%Y-%m-%d}  {_short(event.sentence)}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _short(sentence: str) -> str:
+    return sentence if len(sentence) <= WIDTH else sentence[: WIDTH - 1].rsplit(" ", 1)[0] + " …"
+
+
+def _show(outcome: Outcome) -> None:
+    screen.say("")
+    screen.grid(
+        [
+            ("Lived", f"{outcome.cycles:,} cycles over {outcome.observations:,} days, {outcome.quarantined} rows set aside"),
+            ("Answered", f"{outcome.predictions:,} forecasts, {outcome.labels_joined:,} joined with what came"),
+            ("Built", f"{outcome.versions} versions: {outcome.promotions} promoted, {outcome.refusals} refused; version {outcome.champion} serves"),
+            ("", ""),
+            ("Brier score", "mean squared error of the forecast chance on the same days; lower is better"),
+            ("  kept", f"{outcome.brier_champion:.4f}"),
+            ("  never retrained", _against(outcome.brier_never_retrained, outcome)),
+            ("  persistence", _against(outcome.brier_persistence, outcome)),
+            ("  climatology", _against(outcome.brier_climatology, outcome)),
+        ]
+    )
+
+
+def _against(score: float, outcome: Outcome) -> str:
+    return f"{score:.4f}   keeping is {1 - outcome.brier_champion / score:.1%} better"
