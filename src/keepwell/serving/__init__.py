@@ -4,10 +4,29 @@ A version and rows come in; answers with ids go out. An answer is given only onc
 """
 
 from keepwell.serving.journal import Journal
-from keepwell.serving.ledger import LABEL_KEY, LABELS, LEDGER, PREDICTION_KEY, batch_id, batch_predictions, joined, keep_journal, representative
+from keepwell.serving.ledger import (
+    LABEL_KEY,
+    LABELS,
+    LEDGER,
+    PREDICTION_KEY,
+    batch_id,
+    batch_predictions,
+    joined,
+    keep_journal,
+    representative,
+)
 from keepwell.serving.predictor import Predictor, signature_of
 from keepwell.serving.shipping import ship
-from keepwell.serving.tables import Labelling, get_batch, get_labelling, last_batch, record_batch, record_labelling, total_labels, total_predictions
+from keepwell.serving.tables import (
+    Labelling,
+    get_batch,
+    get_labelling,
+    last_batch,
+    record_batch,
+    record_labelling,
+    total_labels,
+    total_predictions,
+)
 
 __all__ = [
     "LABELS",
