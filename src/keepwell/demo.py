@@ -53,11 +53,11 @@ def live(project: Project, every: timedelta, tell: Callable[[datetime, list[Even
     Parameters
     ----------
     every : time between cycles. Whatever it is, each day is answered by the version that served on that day.
-    tell : called after each cycle with its moment and the new lines of the timeline.
+    tell : called after each cycle with its moment; after each build also with the new lines of the timeline.
     """
     begun, seen = time.monotonic(), 0
     for record in project.backfill(FIRST, until, every):
-        events = project.history()[seen:] if len(record.facts) > 6 or record.status != "done" else []
+        events = project.history()[seen:] if "version" in record.facts or record.status != "done" else []
         seen += len(events)
         tell(record.as_of, events)
     events = project.history()[seen:]

@@ -105,10 +105,19 @@ class Project:
         ------
         CycleRefused : a later cycle has run already.
         """
+        from keepwell.errors import JournalCorrupt
         from keepwell.orchestration import run_cycle
+        from keepwell.storage import Event, record_event
 
-        self.ship()
-        return run_cycle(self.engine(), self.context, as_of or datetime.now(UTC), build=build)
+        moment = as_of or datetime.now(UTC)
+        try:
+            self.ship()
+        except JournalCorrupt as damage:
+            # One damaged segment must not stop the care of the model: it stays where it is, and the timeline says so once.
+            with self.context.database.begin() as connection:
+                told = Event("journal_damaged", moment, damage.message, {"segment": str(damage.facts.get("segment"))})
+                record_event(connection, self.name, f"journal/{damage.facts.get('segment')}", told)
+        return run_cycle(self.engine(), self.context, moment, build=build)
 
     def backfill(self, since: datetime, until: datetime, every: timedelta) -> Iterator[CycleRecord]:
         """Run the cycles of a span of time, oldest first; those that have run are passed over quickly.
