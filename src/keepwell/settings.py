@@ -342,7 +342,9 @@ def check_known(path: list[str], where: str) -> None:
 def nearest(path: list[str]) -> str | None:
     """The setting whose name is closest to `path`, or None when nothing is close."""
     known = known_names()
-    everything = [*known, *(f"{section}.{name}" for section, names in known.items() for name in names)]
+    # A known section is no answer to a wrong name in it.
+    sections = [section for section in known if section != path[0]]
+    everything = [*sections, *(f"{section}.{name}" for section, names in known.items() for name in names)]
     asked = ".".join(path)
     close = difflib.get_close_matches(asked, everything, n=1, cutoff=0.6)
     if not close and len(path) > 1:

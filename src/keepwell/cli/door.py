@@ -50,7 +50,7 @@ def read_span(text: str | timedelta) -> timedelta:
     number, unit = text[:-1], text[-1:]
     try:
         span = timedelta(**{units[unit]: float(number)})
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         raise typer.BadParameter(f"'{text}' is not a span such as 1d, 7d, 12h or 30m.") from None
     if span <= timedelta(0):
         raise typer.BadParameter(f"'{text}' is not longer than nothing.")
