@@ -9,7 +9,7 @@ WORKERS ?= 2
 .PHONY: demo test lint docs bench lock clean
 
 demo: $(VENV)/.installed ## fifty years of daily weather, lived by one model
-	@$(BIN)/keepwell demo --no-serve
+	@$(BIN)/keepwell demo --no-serve --folder $(DEMO)/rain
 
 test: lint ## everything that must hold before a change is done
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
