@@ -6,9 +6,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from projects import BUILT_AT, tiny_project
 
 from keepwell import Project
+
+# A busy machine is not a failure, and the same examples every time make a failure one that can be repeated.
+settings.register_profile("keepwell", deadline=None, derandomize=True)
+settings.load_profile("keepwell")
 
 
 @pytest.fixture(scope="session")
