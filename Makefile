@@ -18,7 +18,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-docs: $(VENV)/.installed-dev ## write docs/errors.md and docs/reference/ anew from the code
+docs: $(VENV)/.installed-dev ## write docs/reference/ anew from the code
 	$(BIN)/python docs/generate.py
 
 bench: $(VENV)/.installed-dev

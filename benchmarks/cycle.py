@@ -94,7 +94,8 @@ def main() -> None:
     print(f"the same functions by hand     {hand:7.1f} ms   the loop costs {early / hand:.1f} times that")
     print(f"durable step                   {durable:7.2f} ms   (budget 6)")
     for name, code, budget in (("import keepwell", "import keepwell", 150), ("keepwell --help", HELP, 400)):
-        cost = statistics.median(timed(lambda code=code: subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)) for _ in range(7))
+        command = [sys.executable, "-c", code]
+        cost = statistics.median(timed(lambda command=command: subprocess.run(command, check=True, capture_output=True)) for _ in range(7))
         bare = statistics.median(timed(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True)) for _ in range(7))
         print(f"{name:30} {cost - bare:7.0f} ms   (budget {budget}; a bare interpreter takes {bare:.0f})")
 

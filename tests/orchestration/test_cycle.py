@@ -154,7 +154,8 @@ class TestQuarantine:
         pytest.param("LogisticRegression(random_state=seed).fit(X, y)", "object()", "has no 'predict'", id="no estimator"),
         pytest.param(
             "return LogisticRegression(random_state=seed).fit(X, y)",
-            "return Own()\n\nclass Own:\n    def predict(self, X): return [0.5] * len(X)\n    def predict_proba(self, X): return [[.5, .5]] * len(X)",
+            "return Own()\n\nclass Own:\n    def predict(self, X): return [0.5] * len(X)\n"
+            "    def predict_proba(self, X): return [[.5, .5]] * len(X)",
             "pickle",
             id="pickle",
         ),

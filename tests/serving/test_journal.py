@@ -376,5 +376,5 @@ def test_a_callback_on_the_writing_thread_is_refused_rather_than_waiting_for_its
 
 
 def test_a_record_larger_than_what_may_wait_is_refused(tmp_path):
-    with Journal(tmp_path, waiting_bytes=1000) as journal, pytest.raises(InputInvalid, match="larger than 1000 bytes. Send fewer"):
+    with Journal(tmp_path, waiting_bytes=1000) as journal, pytest.raises(InputInvalid, match=r"larger than 1000 bytes\. Send fewer"):
         journal.append(b"x" * 1000)

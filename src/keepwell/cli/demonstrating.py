@@ -43,7 +43,7 @@ def demo(
 
     begun = time.monotonic()
     with folder_for(folder) as project:
-        with _telling(quiet=as_json) as tell:
+        with _Telling(quiet=as_json) as tell:
             outcome = live(project, read_span(every), tell)
         if as_json:
             show_json({**outcome.as_dict(), "seconds": round(time.monotonic() - begun, 1)})
@@ -57,7 +57,7 @@ def demo(
             screen.say(f"\nSee it: keepwell -C {folder} up     then http://127.0.0.1:{project.settings.serve.port}/docs")
 
 
-class _telling:
+class _Telling:
     """A progress bar over the years (on a terminal), and the life told line by line."""
 
     def __init__(self, quiet: bool) -> None:
@@ -98,7 +98,8 @@ def _show(outcome: Outcome) -> None:
         [
             ("Lived", f"{outcome.cycles:,} cycles over {outcome.observations:,} days, {outcome.quarantined} rows set aside"),
             ("Answered", f"{outcome.predictions:,} forecasts, {outcome.labels_joined:,} joined with what came"),
-            ("Built", f"{outcome.versions} versions: {outcome.promotions} promoted, {outcome.refusals} refused; version {outcome.champion} serves"),
+            ("Built", f"{outcome.versions} versions: {outcome.promotions} promoted, {outcome.refusals} refused"),
+            ("Serving", f"version {outcome.champion}"),
             ("", ""),
             ("Brier score", "mean squared error of the forecast chance on the same days; lower is better"),
             ("  kept", f"{outcome.brier_champion:.4f}"),

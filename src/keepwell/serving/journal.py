@@ -186,7 +186,7 @@ class Journal:
                 self._segment = OpenSegment(self.folder, f"{self.writer}-{self._number:08d}")
                 self._roll_at = time.monotonic() + self.segment_s
             self._segment.write(frames)
-        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear it and the thread must live on
+        except Exception as error:  # whatever it is, those who wait must hear it and the thread must live on
             if isinstance(error, FileNotFoundError):
                 self._segment = None
             return error
