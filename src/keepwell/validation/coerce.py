@@ -122,7 +122,7 @@ def _judge(raw: pl.Series, typed: pl.Series, kind: Type, *, is_key: bool) -> lis
         todo = "Mend the type in gather, or change it in contract.toml."
         what = f"delivered as {raw.dtype}, which cannot be read as {kind}"
         return [mark("wrong type", raw.name, unread, example, what, todo, is_fault=many(unread))]
-    if is_key or raw.dtype.is_float():  # keys arrive as text from many files; whole floats are integers
+    if is_key or (kind == "integer" and raw.dtype.is_float()):  # keys arrive as text from many files; whole floats are integers
         return []
     example = repr(raw[int(np.argmax(present.to_numpy()))])
     what = f"delivered as {raw.dtype} and read as {kind}"

@@ -19,7 +19,7 @@ from keepwell.validation.window import run_lengths
 LEAST_ROWS = 10
 MOST_CATEGORIES = 50
 NULL_MARGIN = 0.05  # outages come in spells, so the share of one window says little about the next
-YEAR_DAYS, YEAR_MARGIN, PART_MARGIN = 330, 0.5, 1.0  # a window that has not seen all seasons must allow for the others
+CROWDED = 0.02
 CONSTANT_SHARE = 0.9  # a column that mostly repeats itself cannot be called stuck
 
 
@@ -47,10 +47,8 @@ def infer(frame: pl.DataFrame, *, entity: str | None, time: str, units: Mapping[
     keys = [time] if entity is None else [entity, time]
     by_time, by_entity = frame.sort(time), frame.sort(keys)
     groups = np.zeros(frame.height) if entity is None else by_entity[entity].rank("dense").fill_null(0).to_numpy()
-    days = _days(by_time[time])
-    margin = YEAR_MARGIN if days.size and days[-1] - days[0] >= YEAR_DAYS else PART_MARGIN
-    columns = tuple(_column(by_time[n], by_entity[n], groups, units.get(n), margin) for n in frame.columns if n not in keys)
-    return Contract(entity, time, columns, _freshness(days), frame.height)
+    columns = tuple(_column(by_time[n], by_entity[n], groups, units.get(n)) for n in frame.columns if n not in keys)
+    return Contract(entity, time, columns, _freshness(_days(by_time[time])), frame.height)
 
 
 def type_of(dtype: pl.DataType) -> Type:
@@ -64,7 +62,7 @@ def type_of(dtype: pl.DataType) -> Type:
     return "number" if dtype.is_numeric() or dtype == pl.Null else "text"
 
 
-def _column(by_time: pl.Series, by_entity: pl.Series, groups: np.ndarray, unit: str | None, margin: float) -> Column:
+def _column(by_time: pl.Series, by_entity: pl.Series, groups: np.ndarray, unit: str | None) -> Column:
     kind = type_of(by_time.dtype)
     if by_time.dtype.is_float():
         by_time, by_entity = by_time.fill_nan(None), by_entity.fill_nan(None)
@@ -80,7 +78,7 @@ def _column(by_time: pl.Series, by_entity: pl.Series, groups: np.ndarray, unit: 
     if finite.size == 0:
         return column
     quantiles = tuple(float(f"{q:.7g}") for q in np.quantile(finite, LEVELS))
-    low, high = _range(finite, kind, unit, margin)
+    low, high = _range(finite, kind, unit)
     grouped = by_entity.cast(pl.Float64).to_numpy()
     longest = max(int(run_lengths(values).max()), int(run_lengths(grouped, groups).max()))
     same = np.unique(finite, return_counts=True)[1].max() / finite.size
@@ -93,10 +91,10 @@ def _with(column: Column, **changes: object) -> Column:
     return Column(**{**column.__dict__, **changes})
 
 
-def _range(values: np.ndarray, kind: Type, unit: str | None, margin: float) -> tuple[float, float]:
+def _range(values: np.ndarray, kind: Type, unit: str | None) -> tuple[float, float]:
     """Limits wide enough for the next fifty years of an honest series.
 
-    A quantity that has both signs, or stays far from zero, may go beyond what was seen by `margin` times the spread seen. One that
+    A quantity that has both signs, or stays far from zero, may go beyond what was seen by the whole spread seen. One that
     starts at zero and has a long tail (rain, wind) may multiply: by the ratio of its maximum to its 90% level, at least 3.
     """
     least, most = float(values.min()), float(values.max())
@@ -107,11 +105,12 @@ def _range(values: np.ndarray, kind: Type, unit: str | None, margin: float) -> t
     if found and found[1] == "%" and least >= 0 and most <= 100:
         return 0.0, 100.0
     if least >= 0 and least <= 0.25 * spread and not (found and found[0] == "temperature"):
-        # Without a unit a temperature that happens to begin near zero looks the same: only a true zero shuts the door below.
-        low = 0.0 if least == 0 or found else _outward(least - margin * spread)
+        # Without a unit a temperature that once touched zero looks the same: only values that crowd at zero shut the door below.
+        crowded = least == 0 and float(np.quantile(values, 0.01)) <= CROWDED * spread
+        low = 0.0 if crowded or found else _outward(least - spread)
         tail = most / max(float(np.quantile(values, 0.9)), 1e-9)
         return low, _outward(most * min(max(tail, 3.0), 10.0))
-    return _outward(least - margin * spread), _outward(most + margin * spread)
+    return _outward(least - spread), _outward(most + spread)
 
 
 def _outward(value: float) -> float:

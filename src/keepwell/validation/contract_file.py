@@ -58,10 +58,10 @@ def to_toml(contract: Contract) -> str:
         time=_value(contract.time),
         freshness=_value(contract.freshness_days or 0),
     )
-    lines = [_explained(line, COMMENTS[line.split(" = ")[0]]) if " = " in line else line for line in head.splitlines()]
+    lines = [_explained(line, COMMENTS[line.split(" = ")[0]]) if " = " in line else line for line in head.rstrip("\n").split("\n")]
     told: set[str] = set()
     for column in contract.columns:
-        lines += ["", f"[columns.{json.dumps(column.name)}]"]
+        lines += ["", f"[columns.{_value(column.name)}]"]
         for name in NAMES:
             value = getattr(column, name)
             if value is None or (name == "quantiles" and not value):

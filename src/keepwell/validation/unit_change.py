@@ -21,13 +21,18 @@ from keepwell.validation.units import Conversion, conversions, known
 
 FREEDOM = 4.0
 LEAST_HISTORY = 20  # rows with a value; with fewer the contract's quantiles are home
-LEAST_RELATED = 40  # rows before other columns are asked
+LEAST_RELATED = 40  # rows, less the UNSURE ones, before other columns are asked
 CERTAIN = 25.0  # nats
 LEAST_ROWS = 4
-STRICTER = 1.5  # times all three, for a column whose unit nobody told: dozens of conversions are tried on it
-FAR, HOME = 4.25, 1.25  # median distance from home in spreads: now at least, undone at most
+STRICTER = 1.5  # times all three, for a column whose unit nobody told (dozens of conversions are tried) or with a long tail
+FAR, HOME = 4.25, 1.25  # median distance from home in spreads: now at least, undone at most (few rows may be off by chance)
 ONE_HOME = 2.5  # a single impossible value counts when undone it is this close
-BLOCK = 60
+UNSURE = 12  # newest accepted rows that may already be in the other unit: the relation is learnt without them
+SKEWED = 1.4
+BLOCK = 14  # rows judged against the history before them; a longer stretch of daily rows would be another season
+HISTORY = 60
+SAMPLE = 240
+MANY_ROWS = 20_000  # batches above grow their blocks, so that a million rows stay about 200 blocks
 CODES = (99.0, 99.9, 99.99, 999.0, 999.9, 9999.0, 9999.9, 99999.0, 999999.0)
 
 
@@ -59,18 +64,28 @@ def find_unit_changes(columns: list[Column], recent: np.ndarray, batch: np.ndarr
     columns_at = [at for at, column in enumerate(columns) if _can_change(column)]
     found: dict[int, UnitChange] = {}
     history = recent
-    size = max(BLOCK, -(-batch.shape[0] // 200))
-    for start in range(0, batch.shape[0], size):
+    largest = BLOCK if batch.shape[0] <= MANY_ROWS else max(BLOCK, -(-batch.shape[0] // 200))
+    start, size = 0, BLOCK
+    running: dict[int, Conversion] = {}
+    while start < batch.shape[0]:
         block = batch[start : start + size]
         clean = block.copy()
-        for at, change in _in_block(columns, columns_at, history, block).items():
+        # A large block is first asked through a sample: an honest one, the usual case, costs no more than a small one.
+        step = -(-size // SAMPLE)
+        changes = _in_block(columns, columns_at, history, block[::step], running)
+        if step > 1 and changes:
+            changes = _in_block(columns, columns_at, history, block, running)
+        running = {at: change.conversion for at, change in changes.items() if change.where.size and change.where[-1]}
+        for at, change in changes.items():
             where = np.zeros(batch.shape[0], dtype=bool)
             where[start : start + size] = change.where
-            clean[change.where, at] = np.nan  # must not become what later blocks are compared with
+            # Later blocks are compared with what these rows mean, not with what they say.
+            clean[change.where, at] = change.conversion.scale * block[change.where, at] + change.conversion.offset
             if at in found and found[at].conversion == change.conversion:
                 where |= found[at].where
             found[at] = UnitChange(change.column, change.conversion, where, change.now, change.undone, change.home, change.earlier)
-        history = np.concatenate([history, clean])[-max(BLOCK, recent.shape[0]) :]
+        history = np.concatenate([history, clean[::step]])[-max(HISTORY, recent.shape[0], SAMPLE) :]
+        start, size = start + size, min(2 * size, largest)
     return list(found.values())
 
 
@@ -78,9 +93,19 @@ def _can_change(column: Column) -> bool:
     return bool(column.quantiles) and column.quantiles[0] < column.quantiles[-1] and (column.low, column.high) != (0.0, 1.0)
 
 
+def _skew(column: Column) -> float:
+    """Length of the upper tail over that of the lower; 1 is even."""
+    low, middle, high = column.quantiles[1], column.quantiles[3], column.quantiles[5]
+    return (high - middle + 1e-12) / (middle - low + 1e-12)
+
+
+def _is_uneven(column: Column) -> bool:
+    return not 1 / SKEWED <= _skew(column) <= SKEWED
+
+
 @dataclass(frozen=True, eq=False)
 class _Home:
-    """Where a column's values usually are: median and spread of `view`ed values; `related` and `pull` from the other columns."""
+    """Where a column's values usually are: median and spread of its `view`."""
 
     column: Column
     is_log: bool
@@ -102,7 +127,8 @@ class _Home:
 
 def _home(column: Column, values: np.ndarray) -> _Home:
     found = known(column.unit)
-    is_log = column.quantiles[0] >= 0 and (found is None or found[0] != "temperature")
+    # Without a unit, skew tells wind and rain from temperatures.
+    is_log = column.quantiles[0] >= 0 and (_skew(column) > SKEWED if found is None else found[0] != "temperature")
     plain = _Home(column, is_log, 0.0, 1.0)
     reference = plain.view(np.array(column.quantiles))
     usual = (reference[5] - reference[1]) / 3.29  # 5% to 95% of a normal is 3.29 standard deviations
@@ -111,11 +137,10 @@ def _home(column: Column, values: np.ndarray) -> _Home:
     seen = plain.view(values)
     seen = seen[np.isfinite(seen)]
     if seen.size < LEAST_HISTORY:
-        middle = reference[3] if np.isfinite(reference[3]) else float(np.nanmax(reference))
-        return _Home(column, is_log, float(middle), float(usual))
-    middle = _median(seen)
-    spread = 1.4826 * _median(np.abs(seen - middle))
-    return _Home(column, is_log, middle, max(spread, 0.25 * float(usual)))
+        return _Home(column, is_log, _median(reference[np.isfinite(reference)]), float(usual))
+    centre = _median(seen)
+    spread = 1.4826 * _median(np.abs(seen - centre))
+    return _Home(column, is_log, centre, max(spread, (1.0 if _is_uneven(column) else 0.25) * float(usual)))
 
 
 def _median(values: np.ndarray) -> float:
@@ -124,15 +149,23 @@ def _median(values: np.ndarray) -> float:
     return float(np.partition(values, half)[half])
 
 
-def _in_block(columns: list[Column], places: list[int], recent: np.ndarray, block: np.ndarray) -> dict[int, UnitChange]:
+def _in_block(
+    columns: list[Column], places: list[int], recent: np.ndarray, block: np.ndarray, running: dict[int, Conversion]
+) -> dict[int, UnitChange]:
     rows = np.concatenate([recent, block])
     first = recent.shape[0]
     homes = {at: _home(columns[at], recent[:, at]) for at in places}
     distances = np.zeros((rows.shape[0], len(places)))
     for i, at in enumerate(places):
-        distances[:, i] = homes[at].distance(rows[:, at])
-    others = _Others.of(distances[:first]) if first >= LEAST_RELATED and len(places) > 1 else None
+        distances[:, i] = np.clip(homes[at].distance(rows[:, at]), -1e6, 1e6)
+    others = _Others.of(distances[: first - UNSURE]) if first - UNSURE >= LEAST_RELATED and len(places) > 1 else None
     changes: dict[int, UnitChange] = {}
+    for at, conversion in running.items():
+        i = places.index(at)
+        beside = None if others is None else (others.residuals(distances)[:, i], others.pulls[i])
+        lasting = _still(homes[at], conversion, rows[:, at], distances[:, i], beside, first)
+        if lasting:
+            changes[at], distances[:, i] = lasting
     impossible = [bool(_impossible(columns[at], block[:, at]).any()) for at in places]
     for _ in places:  # the clearest first; put right, it no longer casts doubt on its neighbours
         best: tuple[float, int, UnitChange, np.ndarray] | None = None
@@ -169,7 +202,7 @@ class _Others:
         known_rows = np.clip(np.nan_to_num(distances), -4, 4)
         n, k = known_rows.shape
         covariance = known_rows.T @ known_rows / n
-        share = 0.02 + k / n * 0.3  # shrunk towards independence, more so with few rows for many columns
+        share = 0.005 + 0.05 * k / n  # shrunk towards independence, a little: shrinking bends the relation where values are far out
         inverse = np.linalg.inv((1 - share) * covariance + share * np.diag(np.maximum(np.diag(covariance), 0.1)))
         return cls(inverse, np.sqrt(np.diag(inverse)))
 
@@ -186,15 +219,15 @@ def _try(
     column = home.column
     impossible = np.zeros(values.size, dtype=bool)
     impossible[first:] = _impossible(column, values[first:])
-    strict = 1.0 if known(column.unit) else STRICTER
+    is_told = known(column.unit) is not None
+    strict = 1.0 if is_told and not _is_uneven(column) else STRICTER
     best = None
     for conversion in conversions(column.unit):
         undone = conversion.scale * values + conversion.offset
         back = home.distance(undone)
         back_seen = seen + pull * (back - distance)
-        jacobian = 0.0 if home.is_log and conversion.offset == 0 else np.log(abs(conversion.scale))
         with np.errstate(invalid="ignore"):
-            ratio = _log_density(back_seen) - _log_density(seen) + jacobian
+            ratio = _ratio(home, conversion, seen, back_seen)
             ratio = np.where(np.isfinite(ratio), ratio, np.where(np.isfinite(distance), -CERTAIN, 0.0))
             alone = impossible & (np.abs(back) <= ONE_HOME) & ~_outside(column, undone)
         where, score = _suffix(ratio, first)
@@ -204,8 +237,9 @@ def _try(
             and where[first:].any()
             and score >= strict * CERTAIN
             and np.median(np.abs(seen[where])) >= strict * FAR
-            and np.median(np.abs(back_seen[where])) <= HOME
-            and np.median(np.abs(back[where])) <= 2 * HOME
+            and np.median(np.abs(back_seen[where])) <= HOME + 1.5 / where.sum() ** 0.5
+            and np.median(np.abs(back[where])) <= min(2 * HOME, np.median(np.abs(distance[where])))
+            and (is_told or conversion.is_usual)
         )
         if certain:
             where = where | alone
@@ -214,11 +248,38 @@ def _try(
         else:
             continue
         if best is None or score > best[0]:
-            now, then = float(np.median(values[where])), float(np.median(undone[where]))
-            usual = float(np.exp(home.middle)) if home.is_log else home.middle
-            change = UnitChange(column, conversion, where[first:], now, then, usual, int(where[:first].sum()))
-            best = (score, change, np.where(where, back, distance))
+            best = (score, _change(home, conversion, values, where, first), np.where(where, back, distance))
     return best
+
+
+def _still(
+    home: _Home, conversion: Conversion, values: np.ndarray, distance: np.ndarray, beside: tuple[np.ndarray, float] | None, first: int
+) -> tuple[UnitChange, np.ndarray] | None:
+    """A change that was certain in the block before lasts as long as the rows speak more for it than against it."""
+    back = home.distance(conversion.scale * values + conversion.offset)
+    seen, pull = beside or (distance, 1.0)
+    ratio = np.nan_to_num(_ratio(home, conversion, seen, seen + pull * (back - distance)))
+    total = np.cumsum(ratio[first:])
+    if total.max() <= 0:
+        return None
+    where = np.zeros(values.size, dtype=bool)
+    where[first : first + int(np.argmax(total)) + 1] = True
+    where &= np.isfinite(values)
+    return _change(home, conversion, values, where, first), np.where(where, back, distance)
+
+
+def _change(home: _Home, conversion: Conversion, values: np.ndarray, where: np.ndarray, first: int) -> UnitChange:
+    now = float(np.median(values[where]))
+    usual = float(np.exp(home.middle)) if home.is_log else home.middle
+    undone = conversion.scale * now + conversion.offset
+    return UnitChange(home.column, conversion, where[first:], now, undone, usual, int(where[:first].sum()))
+
+
+def _ratio(home: _Home, conversion: Conversion, seen: np.ndarray, back: np.ndarray) -> np.ndarray:
+    """Log likelihood ratio per row, undone against as delivered; on a logarithmic view a factor needs no Jacobian."""
+    jacobian = 0.0 if home.is_log and conversion.offset == 0 else np.log(abs(conversion.scale))
+    ratio: np.ndarray = _log_density(back) - _log_density(seen) + jacobian
+    return ratio
 
 
 def _log_density(distance: np.ndarray) -> np.ndarray:

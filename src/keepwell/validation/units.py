@@ -58,6 +58,11 @@ class Conversion:
     scale: float
     offset: float = 0.0
 
+    @property
+    def is_usual(self) -> bool:
+        """Temperatures and slipped decimal points: believable also for a column whose unit nobody told."""
+        return self.offset != 0 or self.story.startswith("multiplied")
+
 
 def known(unit: str | None) -> tuple[str, str] | None:
     """The (dimension, unit) that a written unit means, or None when the catalogue does not have it.

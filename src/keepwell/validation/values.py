@@ -110,7 +110,10 @@ def check_constant(contract: Contract, sight: Sight, order: np.ndarray | None) -
         values = np.concatenate([sight.before[:, at], sight.now[:, at]])
         runs = np.zeros(values.size, dtype=np.int64)
         for places, groups in orders:
-            ending = run_lengths(values if places is None else values[places], groups)
+            placed = values if places is None else values[places]
+            if np.count_nonzero(placed[1:] == placed[:-1]) < limit - 1:
+                continue  # most columns never repeat themselves that often
+            ending = run_lengths(placed, groups)
             if places is None:
                 runs = np.maximum(runs, ending)
             else:
