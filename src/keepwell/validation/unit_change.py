@@ -229,7 +229,8 @@ def _try(
         with np.errstate(invalid="ignore"):
             ratio = _ratio(home, conversion, seen, back_seen)
             ratio = np.where(np.isfinite(ratio), ratio, np.where(np.isfinite(distance), -CERTAIN, 0.0))
-            alone = impossible & (np.abs(back) <= ONE_HOME) & ~_outside(column, undone)
+            # One value says little: only a column whose unit is known can be wrong in it by a single row.
+            alone = impossible & (np.abs(back) <= ONE_HOME) & ~_outside(column, undone) & is_told
         where, score = _suffix(ratio, first)
         where &= np.isfinite(seen) & (ratio > 0)
         certain = (
