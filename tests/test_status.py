@@ -104,3 +104,12 @@ def test_maturity_counts_what_is_in(cared):
     assert [row["year"] for row in years] == [2026]
     assert years[0]["labelled"] <= years[0]["predictions"]
     assert years[0]["median_days"] >= 0
+
+
+def test_looking_at_the_record_does_not_import_the_model(lived):
+    """A model's libraries take seconds to load."""
+    with Project(lived) as project:
+        project.status()
+        project.versions()
+        project.serving()
+        assert project.context._model is None

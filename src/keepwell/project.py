@@ -54,11 +54,11 @@ class Project:
         self.settings: Settings = settings.read(self.folder, flags)
         home = self.folder / ".keepwell"
         code = Code.of(self.folder)
-        model = code.load(self.settings.model, home / "code")
+        outline = code.outline(self.settings.model, home / "code")
         source = open_source(self.settings.source, self.folder, self.settings.gather)
         database = Database(self.settings.store.database, self.folder)
         artifacts = ArtifactStore(self.settings.store.artifacts, self.folder)
-        self.context: Context = Context(self.folder, self.settings, code, model, source, database, artifacts, home)
+        self.context: Context = Context(self.folder, self.settings, code, outline, source, database, artifacts, home)
         self._engine: Engine | None = None
 
     def __enter__(self) -> Self:

@@ -15,7 +15,7 @@ from keepwell.registry import CHAMPION, Version, aliases_now, get_version
 from keepwell.serving import LABEL_KEY, PREDICTION_KEY, Predictor
 from keepwell.settings import Settings
 from keepwell.storage import ArtifactStore, Database, Table
-from keepwell.training import Code
+from keepwell.training import Code, Outline
 from keepwell.validation import Contract, from_toml
 
 QUARANTINE_KEY = ("row_id",)
@@ -31,11 +31,12 @@ class Context:
     folder: Path
     settings: Settings
     code: Code
-    model: Model
+    outline: Outline
     source: Any
     database: Database
     artifacts: ArtifactStore
     home: Path
+    _model: Model | None = None
     _predictors: dict[int, Predictor] = field(default_factory=dict)
     _versions: dict[int, Version] = field(default_factory=dict)
     _contracts: dict[str, Contract] = field(default_factory=dict)
@@ -43,12 +44,23 @@ class Context:
     @property
     def name(self) -> str:
         """The model's name."""
-        return self.model.name
+        return self.outline.name
+
+    @property
+    def model(self) -> Model:
+        """The scientist's model; imported when it is first needed, which looking at the record is not."""
+        if self._model is None:
+            self._model = self.code.load(self.settings.model, self.home / "code")
+        return self._model
+
+    @model.setter
+    def model(self, model: Model) -> None:
+        self._model = model
 
     @cached_property
     def observations(self) -> Table:
         """Accepted observations."""
-        return self._table("observations", key_of(self.model.entity, self.model.time), self.model.time)
+        return self._table("observations", key_of(self.outline.entity, self.outline.time), self.outline.time)
 
     @cached_property
     def predictions(self) -> Table:
@@ -78,7 +90,7 @@ class Context:
     @property
     def metric(self) -> str:
         """The deciding metric."""
-        return self.settings.gate.metric or {"binary": "brier", "regression": "mae"}[self.model.task]
+        return self.settings.gate.metric or {"binary": "brier", "regression": "mae"}[self.outline.task]
 
     def predictor(self, number: int) -> Predictor:
         """A version ready to answer; kept open."""

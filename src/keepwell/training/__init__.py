@@ -5,7 +5,7 @@ Observations and labels come in; a training set, a forward split and a model fil
 """
 
 from keepwell.training.answers import answers, latency_ms
-from keepwell.training.code import Code
+from keepwell.training.code import Code, Outline
 from keepwell.training.environment import environment, environment_digest
 from keepwell.training.features import features_of, labels_of, prove_no_lookahead
 from keepwell.training.fit import check_estimator, fit
@@ -20,6 +20,7 @@ from keepwell.training.tables import Run, begin_run, end_run, get_run, list_runs
 __all__ = [
     "Code",
     "ModelFile",
+    "Outline",
     "Run",
     "Split",
     "StepRecord",

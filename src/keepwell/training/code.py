@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import json
 import os
 import sys
 import threading
 import zipfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from keepwell.errors import FunctionBroken, FunctionMissing, SettingInvalid, StorageUnavailable
-from keepwell.model import FUNCTIONS, Model
+from keepwell.model import FUNCTIONS, Model, Task
 from keepwell.settings import ModelSection
 from keepwell.storage import ArtifactStore, digest_of
 
 SKIPPED = {"__pycache__", "node_modules", "venv", "site-packages", "build", "dist", "tests"}
 MAX_BYTES = 20 << 20
 _loading = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What the record must know of a model before, and without, importing it."""
+
+    name: str
+    entity: str | None
+    time: str
+    task: Task
 
 
 @dataclass(frozen=True)
@@ -81,6 +92,22 @@ class Code:
             if not callable(getattr(model, function)):
                 raise FunctionMissing(where.file, function, [name for name in FUNCTIONS if callable(getattr(model, name))])
         return model
+
+    def outline(self, where: ModelSection, cache: Path) -> Outline:
+        """The model's name, key and task; kept beside the unpacked copy, so that only the first look at this code imports it.
+
+        Importing a model takes seconds (its libraries), looking at its record should not. These facts must therefore follow
+        from the code alone, not from the environment.
+        """
+        kept = cache / self.digest[:16] / f".outline-{digest_of(f'{where.file}:{where.attribute}'.encode())[:16]}.json"
+        if kept.is_file():
+            return Outline(**json.loads(kept.read_text("utf-8")))
+        model = self.load(where, cache)
+        outline = Outline(model.name, model.entity, model.time, model.task)
+        partial = kept.with_suffix(f".{os.getpid()}.{threading.get_ident()}")
+        partial.write_text(json.dumps(asdict(outline)), "utf-8")
+        partial.rename(kept)
+        return outline
 
     def _unpacked(self, cache: Path) -> Path:
         home = cache / self.digest[:16]
