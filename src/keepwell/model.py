@@ -32,6 +32,8 @@ class Model:
     task : "binary" (label 0 or 1, the answer is a probability) or "regression".
     lookback_days : how many days of observations before its own time a feature row needs.
     horizon_days : how many days after a row's time its truth is known.
+    units : optional, ``{column: unit}`` of the observations ("degF", "hPa", "knot", ...); with it a column that begins to
+        arrive in another unit is recognised sooner, and by name.
     frame : "polars" (default) or "pandas": the kind of frame the four functions receive. They may return any kind.
     baselines : optional, ``{name: function}``; ``function(train, rows, *, entity, time, horizon)`` -> answers of shape
         (len(rows),). Both frames have entity, time, label and the features, in time order; `horizon` is a timedelta.
@@ -56,6 +58,7 @@ class Model:
     task: Task = "binary"
     lookback_days: float = 0
     horizon_days: float = 0
+    units: Mapping[str, str] = field(default_factory=dict)
     frame: Literal["polars", "pandas"] = "polars"
     baselines: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     slices: Callable[..., Any] | None = None

@@ -83,7 +83,7 @@ def _contract(context: Context, cycle: str, as_of: datetime) -> Contract | None:
         if first.height < context.settings.contract.first_rows:
             return None
         first = first.drop([COMMIT, KNOWN, *([] if context.model.entity else [ALL])])
-        contract = infer(first, entity=context.model.entity, time=context.model.time)
+        contract = infer(first, entity=context.model.entity, time=context.model.time, units=context.model.units)
         text, reason = to_toml(contract), f"inferred from the first {first.height} rows"
         path.write_text(text, "utf-8")
         file_digest = digest_of(text.encode())

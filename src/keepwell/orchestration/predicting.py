@@ -16,7 +16,8 @@ def predict(context: Context, cycle: str, as_of: datetime) -> int:
     """Answer the rows since the last cycle, and late ones within the gather's look-back. Answers how many.
 
     A cycle may cover many days, or come late. A row is answered by the champion of the row's own time, never by one that
-    was trained on labels from after it: so a replayed history is as honest as a live one.
+    was trained on labels from after it: so a replayed history is as honest as a live one. Rows from before the first
+    champion are answered by it as long as their truth is not known yet.
     """
     with context.database.read() as connection:
         done = get_batch(connection, context.name, cycle)
@@ -27,14 +28,17 @@ def predict(context: Context, cycle: str, as_of: datetime) -> int:
     served = _served(changes, as_of)
     if not served:
         return 0
-    begin = served[0][0] if last is None else last - timedelta(days=context.settings.gather.late_days)
+    late = timedelta(days=context.settings.gather.late_days)
+    begin = (served[0][0] if last is None else last) - late
     key = key_of(context.model.entity, context.model.time)
     parts = []
     for place, (since, number) in enumerate(served):
         until = served[place + 1][0] if place + 1 < len(served) else None
         if until is not None and until <= begin:
             continue
-        rows = _due(context, number, max(since, begin), until, as_of, key)
+        rows = _due(context, number, begin if place == 0 else max(since, begin), until, as_of, key)
+        if place == 0 and rows.height:
+            rows = rows.filter((pl.col(key[1]) >= since) | ~_is_labelled(context, rows, key))
         if rows.height:
             answer = context.predictor(number).answer(rows)
             parts.append(batch_predictions(context.name, rows, answer, number, as_of))
@@ -69,3 +73,12 @@ def _due(context: Context, number: int, since: datetime, until: datetime | None,
         return rows
     ids = [batch_id(context.name, entity, time) for entity, time in zip(rows[key[0]], rows[key[1]], strict=True)]
     return rows.filter(~pl.Series(ids).is_in(done["prediction_id"].to_list()))
+
+
+def _is_labelled(context: Context, rows: pl.DataFrame, key: tuple[str, str]) -> pl.Series:
+    """Which rows' truth is known already."""
+    labels = context.labels.rows(since=rows[key[1]].min())  # type: ignore[arg-type]
+    if labels.is_empty():
+        return pl.Series([False] * rows.height)
+    known = labels.select("entity", "time").unique().with_columns(pl.lit(True).alias("_known_truth"))
+    return rows.join(known, left_on=list(key), right_on=["entity", "time"], how="left", maintain_order="left")["_known_truth"].is_not_null()
