@@ -86,10 +86,13 @@ def _as_moment(column: pl.Series, what: str) -> pl.Series:
 def changed_rows(fetched: pl.DataFrame, stored: pl.DataFrame, key: Sequence[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Rows of `fetched` that `stored` does not have, and rows whose values differ from the stored ones.
 
-    Both frames have one row per key. Columns that only one side has count as a difference when they hold a value.
+    Both frames have one row per key, `stored` in order of time. A column that only one side has counts as a difference
+    when it holds a value.
     """
     if fetched.is_empty() or stored.is_empty():
         return fetched, fetched.clear()
+    if (same := _unchanged(fetched, stored, key)) is not None:
+        return fetched.slice(same), fetched.clear()
     known = [name for name in fetched.columns if name in stored.columns]
     there = pl.lit(True).alias("_there")
     beside = fetched.lazy().join(stored.lazy().select(*known, there), on=list(key), how="left", suffix="__stored", maintain_order="left")
@@ -111,3 +114,23 @@ def changed_rows(fetched: pl.DataFrame, stored: pl.DataFrame, key: Sequence[str]
 
 def _comparable(one: pl.DataType, other: pl.DataType) -> bool:
     return one == other or (one.is_numeric() and other.is_numeric()) or pl.Null in (one, other)
+
+
+def _unchanged(fetched: pl.DataFrame, stored: pl.DataFrame, key: Sequence[str]) -> int | None:
+    """How many of the first rows are exactly the stored ones, when all stored ones of that time are there. None: look closer.
+
+    This is what nearly every look at the last days finds, and it is found without a join.
+    """
+    time = next((name for name in key if fetched.schema[name] == MOMENT), None)
+    kinds = stored.schema
+    if time is None or any(name not in kinds or not _comparable(kind, kinds[name]) for name, kind in fetched.schema.items()):
+        return None
+    times = fetched[time].to_numpy()
+    if fetched[time].has_nulls() or (times[1:] <= times[:-1]).any():
+        return None
+    first = int(stored[time].to_numpy().searchsorted(times[0]))
+    height = stored.height - first
+    if height > fetched.height:
+        return None
+    is_same = all(column.head(height).equals(stored[column.name].slice(first)) for column in fetched.iter_columns())
+    return height if is_same else None

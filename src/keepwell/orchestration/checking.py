@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+import numpy as np
 import polars as pl
+import sqlalchemy as sa
 
 from keepwell.errors import SchemaMismatch
 from keepwell.ingestion import Gathered, changed_rows, key_of, last_gather
 from keepwell.monitoring import Checkup, Evidence, check_up, last_checkup, record_checkup
 from keepwell.orchestration.context import Context
 from keepwell.registry import CHAMPION, aliases_now
-from keepwell.retraining import RetrainDecision, State, decide, record_decision
+from keepwell.retraining import State, decide, record_decision
 from keepwell.serving import LABELS, Labelling, get_labelling, joined, record_labelling, representative, total_labels
 from keepwell.storage import Event, record_event
 from keepwell.training import labels_of, list_runs
@@ -22,16 +24,14 @@ def label(context: Context, cycle: str, as_of: datetime) -> int:
     with context.database.read() as connection:
         if done := get_labelling(connection, context.name, cycle):
             return done.new
-    model = context.model
-    gathered = _gathered(context, cycle)
-    reach = timedelta(days=model.lookback_days + model.horizon_days)
-    observations = context.observations.rows(since=gathered.since - reach, until=as_of)
+        since = _gathered(connection, context, cycle).since - timedelta(days=context.model.lookback_days + context.model.horizon_days)
+        observations = context.observations.rows(since=since, until=as_of, connection=connection)
+        stored = context.labels.rows(since=since - timedelta(days=1), connection=connection)
     found = _found(context, observations)
-    stored = context.labels.rows(since=gathered.since - reach - timedelta(days=1))
     if not stored.is_empty():
         stored = stored.filter(pl.col("prediction_id") == "").select(found.columns)
     new, changed = changed_rows(found, stored, ("entity", "time", "prediction_id"))
-    fresh = pl.concat([new, changed])
+    fresh = pl.concat([new, changed]) if changed.height else new
     with context.database.begin() as connection:
         context.labels.append(connection, f"label/{cycle}", fresh, as_of)
         total = total_labels(connection, context.name) + new.height
@@ -49,61 +49,61 @@ def _found(context: Context, observations: pl.DataFrame) -> pl.DataFrame:
 
 def check(context: Context, cycle: str, as_of: datetime, asked: bool) -> bool:
     """Check up on the model and decide about a new version; both are recorded. True when a build is due."""
-    checkup = _checkup(context, cycle, as_of)
-    decision = _decision(context, cycle, as_of, checkup, asked)
-    with context.database.begin() as connection:
+    with context.database.read() as connection:
+        gathered = _gathered(connection, context, cycle)
         before = last_checkup(connection, context.name, before=as_of)
+        word = before.verdict if before else "unknown"
+        champion = aliases_now(connection, context.name).get(CHAMPION)
+        rows = scored(context, as_of - timedelta(days=context.settings.check.window_days), as_of, connection)
+        builds = [run for run in list_runs(connection, context.name, 2) if run.cycle != cycle]
+        labels = total_labels(connection, context.name)
+        labels_before = total_labels(connection, context.name, at=builds[0].as_of) if builds else 0
+    checkup = _checkup(context, as_of, gathered, rows, champion, word)
+    trained_until = context.version(champion).facts["trained_until"] if champion is not None else None
+    state = State(
+        labels=labels,
+        new_labels=labels - labels_before,
+        last_build=builds[0].as_of if builds else None,
+        trained_until=datetime.fromisoformat(trained_until) if trained_until else None,
+        verdict=checkup.verdict,
+        faults=faults(gathered),
+        asked=asked,
+    )
+    decision = decide(context.settings.retrain, context.settings.build, state, as_of)
+    with context.database.begin() as connection:
         record_checkup(connection, context.name, cycle, checkup)
         record_decision(connection, context.name, cycle, as_of, decision)
-        if (before.verdict if before else "unknown") != checkup.verdict:
+        if word != checkup.verdict:
             sentence = f"{context.name} is {checkup.verdict}: {checkup.sentence}"
             record_event(connection, context.name, f"{cycle}/verdict", Event("verdict", as_of, sentence, {"verdict": checkup.verdict}))
     return decision.build
 
 
-def scored(context: Context, since: datetime, until: datetime) -> pl.DataFrame:
+def scored(context: Context, since: datetime, until: datetime, connection: sa.Connection) -> pl.DataFrame:
     """One prediction a row of the world in a window, with its label where it is known, in time order."""
-    predictions = context.predictions.rows(since=since, until=until)
-    return joined(representative(predictions), context.labels.rows(since=since))
+    predictions = context.predictions.rows(since=since, until=until, connection=connection)
+    return joined(representative(predictions), context.labels.rows(since=since, connection=connection))
 
 
-def _checkup(context: Context, cycle: str, as_of: datetime) -> Checkup:
-    gathered = _gathered(context, cycle)
-    with context.database.read() as connection:
-        before = last_checkup(connection, context.name, before=as_of)
-    rows = scored(context, as_of - timedelta(days=context.settings.check.window_days), as_of)
-    due = rows.filter(pl.col("time") <= as_of - timedelta(days=context.model.horizon_days)).height if rows.height else 0
+def _checkup(context: Context, as_of: datetime, gathered: Gathered, rows: pl.DataFrame, champion: int | None, before: str) -> Checkup:
+    known_by = _moment(as_of - timedelta(days=context.model.horizon_days))
+    due = int(rows["time"].to_numpy().searchsorted(known_by, "right")) if rows.height else 0
     evidence = Evidence(
         metric=context.metric,
         scored=rows,
         due=due,
         expected=context.expected(rows["version"].unique().to_list() if rows.height else []),
-        champion=context.champion(),
+        champion=champion,
         newest=gathered.newest,
         faults=faults(gathered),
         source_error=gathered.error,
-        before=before.verdict if before else "unknown",
+        before=before,
     )
     return check_up(context.settings.check, evidence, as_of)
 
 
-def _decision(context: Context, cycle: str, as_of: datetime, checkup: Checkup, asked: bool) -> RetrainDecision:
-    with context.database.read() as connection:
-        champion = aliases_now(connection, context.name).get(CHAMPION)
-        runs = [run for run in list_runs(connection, context.name, 2) if run.cycle != cycle]
-        labels = total_labels(connection, context.name)
-        before = total_labels(connection, context.name, at=runs[0].as_of) if runs else 0
-    trained_until = context.version(champion).facts["trained_until"] if champion is not None else None
-    state = State(
-        labels=labels,
-        new_labels=labels - before,
-        last_build=runs[0].as_of if runs else None,
-        trained_until=datetime.fromisoformat(trained_until) if trained_until else None,
-        verdict=checkup.verdict,
-        faults=faults(_gathered(context, cycle)),
-        asked=asked,
-    )
-    return decide(context.settings.retrain, context.settings.build, state, as_of)
+def _moment(moment: datetime) -> np.datetime64:
+    return np.datetime64(moment.replace(tzinfo=None), "us")
 
 
 def faults(gathered: Gathered) -> tuple[str, ...]:
@@ -111,9 +111,8 @@ def faults(gathered: Gathered) -> tuple[str, ...]:
     return tuple(finding["message"] for finding in gathered.findings if finding["is_fault"])
 
 
-def _gathered(context: Context, cycle: str) -> Gathered:
-    with context.database.read() as connection:
-        gathered = last_gather(connection, context.name, cycle=cycle)
+def _gathered(connection: sa.Connection, context: Context, cycle: str) -> Gathered:
+    gathered = last_gather(connection, context.name, cycle=cycle)
     if gathered is None:
         raise SchemaMismatch("The record of this cycle", ["the gather"], ["none"])
     return gathered

@@ -52,17 +52,17 @@ def gather(context: Context, cycle: str, as_of: datetime) -> Gathered:
         fetched = fetch(context.model, context.source, span)
     except (SourceUnavailable, SourceInvalid, FunctionBroken, SchemaMismatch) as problem:
         fetched, error = pl.DataFrame(), problem.message
-    stored = context.observations.rows(since=span.since - _context_span(context), until=as_of)
     contract = _contract(context, cycle, as_of)
-    report = _judge(context, contract, _unknown(context, fetched, stored, span), stored, as_of, error)
+    with context.database.read() as connection:
+        stored = context.observations.rows(since=span.since - _context_span(context, contract), until=as_of, connection=connection)
+        set_aside_already = context.quarantine.rows(since=span.since - timedelta(days=1), connection=connection)
+    report = _judge(context, contract, _unknown(context, fetched, stored, set_aside_already), stored, as_of, error)
     return _keep(context, cycle, as_of, span, fetched, stored, report, before, error)
 
 
-def _context_span(context: Context) -> timedelta:
+def _context_span(context: Context, contract: Contract | None) -> timedelta:
     """How far before the window rows are read to give a small batch context."""
-    with context.database.read() as connection:
-        in_force = contract_in_force(connection, context.name)
-    step = (context.contract(in_force.digest).freshness_days if in_force else None) or 2.0
+    step = (contract.freshness_days if contract else None) or 2.0
     return timedelta(days=min(365.0, max(1.0, context.settings.contract.window_rows * step / 2)))
 
 
@@ -95,16 +95,14 @@ def _contract(context: Context, cycle: str, as_of: datetime) -> Contract | None:
     return contract
 
 
-def _unknown(context: Context, fetched: pl.DataFrame, stored: pl.DataFrame, span: Window) -> pl.DataFrame:
+def _unknown(context: Context, fetched: pl.DataFrame, stored: pl.DataFrame, waiting: pl.DataFrame) -> pl.DataFrame:
     """Fetched rows that are neither stored as they are nor in quarantine already."""
     if fetched.is_empty():
         return fetched
     key = key_of(context.model.entity, context.model.time)
-    unique = fetched.unique(maintain_order=True)
-    if not stored.is_empty():
-        new, changed = changed_rows(unique, stored, key)
-        unique = pl.concat([new, changed])
-    waiting = context.quarantine.rows(since=span.since - timedelta(days=1))
+    new, changed = changed_rows(fetched, stored, key)
+    unique = pl.concat([new, changed]) if changed.height else new
+    unique = unique.unique(maintain_order=True) if unique.height > 1 else unique
     if waiting.is_empty() or unique.is_empty():
         return unique
     return unique.filter(~pl.Series(row_ids(unique)).is_in(waiting["row_id"].to_list()))
@@ -144,7 +142,7 @@ def _keep(
         new = changed = report.good
     else:
         new, changed = changed_rows(report.good, stored, key)
-    fresh = pl.concat([new, changed]) if new.width else new
+    fresh = pl.concat([new, changed]) if changed.height else new
     newest = [before.newest] if before and before.newest else []
     if fresh.height:
         newest.append(fresh[key[1]].max())  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from keepwell.ingestion import key_of
 from keepwell.orchestration.context import Context
 from keepwell.registry import CHAMPION, AliasChange, list_alias_changes
 from keepwell.serving import batch_id, batch_predictions, get_batch, last_batch, record_batch
+from keepwell.storage import literal
 
 
 def predict(context: Context, cycle: str, as_of: datetime) -> int:
@@ -37,8 +38,8 @@ def predict(context: Context, cycle: str, as_of: datetime) -> int:
         if until is not None and until <= begin:
             continue
         rows = _due(context, number, begin if place == 0 else max(since, begin), until, as_of, key)
-        if place == 0 and rows.height:
-            rows = rows.filter((pl.col(key[1]) >= since) | ~_is_labelled(context, rows, key))
+        if place == 0 and begin < since and rows.height:
+            rows = rows.filter((pl.col(key[1]) >= literal(since)) | ~_is_labelled(context, rows, key))
         if rows.height:
             answer = context.predictor(number).answer(rows)
             parts.append(batch_predictions(context.name, rows, answer, number, as_of))
@@ -60,15 +61,17 @@ def _served(changes: list[AliasChange], as_of: datetime) -> list[tuple[datetime,
 
 def _due(context: Context, number: int, since: datetime, until: datetime | None, as_of: datetime, key: tuple[str, str]) -> pl.DataFrame:
     predictor = context.predictor(number)
-    observations = context.observations.rows(since=since - timedelta(days=predictor.model.lookback_days), until=as_of)
+    with context.database.read() as connection:
+        reach = since - timedelta(days=predictor.model.lookback_days)
+        observations = context.observations.rows(since=reach, until=as_of, connection=connection)
+        done = context.predictions.rows(since=since, connection=connection)
     if observations.is_empty():
         return observations
-    rows = predictor.features(observations).filter(pl.col(key[1]) >= since)
-    if until is not None:
-        rows = rows.filter(pl.col(key[1]) < until)
+    rows = predictor.features(observations)
+    window = pl.col(key[1]) >= literal(since)
+    rows = rows.filter(window if until is None else window & (pl.col(key[1]) < literal(until)))
     if rows.is_empty():
         return rows
-    done = context.predictions.rows(since=since)
     if done.is_empty():
         return rows
     ids = [batch_id(context.name, entity, time) for entity, time in zip(rows[key[0]], rows[key[1]], strict=True)]

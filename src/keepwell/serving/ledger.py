@@ -62,6 +62,9 @@ def joined(predictions: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
         return predictions.with_columns(pl.lit(None, pl.Float64).alias("label"), pl.lit(None, MOMENT).alias("labelled_at"))
     known = pl.col(KNOWN) if KNOWN in labels.columns else pl.lit(None, MOMENT)
     truth = labels.lazy().select("entity", "time", "prediction_id", "label", known.alias("labelled_at"))
+    if not (labels["prediction_id"] != "").any():
+        # The usual case: `rows` of the labels table are one a key, so a plain join is enough.
+        return predictions.join(truth.drop("prediction_id").collect(), on=["entity", "time"], how="left", maintain_order="left")
     by_id = truth.filter(pl.col("prediction_id") != "").drop("entity", "time").unique("prediction_id", keep="last")
     by_key = truth.filter(pl.col("prediction_id") == "").drop("prediction_id").unique(["entity", "time"], keep="last")
     both = predictions.lazy().join(by_id, on="prediction_id", how="left", maintain_order="left")
@@ -77,6 +80,8 @@ def representative(predictions: pl.DataFrame) -> pl.DataFrame:
     """
     if predictions.is_empty():
         return predictions
+    if (predictions["origin"] == "batch").all():
+        return predictions  # a cycle answers a row once
     one = pl.when(pl.col("entity") == "").then("prediction_id").otherwise("entity")  # rows that name no entity stand alone
     ordered = predictions.lazy().sort(pl.col("origin") != "batch", "made_at", maintain_order=True)
     chosen = ordered.with_columns(one.alias("_one")).unique(["_one", "time"], keep="first", maintain_order=True)

@@ -53,7 +53,8 @@ def record_batch(connection: sa.Connection, model: str, cycle: str, as_of: datet
 
 def total_predictions(connection: sa.Connection, model: str) -> int:
     """Rows answered by cycles so far."""
-    return int(connection.execute(sa.select(sa.func.max(batches.c.total)).where(batches.c.model == model)).scalar() or 0)
+    query = sa.select(batches.c.total).where(batches.c.model == model).order_by(batches.c.as_of.desc()).limit(1)
+    return int(connection.execute(query).scalar() or 0)
 
 
 def last_batch(connection: sa.Connection, model: str) -> datetime | None:
@@ -83,7 +84,7 @@ def record_labelling(connection: sa.Connection, model: str, labelling: Labelling
 
 def total_labels(connection: sa.Connection, model: str, *, at: datetime | None = None) -> int:
     """Labelled rows known now, or at a moment."""
-    query = sa.select(sa.func.max(labellings.c.total)).where(labellings.c.model == model)
+    query = sa.select(labellings.c.total).where(labellings.c.model == model)
     if at is not None:
         query = query.where(labellings.c.as_of <= at)
-    return int(connection.execute(query).scalar() or 0)
+    return int(connection.execute(query.order_by(labellings.c.as_of.desc(), labellings.c.total.desc()).limit(1)).scalar() or 0)

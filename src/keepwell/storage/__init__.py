@@ -6,7 +6,7 @@ Other rooms hand this one rows, bytes and facts; it answers them back as they we
 from keepwell.storage.artifacts import ArtifactStore, digest_of
 from keepwell.storage.database import HEAD, Database, insert_once
 from keepwell.storage.history import Event, list_events, record_event
-from keepwell.storage.tables import COMMIT, KNOWN, Commit, Table
+from keepwell.storage.tables import COMMIT, KNOWN, Commit, Table, literal
 
 __all__ = [
     "COMMIT",
@@ -20,5 +20,6 @@ __all__ = [
     "digest_of",
     "insert_once",
     "list_events",
+    "literal",
     "record_event",
 ]

@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import sqlalchemy as sa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
@@ -54,6 +55,7 @@ INLINE_BYTES = 1 << 20  # a larger commit is kept as an artifact and only named 
 COMPACT_FILES = 64  # data files after which Delta's small files are joined
 HOT_ROWS = 200_000  # most rows kept in memory between reads
 HOT_SPAN = timedelta(days=400)  # rows older than the window asked for by more than this are forgotten
+MOST_CHUNKS = 64  # pieces a remembered frame may have before it is made whole again
 MOMENT = pl.Datetime("us", "UTC")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 APP = "keepwell"  # name under which Delta remembers the last commit flushed
@@ -83,7 +85,9 @@ class Table:
         self._url = f"{root.rstrip('/')}/{name}"
         self._delta: DeltaTable | None = None
         self._hot: _Hot | None = None
-        self._state = sa.select(tables).where(self._mine(tables))  # built once: making a statement costs more than running it
+        # Built once: making a statement costs more than running it.
+        self._state = sa.select(tables).where(self._mine(tables))
+        self._next = sa.update(tables).where(self._mine(tables)).values(last=tables.c.last + 1).returning(tables.c.last)
 
     # --- write --------------------------------------------------------------------------------------------------------
 
@@ -98,12 +102,13 @@ class Table:
         found = connection.execute(sa.select(commits.c.number, commits.c.rows).where(self._mine(commits), commits.c.key == key)).first()
         if found:
             return Commit(found.number, found.rows)
-        insert_once(connection, tables, {"name": self.name, "last": 0, "flushed": 0})
         if frame.is_empty():
             return Commit(self._last(connection), 0)
         # The update takes the table's row, so that commits of two writers get numbers in the order they become visible.
-        connection.execute(sa.update(tables).where(self._mine(tables)).values(last=tables.c.last + 1))
-        number = self._last(connection)
+        number = connection.execute(self._next).scalar()
+        if number is None:
+            insert_once(connection, tables, {"name": self.name, "last": 0, "flushed": 0})
+            number = connection.execute(self._next).scalar_one()
         payload = _to_ipc(frame)
         large = len(payload) > INLINE_BYTES
         connection.execute(
@@ -144,7 +149,7 @@ class Table:
 
     def waiting(self, connection: sa.Connection) -> int:
         """How many commits wait in the record."""
-        row = connection.execute(sa.select(tables.c.last, tables.c.flushed).where(self._mine(tables))).first()
+        row = connection.execute(self._state).first()
         return int(row.last - row.flushed) if row else 0
 
     # --- read ---------------------------------------------------------------------------------------------------------
@@ -154,41 +159,49 @@ class Table:
         with self._database.read() as connection:
             return self._last(connection)
 
-    def rows(self, *, since: datetime | None = None, until: datetime | None = None, at: int | None = None) -> pl.DataFrame:
+    def rows(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        at: int | None = None,
+        connection: sa.Connection | None = None,
+    ) -> pl.DataFrame:
         """The newest row of each key, in order of time and key.
 
         Parameters
         ----------
         since, until : window of the time column, both inclusive.
         at : read as the table was after this commit.
+        connection : read within the caller's transaction, so that several reads see one moment (and cost one transaction).
 
         Returns
         -------
         All columns, with `_commit` and `_known`; an empty frame without columns when nothing was ever added.
         """
-        hot = self._read(since)
+        if connection is None:
+            with self._database.read() as own:
+                hot = self._read(own, since)
+        else:
+            hot = self._read(connection, since)
         if hot.versions.is_empty():
             return hot.versions
-        frame = hot.newest if at is None else self._newest(hot.versions.filter(pl.col(COMMIT) <= at))
-        if since is not None and until is not None:
-            return frame.filter(pl.col(self.time).is_between(literal(since), literal(until)))
-        if since is not None:
-            return frame.filter(pl.col(self.time) >= literal(since))
-        return frame if until is None else frame.filter(pl.col(self.time) <= literal(until))
+        if at is None:
+            return hot.newest.slice(*hot.span(since, until))
+        past = _Hot.of(hot.versions, self._newest(hot.versions.filter(pl.col(COMMIT) <= at)), None, at, self.time)
+        return past.newest.slice(*past.span(since, until))
 
-    def _read(self, since: datetime | None) -> _Hot:
+    def _read(self, connection: sa.Connection, since: datetime | None) -> _Hot:
         hot = self._hot
-        with self._database.read() as connection:
-            row = connection.execute(self._state).first()
-            if row is None:
-                return _Hot(pl.DataFrame(), pl.DataFrame(), None, 0)
-            if hot and hot.covers(since):
-                if hot.last == row.last:
-                    return hot
-                if row.flushed <= hot.last:
-                    fresh = pl.concat([rows for _, rows in self._waiting(connection, after=hot.last)], how="diagonal_relaxed")
-                    return self._remember(self._with(hot, fresh, row.last), since)
-            waiting = self._waiting(connection, after=0)
+        row = connection.execute(self._state).first()
+        if row is None:
+            return _Hot.of(pl.DataFrame(), pl.DataFrame(), None, 0, self.time)
+        if hot and hot.covers(since):
+            if hot.last == row.last:
+                return hot
+            if hot.last < row.last and row.flushed <= hot.last:
+                return self._remember(self._with(hot, self._waiting(connection, after=hot.last), row.last), since)
+        waiting = self._waiting(connection, after=0)
         # The waiting commits were read first: whatever is flushed meanwhile is then in Delta as well, and left out here.
         delta = self._open()
         flushed = _flushed(delta)
@@ -197,23 +210,29 @@ class Table:
             scan = pl.scan_delta(delta)
             parts.insert(0, (scan if since is None else scan.filter(pl.col(self.time) >= since)).collect())
         versions = pl.concat(parts, how="diagonal_relaxed", rechunk=True) if parts else pl.DataFrame()
-        return self._remember(_Hot(versions, self._newest(versions), since, max(int(row.last), flushed)), since)
+        return self._remember(_Hot.of(versions, self._newest(versions), since, max(int(row.last), flushed), self.time), since)
 
     def _newest(self, versions: pl.DataFrame) -> pl.DataFrame:
         if versions.is_empty():
             return versions
         return versions.lazy().sort(COMMIT).unique(list(self.key), keep="last").sort([self.time, *self.key]).collect()
 
-    def _with(self, hot: _Hot, fresh: pl.DataFrame, last: int) -> _Hot:
-        """What is remembered, with newer commits: most often one day's rows at the end."""
-        if hot.versions.is_empty():
-            return _Hot(fresh, self._newest(fresh), hot.since, last)
-        fresh_newest = self._newest(fresh)
-        others = hot.newest.join(fresh_newest, on=list(self.key), how="anti", maintain_order="left")
-        newest = pl.concat([others, fresh_newest], how="diagonal_relaxed", rechunk=True)
-        if others.height and others[self.time][-1] >= fresh_newest[self.time][0]:
-            newest = newest.sort([self.time, *self.key])
-        return _Hot(pl.concat([hot.versions, fresh], how="diagonal_relaxed"), newest, hot.since, last)
+    def _with(self, hot: _Hot, waiting: list[tuple[int, pl.DataFrame]], last: int) -> _Hot:
+        """What is remembered, with newer commits. Most often that is a day's rows after all others, and costs nothing."""
+        fresh = pl.concat([rows for _, rows in waiting], how="diagonal_relaxed") if len(waiting) > 1 else waiting[0][1]
+        newest = self._newest(fresh) if fresh.height > 1 else fresh
+        times = micros(newest[self.time])
+        if newest.schema == hot.newest.schema == hot.versions.schema and (hot.times.size == 0 or times[0] > hot.times[-1]):
+            joined = hot.newest.vstack(newest)
+            if joined.n_chunks() > MOST_CHUNKS:
+                return _Hot.of(hot.versions.vstack(fresh).rechunk(), joined.rechunk(), hot.since, last, self.time)
+            return _Hot(hot.versions.vstack(fresh), joined, np.concatenate([hot.times, times]), hot.since, last)
+        versions = pl.concat([hot.versions, fresh], how="diagonal_relaxed", rechunk=True)
+        if hot.newest.is_empty():
+            return _Hot.of(versions, newest, hot.since, last, self.time)
+        others = hot.newest.join(newest, on=list(self.key), how="anti")
+        newest = pl.concat([others, newest], how="diagonal_relaxed", rechunk=True).sort([self.time, *self.key])
+        return _Hot.of(versions, newest, hot.since, last, self.time)
 
     def _remember(self, hot: _Hot, since: datetime | None) -> _Hot:
         """Keep what was read for the next reader, as long as it is small and near the window that is asked for."""
@@ -222,7 +241,8 @@ class Table:
             self._hot = None
         elif since is not None and hot.since is not None and since - hot.since > HOT_SPAN:
             recent = pl.col(self.time) >= literal(since)
-            self._hot = _Hot(hot.versions.filter(recent).rechunk(), hot.newest.filter(recent), since, hot.last)
+            newest = hot.newest.slice(*hot.span(since, None)).rechunk()
+            self._hot = _Hot.of(hot.versions.filter(recent).rechunk(), newest, since, hot.last, self.time)
         return hot
 
     # --- inside -------------------------------------------------------------------------------------------------------
@@ -248,7 +268,10 @@ class Table:
     def _decode(self, row: Any) -> pl.DataFrame:
         content = row.payload if row.payload is not None else self._artifacts.get(row.artifact)
         frame = pl.read_ipc_stream(io.BytesIO(content))
-        return frame.with_columns(pl.lit(row.number, pl.Int64).alias(COMMIT), literal(row.known_at).alias(KNOWN))
+        height, known = frame.height, to_micros(row.known_at)
+        return frame.hstack(
+            [pl.Series(COMMIT, np.full(height, row.number)), pl.Series(KNOWN, np.full(height, known), pl.Int64).cast(MOMENT)]
+        )
 
     def _open(self) -> DeltaTable | None:
         try:
@@ -292,25 +315,48 @@ class Table:
                 os.close(handle)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Hot:
     """Rows kept in memory between reads: those with time >= `since` (None: all), up to commit `last`.
 
-    `versions` holds every version of a row, `newest` the one that counts, in order of time and key.
+    `versions` holds every version of a row, `newest` the one that counts, in order of time and key; `times` are the
+    times of `newest`, microseconds, so that a window is found without a scan.
     """
 
     versions: pl.DataFrame
     newest: pl.DataFrame
+    times: np.ndarray
     since: datetime | None
     last: int
+
+    @classmethod
+    def of(cls, versions: pl.DataFrame, newest: pl.DataFrame, since: datetime | None, last: int, time: str) -> _Hot:
+        times = micros(newest[time]) if newest.width else np.empty(0, np.int64)
+        return cls(versions, newest, times, since, last)
 
     def covers(self, since: datetime | None) -> bool:
         return self.since is None or (since is not None and since >= self.since)
 
+    def span(self, since: datetime | None, until: datetime | None) -> tuple[int, int]:
+        """(first row, number of rows) of a window, both ends inclusive."""
+        first = 0 if since is None else int(np.searchsorted(self.times, to_micros(since), "left"))
+        end = self.times.size if until is None else int(np.searchsorted(self.times, to_micros(until), "right"))
+        return first, max(end - first, 0)
+
+
+def micros(times: pl.Series) -> np.ndarray:
+    """Moments as microseconds since 1970."""
+    return times.to_numpy().view(np.int64)
+
+
+def to_micros(moment: datetime) -> int:
+    """A moment as microseconds since 1970."""
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
 
 def literal(moment: datetime) -> pl.Expr:
     """A moment as an expression. polars makes a whole column of a Python datetime with a zone, which is slow for one value."""
-    return pl.lit((moment - EPOCH) // timedelta(microseconds=1), pl.Int64).cast(MOMENT)
+    return pl.lit(to_micros(moment), pl.Int64).cast(MOMENT)
 
 
 def _flushed(delta: DeltaTable | None) -> int:
@@ -321,7 +367,8 @@ def _flushed(delta: DeltaTable | None) -> int:
 
 def _to_ipc(frame: pl.DataFrame) -> bytes:
     buffer = io.BytesIO()
-    frame.drop([name for name in (COMMIT, KNOWN) if name in frame.columns]).write_ipc_stream(
+    own = [name for name in (COMMIT, KNOWN) if name in frame.columns]
+    (frame.drop(own) if own else frame).write_ipc_stream(
         buffer, compression="zstd" if frame.height > 500 else "uncompressed"
     )
     return buffer.getvalue()

@@ -31,10 +31,12 @@ def features_of(model: Model, observations: pl.DataFrame) -> pl.DataFrame:
     names = [name for name in rows.columns if name not in key]
     if not names:
         raise FunctionBroken("features", "returned no column besides entity and time")
-    if rows.select(pl.struct(key).is_duplicated().any()).item():
+    rows = rows.select(*key, *names).sort(key[1], key[0])
+    times = rows[key[1]].to_numpy()
+    if (times[1:] == times[:-1]).any() and rows.select(pl.struct(key).is_duplicated().any()).item():
         example = rows.filter(pl.struct(key).is_duplicated()).row(0, named=True)
         raise FunctionBroken("features", f"returned more than one row for ({example[key[0]]}, {example[key[1]]})")
-    return rows.select(*key, *names).sort(key[1], key[0])
+    return rows
 
 
 def labels_of(model: Model, observations: pl.DataFrame) -> pl.DataFrame:
@@ -58,9 +60,8 @@ def labels_of(model: Model, observations: pl.DataFrame) -> pl.DataFrame:
 
 
 def _call(model: Model, name: str, function: Callable[[Any], Any], observations: pl.DataFrame) -> pl.DataFrame:
-    given = observations.drop([column for column in (COMMIT, KNOWN) if column in observations.columns])
-    if model.entity is None:
-        given = given.drop(ALL)
+    own = {COMMIT, KNOWN, *(() if model.entity else (ALL,))}
+    given = pl.DataFrame([column for column in observations.iter_columns() if column.name not in own])
     try:
         frame = function(to_kind(given, model.frame))
     except KeepwellError:
