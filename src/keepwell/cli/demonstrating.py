@@ -31,7 +31,7 @@ def demo(
     folder: Annotated[Path, typer.Option("--folder", metavar="DIR", help="Where the demonstration's project is made.")] = Path(
         "keepwell-demo/rain"
     ),
-    every: Annotated[Any, typer.Option("--every", parser=read_span, metavar="SPAN", help="Time between cycles.")] = "7d",
+    every: Annotated[Any, typer.Option("--every", parser=read_span, metavar="SPAN", help="Time between cycles.")] = "28d",
     serve: Annotated[bool, typer.Option("--serve/--no-serve", help="Go on serving afterwards, or end.")] = True,
     as_json: AsJson = False,
 ) -> None:
@@ -54,7 +54,8 @@ def demo(
 
             serve_forever(project, serve=True, work=False)
         elif not as_json:
-            screen.say(f"\nSee it: keepwell -C {folder} up     then http://127.0.0.1:{project.settings.serve.port}/docs")
+            address = f"http://127.0.0.1:{project.settings.serve.port}"
+            screen.say(f"\nLook: keepwell -C {folder} versions     Serve: keepwell -C {folder} serve, then {address}/models/{project.name}")
 
 
 class _Telling:

@@ -268,7 +268,7 @@ def enter(context: Context, cycle: str, as_of: datetime, prepared: Result, train
         sentence = f"Version {kept.number} was trained on {trained['train_rows']:,} rows; {score_text}"
         record_event(connection, context.name, f"{cycle}/trained", Event("trained", as_of, sentence, {"version": kept.number}))
         if not kept.passed:
-            refused = f"Version {kept.number} was refused: {kept.sentence}"
+            refused = f"Version {kept.number} was refused: {kept.sentence.removeprefix('Refused: ')}"
             record_event(connection, context.name, f"{cycle}/refused", Event("refused", as_of, refused, {"version": kept.number}))
     return kept.number
 
