@@ -144,7 +144,8 @@ def _deploy(context: Context, cycle: str, as_of: datetime, number: int | None) -
             return False
         if context.settings.promotion.mode == "auto":
             if aliases_now(connection, context.name).get(CHAMPION) != number:
-                promote(connection, context.name, number, as_of=as_of, by="keepwell", reason=version.sentence.removeprefix("Passed: "), key=key)
+                reason = version.sentence.removeprefix("Passed: ")
+                promote(connection, context.name, number, as_of=as_of, by="keepwell", reason=reason, key=key)
             return True
         set_alias(connection, context.name, key, AliasChange(CHALLENGER, number, as_of, as_of, version.sentence, "keepwell"))
         sentence = f"Version {number} passed the gate and waits as challenger: promote it with `keepwell promote {number}`"
