@@ -78,7 +78,7 @@ def test_silence_becomes_unknown_after_two_missed_cycles(cared):
     assert known.word == "well"
     assert silent.word == "unknown"
     assert silent.since == LAST + timedelta(days=2)
-    assert "two scheduled cycles did not come" in silent.sentence
+    assert "no scheduled cycle came since" in silent.sentence
 
 
 def test_the_next_cycle_is_the_schedules(cared):

@@ -304,7 +304,7 @@ class VersionNotFound(NotFound):
     def __init__(self, model: str, asked: object, versions: Sequence[int]) -> None:
         super().__init__(
             f"Model '{model}' has no version or alias '{asked}'. Versions: {listed(versions)}. "
-            "Train one with `keepwell run`, list them with `keepwell versions`.",
+            "Build one with `keepwell run --build`, list them with `keepwell versions`.",
             model=model,
             asked=asked,
             versions=versions,

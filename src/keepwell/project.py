@@ -93,7 +93,7 @@ class Project:
         """This process's worker; started on first use. Work that a crash left unfinished goes on from then."""
         from keepwell.orchestration import Engine, attach
 
-        if self._engine is None:
+        if self._engine is None or not self._engine.is_open:
             attach(self.context)
             self._engine = Engine(self.context.database, self.name)
         return self._engine

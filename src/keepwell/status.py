@@ -148,7 +148,7 @@ def _judge(
         return "unknown", None, "it has not been checked yet; `keepwell run` does"
     silent = _next(context, checkup.as_of, 2)
     if silent is not None and now > silent + GRACE:
-        return "unknown", silent, f"two scheduled cycles did not come; at the last check-up, {day(checkup.as_of)}, it was {checkup.verdict}"
+        return "unknown", silent, f"no scheduled cycle came since {day(checkup.as_of)}, when it was {checkup.verdict}"
     if checkup.verdict == "well" and cycle is not None and cycle.status == "failed":
         return "watch", cycle.as_of, f"the newest cycle failed: {cycle.sentence.rstrip('.')}"
     if champion is not None and checkup.facts.get("champion") is None:

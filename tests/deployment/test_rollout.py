@@ -114,3 +114,19 @@ def test_without_a_former_champion_there_is_nothing_to_go_back_to(database: Data
 def test_an_unknown_version_is_answered_with_the_known_ones(database: Database) -> None:
     with database.begin() as connection, pytest.raises(VersionNotFound, match="Versions: 1, 2, 3"):
         get_version(connection, "rain", 9)
+
+
+def test_a_second_rollback_does_not_bring_the_rejected_version_back(database: Database) -> None:
+    with database.begin() as connection:
+        go(connection, 1, 1)
+        go(connection, 2, 2)
+        back(connection, 3)
+        with pytest.raises(RollbackRefused, match="came by a rollback"):
+            back(connection, 4)
+
+
+def test_rollback_goes_only_to_a_version_that_was_champion_once(database: Database) -> None:
+    with database.begin() as connection:
+        go(connection, 1, 1)
+        with pytest.raises(RollbackRefused, match="never champion"):
+            back(connection, 2, to=3)

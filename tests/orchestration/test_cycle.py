@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -104,6 +105,42 @@ def test_a_challenger_waits_when_the_settings_ask_for_approval(tmp_path: Path) -
         assert project.aliases() == {"champion": 1}
 
 
+def test_a_moment_that_has_not_come_is_refused(project: Project) -> None:
+    with pytest.raises(CycleRefused, match="has not come"):
+        project.run(datetime.now(UTC) + timedelta(days=1))
+
+
+def test_a_posted_label_stands_above_the_projects_own(project: Project) -> None:
+    project.run(BUILT_AT)
+    own = project.context.labels.rows().row(-1, named=True)
+    posted = {"entity": "north", "time": own["time"].isoformat(), "label": 1 - own["label"]}
+    assert project.post_labels([posted]) == {"new": 0, "changed": 1, "same": 0}
+    project.run(BUILT_AT + DAY)
+    assert project.context.labels.rows(until=own["time"])["label"][-1] == 1 - own["label"]
+
+
+def test_labels_are_not_restated_from_a_window_that_cuts_their_history(tmp_path: Path) -> None:
+    folder = tiny_project(tmp_path / "tiny")
+    history = 'label=(pl.col("cloud") > pl.col("cloud").rolling_mean(6, min_samples=1)).cast(pl.Int8)'
+    text = MODEL.replace('label="rain"', history).replace("horizon_days=1", "horizon_days=1, lookback_days=6")
+    (folder / "model.py").write_text(text)
+    with Project(folder) as project:
+        cycles = [project.run(BUILT_AT + day * DAY) for day in range(5)]
+        assert [cycle.status for cycle in cycles] == ["done"] * 5
+        assert project.context.labels.rows()["_commit"].value_counts().sort("_commit")["count"].to_list() == [380, 1, 1, 1, 1]
+
+
+def test_a_champion_that_cannot_answer_any_more_is_replaced(project: Project) -> None:
+    """A package upgrade may break it; then it must not stand in a new version's way."""
+    project.run(BUILT_AT)
+    context = project.context
+    broken = dataclasses.replace(context.predictor(1), signature={"gone": "Float64"})
+    context._predictors[1] = broken
+    cycle = project.run(BUILT_AT + 3 * DAY, build=True)
+    assert (cycle.status, cycle.facts["promoted"], project.aliases()["champion"]) == ("done", True, 2)
+    assert project.history(kinds=["silent"])
+
+
 class TestQuarantine:
     """Broken rows are set aside with their reason; a person lets them in or drops them."""
 
@@ -144,6 +181,12 @@ class TestQuarantine:
     [
         pytest.param(
             '"cloud")', '"cloud", ahead=pl.col("warmth").shift(-1).over("site"))', "Feature ahead looks ahead", id="looks ahead"
+        ),
+        pytest.param(
+            '"cloud")',
+            '"cloud", ahead=pl.col("warmth").shift(-1).over("site")).drop_nulls()',
+            "Feature ahead looks ahead",
+            id="looks ahead, newest row dropped",
         ),
         pytest.param(
             '"cloud")', '"cloud", usual=pl.col("warmth").mean().over("site"))', "Feature usual looks ahead", id="whole-column mean"

@@ -125,6 +125,26 @@ def test_a_new_column_leaves_older_rows_null(database: Database, tmp_path: Path)
     assert open_table(database, tmp_path).rows()["gust"].to_list() == [None, 5.0]
 
 
+def test_decimals_after_whole_numbers_keep_their_decimals(database: Database, tmp_path: Path) -> None:
+    table = open_table(database, tmp_path)
+    append(table, database, "a", rows(1).with_columns(value=pl.lit(1, pl.Int32)))
+    table.flush()
+    append(table, database, "b", rows(2).with_columns(value=pl.lit(1.5)))
+    table.flush()
+    append(table, database, "c", rows(3).with_columns(value=pl.lit(2, pl.Int64)))
+    table.flush()
+    assert values(open_table(database, tmp_path)) == values(table) == [1.0, 1.5, 2.0]
+    assert values(open_table(database, tmp_path), at=1) == [1.0]
+
+
+def test_columns_without_a_type_and_categories_can_be_kept(database: Database, tmp_path: Path) -> None:
+    table = open_table(database, tmp_path)
+    odd = rows(1).with_columns(nothing=pl.lit(None), kind=pl.lit("a").cast(pl.Categorical))
+    append(table, database, "a", odd)
+    assert table.flush() == 1
+    assert open_table(database, tmp_path).rows()["kind"].to_list() == ["a"]
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_any_order_of_appends_flushes_and_reads_agrees_with_a_dictionary(database: Database, tmp_path: Path, seed: int) -> None:
     draw = np.random.default_rng(seed)

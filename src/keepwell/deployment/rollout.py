@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from keepwell.errors import PromotionRefused, RollbackRefused
-from keepwell.registry import CHALLENGER, CHAMPION, PREVIOUS, AliasChange, Version, aliases_now, get_version, set_alias
+from keepwell.registry import CHALLENGER, CHAMPION, PREVIOUS, AliasChange, Version, aliases_now, get_version, list_alias_changes, set_alias
 from keepwell.storage import Event, record_event
 from keepwell.validation import ContractInForce, contract_in_force, put_in_force
+
+ROLLBACK = "rollback: "  # how the reason of an alias change begins that went back
 
 
 @dataclass(frozen=True)
@@ -75,11 +77,17 @@ def rollback(
     target = to if to is not None else now.get(PREVIOUS)
     if target is None:
         raise RollbackRefused(model, f"version {champion} is the only champion it ever had")
+    last = list_alias_changes(connection, model, CHAMPION)[-1]
+    if to is None and last.reason.startswith(ROLLBACK):
+        # The way back was gone already: going "back" once more would bring the rejected version to life again.
+        raise RollbackRefused(model, f"version {champion} came by a rollback; name the version to go to")
     version = get_version(connection, model, target)
     if version.number == champion:
         raise RollbackRefused(model, f"version {champion} is the champion now")
+    if all(change.number != version.number for change in list_alias_changes(connection, model, CHAMPION)):
+        raise RollbackRefused(model, f"version {version.number} was never champion")
     sentence = f"Rolled back from version {champion} to version {version.number}: {reason}"
-    _move(connection, model, version, champion, as_of=as_of, by=by, reason=f"rollback: {reason}", key=key)
+    _move(connection, model, version, champion, as_of=as_of, by=by, reason=f"{ROLLBACK}{reason}", key=key)
     record_event(connection, model, key, Event("rolled_back", as_of, sentence, {"version": version.number, "before": champion, "by": by}))
     return Rollout("rollback", version.number, champion, sentence)
 

@@ -48,6 +48,11 @@ def canonical(frame: pl.DataFrame, *, entity: str | None, time: str, what: str) 
     SchemaMismatch : the entity or time column is missing.
     FunctionBroken : the time column holds no times.
     """
+    if frame.is_empty():  # nothing new is an answer, however bare the frame it came in
+        names: dict[str, Any] = {entity or ALL: pl.String, time: MOMENT}
+        return frame.drop([name for name in names if name in frame.columns]).with_columns(
+            pl.Series(name, [], dtype=kind) for name, kind in names.items()
+        )
     needed = [name for name in (entity, time) if name is not None]
     if missing := [name for name in needed if name not in frame.columns]:
         raise SchemaMismatch(what, missing, frame.columns, "Model(entity=..., time=...) names these columns.")
@@ -55,7 +60,12 @@ def canonical(frame: pl.DataFrame, *, entity: str | None, time: str, what: str) 
         frame = frame.with_columns(_as_moment(frame[time], what))
     if entity is None:
         return frame.with_columns(pl.lit("all").alias(ALL))
-    return frame if frame.schema[entity] == pl.String else frame.with_columns(pl.col(entity).cast(pl.String))
+    if frame.schema[entity] == pl.String:
+        return frame
+    ids = frame[entity]
+    if ids.dtype.is_float() and (ids.drop_nulls().drop_nans() % 1 == 0).all():
+        ids = ids.fill_nan(None).cast(pl.Int64)  # pandas writes whole numbers with a gap as 1.0; their name is "1"
+    return frame.with_columns(ids.cast(pl.String))
 
 
 def key_of(entity: str | None, time: str) -> tuple[str, str]:

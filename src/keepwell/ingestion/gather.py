@@ -51,4 +51,5 @@ def fetch(model: Model, source: Any, span: Window) -> pl.DataFrame:
         raise
     except Exception as error:
         raise FunctionBroken("gather", f"raised {type(error).__name__}: {error}") from error
-    return canonical(to_polars(frame, "gather"), entity=model.entity, time=model.time, what="What 'gather' returned")
+    rows = canonical(to_polars(frame, "gather"), entity=model.entity, time=model.time, what="What 'gather' returned")
+    return rows.filter(pl.col(model.time).is_null() | (pl.col(model.time) >= span.since))  # some sources give all they have

@@ -103,7 +103,7 @@ def _judge(settings: CheckSection, evidence: Evidence, facts: dict[str, Any]) ->
     if evidence.champion is None:
         return "unknown", "no version serves yet"
     if evidence.newest is None or facts["age_days"] > settings.max_age_days:
-        age = f"the newest observation is {facts['age_days']:.1f} days old" if evidence.newest else "there are no observations"
+        age = f"the newest observation is {facts['age_days']:,.1f} days old" if evidence.newest else "there are no observations"
         return "unknown", f"{age}; {settings.max_age_days:g} days are allowed{_source(evidence)}"
     if facts["labels"] < settings.min_labels or facts["expected"] is None:
         return "unknown", f"{facts['labels']} labels are in, {settings.min_labels} are needed to judge"

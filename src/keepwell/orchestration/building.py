@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from keepwell.errors import KeepwellError
 from keepwell.evaluation import BASELINES, Evidence, GateDecision, Metric, by_slice, decide, model_card, score
 from keepwell.evaluation import Check as GateCheck
 from keepwell.ingestion import key_of, to_kind, to_polars
@@ -45,20 +46,20 @@ from keepwell.validation import contract_in_force
 Result = dict[str, Any]
 
 
-def run_of(cycle: str) -> str:
-    """The id of a cycle's build."""
-    return f"build-{cycle}"
+def run_of(cycle: str, attempt: int) -> str:
+    """The id of a cycle's build; a cycle that is tried again builds anew, with the code of that day."""
+    return f"build-{cycle}" if attempt == 1 else f"build-{cycle}-{attempt}"
 
 
-def begin(context: Context, cycle: str, as_of: datetime, reason: str) -> None:
+def begin(context: Context, run: str, cycle: str, as_of: datetime, reason: str) -> None:
     """Keep that a build began, and the code it will run."""
     context.artifacts.put(context.code.archive)
-    run = RunRecord(run_of(cycle), cycle, as_of, reason, "running", reason, datetime.now(UTC), None)
+    record = RunRecord(run, cycle, as_of, reason, "running", reason, datetime.now(UTC), None)
     with context.database.begin() as connection:
-        begin_run(connection, context.name, run)
+        begin_run(connection, context.name, record)
 
 
-def prepare(context: Context, cycle: str, as_of: datetime) -> Result:
+def prepare(context: Context, run: str, as_of: datetime) -> Result:
     """Everything known at `as_of` becomes a training set, kept as its own file; features are proved not to look ahead."""
     settings = context.settings.build
     model = context.model
@@ -88,10 +89,10 @@ def prepare(context: Context, cycle: str, as_of: datetime) -> Result:
             "cuts_checked": checked,
         }
 
-    return run_step(context.database, context.name, run_of(cycle), "prepare", parts, work)
+    return run_step(context.database, context.name, run, "prepare", parts, work)
 
 
-def train(context: Context, cycle: str, prepared: Result) -> Result:
+def train(context: Context, run: str, prepared: Result) -> Result:
     """Fit on the rows before the holdout, and keep the model in a safe file with its answers to golden rows."""
     settings = context.settings
     parts = {
@@ -128,10 +129,10 @@ def train(context: Context, cycle: str, prepared: Result) -> Result:
             "holdout_from": parted.holdout_from.isoformat(),
         }
 
-    return run_step(context.database, context.name, run_of(cycle), "train", parts, work)
+    return run_step(context.database, context.name, run, "train", parts, work)
 
 
-def evaluate(context: Context, cycle: str, as_of: datetime, prepared: Result, trained: Result) -> Result:
+def evaluate(context: Context, run: str, as_of: datetime, prepared: Result, trained: Result) -> Result:
     """Answer the holdout with the new model, the champion and the baselines; score all of them, by slice too."""
     champion = context.champion()
     parts = {
@@ -151,8 +152,12 @@ def evaluate(context: Context, cycle: str, as_of: datetime, prepared: Result, tr
         X, y = inputs_and_labels(parted.holdout)
         estimator = load_model(trained["format"], context.artifacts.get(trained["model_file"]), context.settings.trust)
         given = {"challenger": answers(estimator, X, model.task, frame=model.frame)}
+        silent = None
         if champion is not None:
-            given["champion"] = _champion_answers(context, champion, parted.holdout, parted.holdout_from, prepared, as_of, key)
+            try:
+                given["champion"] = _champion_answers(context, champion, parted.holdout, parted.holdout_from, prepared, as_of, key)
+            except KeepwellError as error:
+                silent = error.message  # it cannot be loaded or asked any more: then it must not stand in a new version's way
         horizon = timedelta(days=model.horizon_days)
         for name, baseline in {**BASELINES[model.task], **model.baselines}.items():
             given[f"baseline:{name}"] = baseline(parted.train, parted.holdout, entity=key[0], time=key[1], horizon=horizon)
@@ -162,7 +167,8 @@ def evaluate(context: Context, cycle: str, as_of: datetime, prepared: Result, tr
             "sheet": context.artifacts.put(to_bytes(sheet)),
             "metrics": _plain(score(model.task, y, given["challenger"])),
             "champion": champion,
-            "champion_metrics": _plain(score(model.task, y, given["champion"])) if champion is not None else None,
+            "champion_silent": silent,
+            "champion_metrics": _plain(_scored(model.task, y, given["champion"])) if "champion" in given else None,
             "baselines": {
                 name.split(":")[1]: _plain(_scored(model.task, y, p)) for name, p in given.items() if name.startswith("baseline:")
             },
@@ -170,7 +176,7 @@ def evaluate(context: Context, cycle: str, as_of: datetime, prepared: Result, tr
             "latency_ms": latency_ms(estimator, X, model.task, frame=model.frame),
         }
 
-    return run_step(context.database, context.name, run_of(cycle), "evaluate", parts, work)
+    return run_step(context.database, context.name, run, "evaluate", parts, work)
 
 
 def _champion_answers(
@@ -196,7 +202,7 @@ def _slices(context: Context, rows: pl.DataFrame) -> pl.DataFrame:
     return to_polars(context.model.slices(to_kind(rows.drop("label"), context.model.frame)), "slices").select(pl.all().cast(pl.String))
 
 
-def gate(context: Context, cycle: str, trained: Result, evaluated: Result) -> Result:
+def gate(context: Context, run: str, trained: Result, evaluated: Result) -> Result:
     """Hold the challenger against the champion, the baselines and the budgets."""
     parts = {
         "gate": context.settings.gate.model_dump(mode="json"),
@@ -220,14 +226,16 @@ def gate(context: Context, cycle: str, trained: Result, evaluated: Result) -> Re
             size_mb=trained["size_bytes"] / 1e6,
         )
         decision = decide(context.settings.gate, evidence)
-        return {"passed": decision.passed, "sentence": decision.sentence, "checks": [asdict(item) for item in decision.checks]}
+        silent = evaluated["champion_silent"]
+        sentence = decision.sentence + (f" The champion could not be asked: {silent}" if silent else "")
+        return {"passed": decision.passed, "sentence": sentence, "checks": [asdict(item) for item in decision.checks]}
 
-    return run_step(context.database, context.name, run_of(cycle), "gate", parts, work)
+    return run_step(context.database, context.name, run, "gate", parts, work)
 
 
-def enter(context: Context, cycle: str, as_of: datetime, prepared: Result, trained: Result, evaluated: Result, gated: Result) -> int:
+def enter(context: Context, run: str, as_of: datetime, prepared: Result, trained: Result, evaluated: Result, gated: Result) -> int:
     """Register the version with its lineage and model card; it is kept whether the gate passed it or not."""
-    artifacts, run = context.artifacts, run_of(cycle)
+    artifacts = context.artifacts
     with context.database.read() as connection:
         in_force = contract_in_force(connection, context.name)
         number = max((version.number for version in list_versions(connection, context.name) if version.run != run), default=0) + 1
@@ -256,7 +264,7 @@ def enter(context: Context, cycle: str, as_of: datetime, prepared: Result, train
         settings=artifacts.put(context.settings_json()),
         training_set=prepared["training_set"],
         environment=artifacts.put(json.dumps(environment(), indent=1).encode()),
-        card=artifacts.put(_card(context, number, as_of, prepared, trained, evaluated, gated).encode()),
+        card=artifacts.put(_card(context, run, number, as_of, prepared, trained, evaluated, gated).encode()),
         facts=facts,
     )
     with context.database.begin() as connection:
@@ -266,20 +274,22 @@ def enter(context: Context, cycle: str, as_of: datetime, prepared: Result, train
         metric = evaluated["metrics"][context.metric]
         score_text = f"{context.metric} {metric['value']:.4f} on the newest {metric['n']:,}"
         sentence = f"Version {kept.number} was trained on {trained['train_rows']:,} rows; {score_text}"
-        record_event(connection, context.name, f"{cycle}/trained", Event("trained", as_of, sentence, {"version": kept.number}))
+        record_event(connection, context.name, f"{run}/trained", Event("trained", as_of, sentence, {"version": kept.number}))
         if not kept.passed:
             refused = f"Version {kept.number} was refused: {kept.sentence.removeprefix('Refused: ')}"
-            record_event(connection, context.name, f"{cycle}/refused", Event("refused", as_of, refused, {"version": kept.number}))
+            record_event(connection, context.name, f"{run}/refused", Event("refused", as_of, refused, {"version": kept.number}))
     return kept.number
 
 
-def fail(context: Context, cycle: str, message: str) -> None:
+def fail(context: Context, run: str, message: str) -> None:
     """Keep that a build ended with an error."""
     with context.database.begin() as connection:
-        end_run(connection, context.name, run_of(cycle), "failed", message)
+        end_run(connection, context.name, run, "failed", message)
 
 
-def _card(context: Context, number: int, as_of: datetime, prepared: Result, trained: Result, evaluated: Result, gated: Result) -> str:
+def _card(
+    context: Context, run: str, number: int, as_of: datetime, prepared: Result, trained: Result, evaluated: Result, gated: Result
+) -> str:
     model = context.model
     decision = GateDecision(gated["passed"], tuple(GateCheck(**item) for item in gated["checks"]), gated["sentence"])
     return model_card(
@@ -306,7 +316,7 @@ def _card(context: Context, number: int, as_of: datetime, prepared: Result, trai
             "baselines": evaluated["baselines"],
             "gate": decision,
             "lineage": {
-                "run": run_of(cycle_of(as_of)),
+                "run": run,
                 "code": context.code.digest,
                 "training_set": prepared["training_set"],
                 "observations_commit": prepared["observations"],

@@ -14,8 +14,8 @@ from keepwell.monitoring import Checkup, Evidence, check_up, last_checkup, recor
 from keepwell.orchestration.context import Context
 from keepwell.registry import CHAMPION, aliases_now
 from keepwell.retraining import State, decide, record_decision
-from keepwell.serving import LABELS, Labelling, get_labelling, joined, record_labelling, representative, total_labels
-from keepwell.storage import Event, record_event
+from keepwell.serving import LABELS, POSTED, Labelling, get_labelling, joined, record_labelling, representative, total_labels
+from keepwell.storage import Event, literal, record_event
 from keepwell.training import labels_of, list_runs
 
 
@@ -24,18 +24,23 @@ def label(context: Context, cycle: str, as_of: datetime) -> int:
     with context.database.read() as connection:
         if done := get_labelling(connection, context.name, cycle):
             return done.new
-        since = _gathered(connection, context, cycle).since - timedelta(days=context.model.lookback_days + context.model.horizon_days)
+        # Only rows that new observations can reach are labelled; what lies before them is context for `label`, no more.
+        first = _gathered(connection, context, cycle).since - timedelta(days=context.model.horizon_days)
+        since = first - timedelta(days=context.model.lookback_days)
         observations = context.observations.rows(since=since, until=as_of, connection=connection)
         stored = context.labels.rows(since=since - timedelta(days=1), connection=connection)
-    found = _found(context, observations)
+    found = _found(context, observations).filter(pl.col("time") >= literal(first))
     if not stored.is_empty():
         stored = stored.filter(pl.col("prediction_id") == "").select(found.columns)
+        posted = stored.filter(pl.col("origin") == POSTED)
+        if posted.height:  # what a person said stands above what the function says
+            found = found.join(posted, on=["entity", "time"], how="anti", maintain_order="left")
+            stored = stored.filter(pl.col("origin") != POSTED)
     new, changed = changed_rows(found, stored, ("entity", "time", "prediction_id"))
     fresh = pl.concat([new, changed]) if changed.height else new
     with context.database.begin() as connection:
         context.labels.append(connection, f"label/{cycle}", fresh, as_of)
-        total = total_labels(connection, context.name) + new.height
-        record_labelling(connection, context.name, Labelling(cycle, as_of, new.height, changed.height, total))
+        record_labelling(connection, context.name, Labelling(cycle, as_of, new.height, changed.height))
     return new.height
 
 
@@ -44,7 +49,13 @@ def _found(context: Context, observations: pl.DataFrame) -> pl.DataFrame:
         return pl.DataFrame(schema=LABELS)
     key = key_of(context.model.entity, context.model.time)
     labels = labels_of(context.model, observations)
-    return labels.select(pl.col(key[0]).alias("entity"), pl.col(key[1]).alias("time"), pl.lit("").alias("prediction_id"), pl.col("label"))
+    return labels.select(
+        pl.col(key[0]).alias("entity"),
+        pl.col(key[1]).alias("time"),
+        pl.lit("").alias("prediction_id"),
+        pl.col("label"),
+        pl.lit("label").alias("origin"),
+    )
 
 
 def check(context: Context, cycle: str, as_of: datetime, asked: bool) -> bool:

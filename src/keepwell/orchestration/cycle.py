@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from keepwell.deployment import promote
@@ -16,6 +16,7 @@ from keepwell.retraining import list_decisions
 from keepwell.storage import Event, record_event
 
 _open: dict[str, Context] = {}
+AHEAD = timedelta(minutes=5)  # clocks of two machines may differ by this much
 
 
 def attach(context: Context) -> None:
@@ -38,6 +39,8 @@ def run_cycle(engine: Engine, context: Context, as_of: datetime, *, build: bool 
     KeepwellError : a step failed; the cycle is recorded as failed and may be run again.
     """
     as_of = as_of.astimezone(UTC).replace(microsecond=0)
+    if as_of > datetime.now(UTC) + AHEAD:
+        raise CycleRefused(context.name, as_of.isoformat(), "that moment has not come, and every cycle until then would be locked out")
     cycle = building.cycle_of(as_of)
     with context.database.read() as connection:
         known = get_cycle(connection, context.name, cycle)
@@ -67,11 +70,11 @@ def resume(engine: Engine, context: Context) -> list[CycleRecord]:
 def _finish(engine: Engine, context: Context, record: CycleRecord) -> CycleRecord:
     workflow_id = f"cycle/{context.name}/{record.cycle}/{record.attempt}"
     try:
-        engine.run(care, workflow_id, context.name, record.cycle, record.as_of.isoformat(), bool(record.facts.get("asked")))
+        engine.run(care, workflow_id, context.name, record.cycle, record.as_of.isoformat(), bool(record.facts.get("asked")), record.attempt)
     except Exception as error:
         # The step that failed could not say so itself (a full disk, a database that went away). A later try begins anew.
         with context.database.begin() as connection:
-            end_cycle(connection, context.name, record.cycle, "failed", str(error), {"error": type(error).__name__})
+            end_cycle(connection, context.name, record.cycle, "failed", str(error), {**record.facts, "error": type(error).__name__})
         raise
     with context.database.read() as connection:
         ended = get_cycle(connection, context.name, record.cycle)
@@ -80,7 +83,7 @@ def _finish(engine: Engine, context: Context, record: CycleRecord) -> CycleRecor
 
 
 @workflow("care")
-def care(model: str, cycle: str, moment: str, asked: bool) -> None:
+def care(model: str, cycle: str, moment: str, asked: bool, attempt: int) -> None:
     """The durable cycle; a step that fails is recorded and ends it."""
     context, as_of = _open[model], datetime.fromisoformat(moment)
     done: dict[str, Any] = {"asked": asked}
@@ -88,7 +91,7 @@ def care(model: str, cycle: str, moment: str, asked: bool) -> None:
         done["new"], done["changed"], done["quarantined"] = step("gather", _gather, context, cycle, as_of)
         done["labels"] = step("label", checking.label, context, cycle, as_of)
         if step("check", checking.check, context, cycle, as_of, asked):
-            done["version"] = build(model, cycle, moment)
+            done["version"] = build(model, building.run_of(cycle, attempt), cycle, moment)
             done["promoted"] = step("deploy", _deploy, context, cycle, as_of, done["version"])
         step("predict", _predict, context, cycle, as_of, done)
     except KeepwellError as error:
@@ -96,19 +99,19 @@ def care(model: str, cycle: str, moment: str, asked: bool) -> None:
 
 
 @workflow("build")
-def build(model: str, cycle: str, moment: str) -> int | None:
+def build(model: str, run: str, cycle: str, moment: str) -> int | None:
     """The durable build. Answers the version's number, or None when a step refused or failed."""
     context, as_of = _open[model], datetime.fromisoformat(moment)
-    step("begin", _begin, context, cycle, as_of)
+    step("begin", _begin, context, run, cycle, as_of)
     try:
-        prepared = step("prepare", building.prepare, context, cycle, as_of)
-        trained = step("train", building.train, context, cycle, prepared)
-        evaluated = step("evaluate", building.evaluate, context, cycle, as_of, prepared, trained)
-        gated = step("gate", building.gate, context, cycle, trained, evaluated)
-        number: int = step("register", building.enter, context, cycle, as_of, prepared, trained, evaluated, gated)
+        prepared = step("prepare", building.prepare, context, run, as_of)
+        trained = step("train", building.train, context, run, prepared)
+        evaluated = step("evaluate", building.evaluate, context, run, as_of, prepared, trained)
+        gated = step("gate", building.gate, context, run, trained, evaluated)
+        number: int = step("register", building.enter, context, run, as_of, prepared, trained, evaluated, gated)
         return number
     except KeepwellError as error:
-        step("fail", _build_failed, context, cycle, as_of, error)
+        step("fail", _build_failed, context, run, as_of, error)
         return None
 
 
@@ -117,19 +120,19 @@ def _gather(context: Context, cycle: str, as_of: datetime) -> tuple[int, int, in
     return gathered.new, gathered.changed, gathered.quarantined
 
 
-def _begin(context: Context, cycle: str, as_of: datetime) -> None:
+def _begin(context: Context, run: str, cycle: str, as_of: datetime) -> None:
     with context.database.read() as connection:
         reason = list_decisions(connection, context.name, 1)[0][1].sentence
-    building.begin(context, cycle, as_of, reason)
+    building.begin(context, run, cycle, as_of, reason)
 
 
-def _build_failed(context: Context, cycle: str, as_of: datetime, error: KeepwellError) -> None:
+def _build_failed(context: Context, run: str, as_of: datetime, error: KeepwellError) -> None:
     # A build that fails ends here: the champion goes on serving, and the timeline says why there is no new version.
-    building.fail(context, cycle, error.message)
+    building.fail(context, run, error.message)
     with context.database.begin() as connection:
         sentence = f"The build failed: {error.message}"
         record_event(
-            connection, context.name, f"{cycle}/build-failed", Event("build_failed", as_of, sentence, {"error": type(error).__name__})
+            connection, context.name, f"{run}/build-failed", Event("build_failed", as_of, sentence, {"error": type(error).__name__})
         )
 
 

@@ -60,6 +60,11 @@ class Engine:
         self._watch = threading.Thread(target=self._watch_others, name="keepwell-slots", daemon=True)
         self._watch.start()
 
+    @property
+    def is_open(self) -> bool:
+        """Is this still the process's worker? Another project's engine may have taken its place."""
+        return Engine._open is self
+
     def run(self, function: Callable[..., Any], workflow_id: str, *arguments: Any) -> Any:
         """Run a workflow to its end. One of that id that is running is waited for, one that has ended answers at once."""
         with SetWorkflowID(workflow_id):

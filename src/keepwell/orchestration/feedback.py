@@ -15,7 +15,7 @@ import polars as pl
 
 from keepwell.errors import InputInvalid, PredictionNotFound
 from keepwell.orchestration.context import Context
-from keepwell.serving import LABELS, Labelling, record_labelling, total_labels
+from keepwell.serving import LABELS, POSTED, Labelling, record_labelling
 from keepwell.storage import COMMIT, KNOWN
 
 
@@ -40,7 +40,8 @@ def post_labels(context: Context, items: Sequence[Mapping[str, Any]], *, now: da
     if not rows:
         return {"new": 0, "changed": 0, "same": 0}
     rows = _named_by_id(context, rows)
-    frame = pl.DataFrame(rows, schema=LABELS, orient="row").unique(["entity", "time", "prediction_id"], keep="last", maintain_order=True)
+    frame = pl.DataFrame([(*row, POSTED) for row in rows], schema=LABELS, orient="row")
+    frame = frame.unique(["entity", "time", "prediction_id"], keep="last", maintain_order=True)
     stored = context.labels.rows()
     digest = hashlib.sha256(json.dumps([list(map(str, row)) for row in rows]).encode()).hexdigest()[:16]
     counts = _counts(frame, stored)
@@ -48,8 +49,9 @@ def post_labels(context: Context, items: Sequence[Mapping[str, Any]], *, now: da
     key = f"post/{digest}/{context.labels.last_commit()}"
     with context.database.begin() as connection:
         context.labels.append(connection, key, fresh, now)
-        total = total_labels(connection, context.name) + counts["new"]
-        record_labelling(connection, context.name, Labelling(key, now, counts["new"], counts["changed"], total))
+        # Labels by id belong to answers; only those of a row of the world make rows to train on.
+        trainable = _counts(frame.filter(pl.col("prediction_id") == ""), stored)
+        record_labelling(connection, context.name, Labelling(key, now, trainable["new"], trainable["changed"]))
     return counts
 
 

@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
+from keepwell.errors import KeepwellError
 from keepwell.ingestion import key_of
 from keepwell.orchestration.context import Context
 from keepwell.registry import CHAMPION, AliasChange, list_alias_changes
 from keepwell.serving import batch_id, batch_predictions, get_batch, last_batch, record_batch
-from keepwell.storage import literal
+from keepwell.storage import Event, literal, record_event
 
 
 def predict(context: Context, cycle: str, as_of: datetime) -> int:
@@ -32,21 +33,29 @@ def predict(context: Context, cycle: str, as_of: datetime) -> int:
     late = timedelta(days=context.settings.gather.late_days)
     begin = (served[0][0] if last is None else last) - late
     key = key_of(context.model.entity, context.model.time)
-    parts = []
+    parts: list[pl.DataFrame] = []
+    silent: dict[int, str] = {}
     for place, (since, number) in enumerate(served):
         until = served[place + 1][0] if place + 1 < len(served) else None
         if until is not None and until <= begin:
             continue
-        rows = _due(context, number, begin if place == 0 else max(since, begin), until, as_of, key)
-        if place == 0 and begin < since and rows.height:
-            rows = rows.filter((pl.col(key[1]) >= literal(since)) | ~_is_labelled(context, rows, key))
-        if rows.height:
-            answer = context.predictor(number).answer(rows)
-            parts.append(batch_predictions(context.name, rows, answer, number, as_of))
+        try:
+            rows = _due(context, number, begin if place == 0 else max(since, begin), until, as_of, key)
+            if place == 0 and begin < since and rows.height:
+                rows = rows.filter((pl.col(key[1]) >= literal(since)) | ~_is_labelled(context, rows, key))
+            if rows.height:
+                answer = context.predictor(number).answer(rows)
+                parts.append(batch_predictions(context.name, rows, answer, number, as_of))
+        except KeepwellError as error:
+            # The cycle goes on, so that a build can bring a version that answers; what was due is asked again next time.
+            silent[number] = error.message
     rows = pl.concat(parts) if parts else pl.DataFrame()
     with context.database.begin() as connection:
         context.predictions.append(connection, f"predict/{cycle}", rows, as_of)
         record_batch(connection, context.name, cycle, as_of, rows.height)
+        for number, problem in silent.items():
+            told = Event("silent", as_of, f"Version {number} cannot answer: {problem}", {"version": number})
+            record_event(connection, context.name, f"silent/{number}/{problem[:80]}", told)
     return rows.height
 
 

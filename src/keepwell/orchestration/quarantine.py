@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from keepwell.errors import QuarantineNotFound
+from keepwell.errors import InputInvalid, QuarantineNotFound
 from keepwell.ingestion import canonical, key_of
 from keepwell.orchestration.context import Context
 from keepwell.storage import COMMIT, KNOWN, Event, record_event
@@ -52,7 +52,7 @@ def decide_quarantine(context: Context, row_ids: Sequence[str], state: str, by: 
         context.quarantine.append(connection, key, changed, now)
         if state == RELEASED:
             context.observations.append(connection, key, _as_observations(context, chosen), now)
-        sentence = f"{len(wanted)} quarantined rows were {state} by {by}"
+        sentence = f"{state.capitalize()} by {by}: {len(wanted)} quarantined"
         record_event(
             connection, context.name, f"{key}/{now.isoformat()}", Event(f"quarantine_{state}", now, sentence, {"rows": wanted, "by": by})
         )
@@ -69,6 +69,16 @@ def _as_observations(context: Context, chosen: pl.DataFrame) -> pl.DataFrame:
     frame = pl.DataFrame({name: pl.Series([row.get(name) for row in content], strict=False) for name in names})
     key = key_of(model.entity, model.time)
     frame = canonical(frame, entity=model.entity, time=model.time, what="A quarantined row")
-    return frame.with_columns(
-        pl.col(name).cast(kind, strict=False) for name, kind in kinds.items() if name in frame.columns and name not in key
-    )
+    if frame.select(pl.any_horizontal(pl.col(key).is_null()).any()).item():
+        raise InputInvalid("A quarantined row has no entity or time", "It cannot become an observation; drop it.")
+    return frame.with_columns(_as_kind(frame[name], kind) for name, kind in kinds.items() if name in frame.columns and name not in key)
+
+
+def _as_kind(column: pl.Series, kind: pl.DataType) -> pl.Series:
+    """The column in the type the observations have, or in its own when that would lose part of a number."""
+    cast = column.cast(kind, strict=False)
+    if cast.null_count() > column.null_count():
+        raise InputInvalid(f"'{column.name}' of a quarantined row is no {kind}", "Mend it at the source; the row stays set aside.")
+    if column.dtype.is_numeric() and kind.is_numeric() and not cast.cast(pl.Float64).equals(column.cast(pl.Float64)):
+        return column.cast(pl.Float64)
+    return cast

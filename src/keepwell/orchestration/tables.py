@@ -59,7 +59,9 @@ def begin_cycle(connection: sa.Connection, model: str, cycle: str, as_of: dateti
     if not insert_once(connection, cycles, {"model": model, "cycle": cycle, "as_of": as_of, **values}):
         again = (cycles.c.model == model) & (cycles.c.cycle == cycle) & (cycles.c.status == "failed")
         connection.execute(
-            sa.update(cycles).where(again).values(status="running", attempt=cycles.c.attempt + 1, begun=datetime.now(UTC), ended=None)
+            sa.update(cycles)
+            .where(again)
+            .values(status="running", attempt=cycles.c.attempt + 1, begun=datetime.now(UTC), ended=None, facts={"asked": asked})
         )
     record = get_cycle(connection, model, cycle)
     assert record is not None

@@ -25,7 +25,8 @@ LEDGER: dict[str, Any] = {
     "origin": pl.String,
     "inputs": pl.String,
 }
-LABELS: dict[str, Any] = {"entity": pl.String, "time": MOMENT, "prediction_id": pl.String, "label": pl.Float64}
+LABELS: dict[str, Any] = {"entity": pl.String, "time": MOMENT, "prediction_id": pl.String, "label": pl.Float64, "origin": pl.String}
+POSTED = "posted"  # origin of a label that somebody posted; those of the project's own function have "label"
 
 
 def batch_id(model: str, entity: str, time: datetime) -> str:

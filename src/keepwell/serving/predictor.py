@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from keepwell.errors import AnswersDiffer, InputInvalid
+from keepwell.errors import AnswersDiffer, FunctionBroken, InputInvalid, KeepwellError
 from keepwell.model import Model
 from keepwell.registry import Version
 from keepwell.settings import ModelSection, TrustSection
@@ -58,12 +58,22 @@ class Predictor:
         return features_of(self.model, observations)
 
     def answer(self, rows: pl.DataFrame) -> np.ndarray:
-        """Probability of class 1, or the predicted value; shape (n,)."""
+        """Probability of class 1, or the predicted value; shape (n,).
+
+        Raises
+        ------
+        FunctionBroken : the estimator raised.
+        """
         if rows.is_empty():
             return np.empty(0)
         names = list(self.signature)
-        X = rows if rows.columns == names else rows.select(names)  # a select costs more than a small model
-        return answers(self.estimator, X, self.model.task, frame=self.model.frame)
+        try:
+            X = rows if rows.columns == names else rows.select(names)  # a select costs more than a small model
+            return answers(self.estimator, X, self.model.task, frame=self.model.frame)
+        except KeepwellError:
+            raise
+        except Exception as error:  # the estimator is somebody else's code, and may be of another package version
+            raise FunctionBroken("predict", f"of version {self.version.number} raised {type(error).__name__}: {error}") from error
 
     def read(self, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
         """Rows of a request as a frame of this version's features.

@@ -29,20 +29,18 @@ labellings = sa.Table(
     moment("as_of"),
     integer("new"),
     integer("changed"),
-    integer("total"),
     sa.Index(None, "model", "as_of"),
 )
 
 
 @dataclass(frozen=True)
 class Labelling:
-    """Labels that came in at one moment: new ones, restated ones, and how many rows are labelled after it."""
+    """Labels that came in at one moment: new ones and restated ones."""
 
     key: str
     as_of: datetime
     new: int
     changed: int
-    total: int
 
 
 def record_batch(connection: sa.Connection, model: str, cycle: str, as_of: datetime, rows: int) -> None:
@@ -74,7 +72,7 @@ def get_batch(connection: sa.Connection, model: str, cycle: str) -> int | None:
 def get_labelling(connection: sa.Connection, model: str, key: str) -> Labelling | None:
     """The labels that came in under a key."""
     row = connection.execute(sa.select(labellings).where(labellings.c.model == model, labellings.c.key == key)).first()
-    return Labelling(row.key, row.as_of, row.new, row.changed, row.total) if row else None
+    return Labelling(row.key, row.as_of, row.new, row.changed) if row else None
 
 
 def record_labelling(connection: sa.Connection, model: str, labelling: Labelling) -> None:
@@ -84,7 +82,7 @@ def record_labelling(connection: sa.Connection, model: str, labelling: Labelling
 
 def total_labels(connection: sa.Connection, model: str, *, at: datetime | None = None) -> int:
     """Labelled rows known now, or at a moment."""
-    query = sa.select(labellings.c.total).where(labellings.c.model == model)
+    query = sa.select(sa.func.sum(labellings.c.new)).where(labellings.c.model == model)
     if at is not None:
         query = query.where(labellings.c.as_of <= at)
-    return int(connection.execute(query.order_by(labellings.c.as_of.desc(), labellings.c.total.desc()).limit(1)).scalar() or 0)
+    return int(connection.execute(query).scalar() or 0)

@@ -109,7 +109,7 @@ class Table:
         if number is None:
             insert_once(connection, tables, {"name": self.name, "last": 0, "flushed": 0})
             number = connection.execute(self._next).scalar_one()
-        payload = _to_ipc(frame)
+        payload = _to_ipc(normal(frame))
         large = len(payload) > INLINE_BYTES
         connection.execute(
             sa.insert(commits).values(
@@ -200,7 +200,10 @@ class Table:
             if hot.last == row.last:
                 return hot
             if hot.last < row.last and row.flushed <= hot.last:
-                return self._remember(self._with(hot, self._waiting(connection, after=hot.last), row.last), since)
+                fresh = self._waiting(connection, after=hot.last)
+                # A flush between the two queries would leave a gap; then everything is read anew.
+                if [number for number, _ in fresh] == list(range(hot.last + 1, row.last + 1)):
+                    return self._remember(self._with(hot, fresh, row.last), since)
         waiting = self._waiting(connection, after=0)
         # The waiting commits were read first: whatever is flushed meanwhile is then in Delta as well, and left out here.
         delta = self._open()
@@ -288,17 +291,32 @@ class Table:
     def _write(self, frame: pl.DataFrame, number: int) -> None:
         properties = CommitProperties(app_transactions=[Transaction(APP, number)])
         try:
-            write_deltalake(self._delta or self._url, frame, mode="append", schema_mode="merge", commit_properties=properties)
+            if (widened := self._widened(frame)) is not None:
+                # Delta would cut 1.5 down to 1 to fit an older column of whole numbers: the older rows are widened instead.
+                write_deltalake(self._delta or self._url, widened, mode="overwrite", schema_mode="overwrite", commit_properties=properties)
+            else:
+                write_deltalake(self._delta or self._url, frame, mode="append", schema_mode="merge", commit_properties=properties)
             delta = self._open()
             assert delta is not None
             self._sync(delta)
             if len(delta.file_uris()) >= COMPACT_FILES:
                 delta.optimize.compact()
+                self._sync(delta)
                 delta.create_checkpoint()
                 # Readers filter by commit number, not by Delta version, so old files serve only those reading right now.
                 delta.vacuum(retention_hours=1, dry_run=False, enforce_retention_duration=False)
-        except OSError as error:
+        except Exception as error:  # deltalake's errors share no root but Exception
             raise StorageUnavailable(self._url, str(error)) from error
+
+    def _widened(self, frame: pl.DataFrame) -> pl.DataFrame | None:
+        """All rows with a type that holds old and new values, when a column's type has changed; None when none has."""
+        delta = self._open()
+        if delta is None:
+            return None
+        kinds = pl.scan_delta(delta).collect_schema()
+        if all(kinds.get(name, kind) == kind for name, kind in frame.schema.items()):
+            return None
+        return pl.concat([pl.scan_delta(delta).collect(), frame], how="diagonal_relaxed")
 
     def _sync(self, delta: DeltaTable) -> None:
         # Delta syncs nothing itself; the waiting copies may only go once its files are on the disk.
@@ -342,6 +360,23 @@ class _Hot:
         first = 0 if since is None else int(np.searchsorted(self.times, to_micros(since), "left"))
         end = self.times.size if until is None else int(np.searchsorted(self.times, to_micros(until), "right"))
         return first, max(end - first, 0)
+
+
+def normal(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame in the few types that tables hold: whole numbers and decimals in 64 bits, texts, booleans, times.
+
+    Columns without any type (all null) are left out: they say nothing, and a later type would contradict them.
+    """
+    changed = []
+    for name, kind in frame.schema.items():
+        if kind.is_integer() and kind != pl.Int64:
+            changed.append(pl.col(name).cast(pl.Int64))
+        elif kind in (pl.Float32, pl.Decimal):
+            changed.append(pl.col(name).cast(pl.Float64))
+        elif kind in (pl.Categorical, pl.Enum):
+            changed.append(pl.col(name).cast(pl.String))
+    empty = [name for name, kind in frame.schema.items() if kind == pl.Null]
+    return (frame.with_columns(changed) if changed else frame).drop(empty) if changed or empty else frame
 
 
 def micros(times: pl.Series) -> np.ndarray:

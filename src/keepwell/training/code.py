@@ -133,7 +133,7 @@ def _zip(files: dict[str, bytes]) -> bytes:
 
 
 def _import(home: Path, file: str, digest: str) -> ModuleType:
-    name = f"keepwell_project_{digest[:16]}"
+    name = f"keepwell_project_{digest[:16]}_{file.removesuffix('.py').replace('/', '_')}"
     with _loading:
         if name in sys.modules:
             return sys.modules[name]

@@ -99,22 +99,20 @@ def prove_no_lookahead(model: Model, observations: pl.DataFrame, *, checks: int,
     for place in places:
         cut: datetime = times[int(place)]
         before = features_of(model, observations.filter(pl.col(model.time) <= cut))
-        _compare_cut(model, full.filter(pl.col(model.time) <= cut), before, cut)
+        _compare_cut(model, observations, full.filter(pl.col(model.time) <= cut), before, cut)
         span = pl.col(model.time).is_between(cut - timedelta(days=model.lookback_days), cut)
         window = features_of(model, observations.filter(span)).filter(pl.col(model.time) == cut)
         _compare_lookback(model, full.filter(pl.col(model.time) == cut), window, cut)
     return len(places)
 
 
-def _compare_cut(model: Model, full: pl.DataFrame, before: pl.DataFrame, cut: datetime) -> None:
+def _compare_cut(model: Model, observations: pl.DataFrame, full: pl.DataFrame, before: pl.DataFrame, cut: datetime) -> None:
     key = key_of(model.entity, model.time)
     gone = full.join(before, on=list(key), how="anti")
     if gone.height:
         row = gone.row(0, named=True)
-        raise LooksAhead(
-            full.columns[2:],
-            f"the row of {row[key[1]]:%Y-%m-%d %H:%M} exists only when later rows are known (data cut at {cut:%Y-%m-%d %H:%M})",
-        )
+        example = f"the row of {row[key[1]]:%Y-%m-%d %H:%M} exists only when later rows are known (data cut at {cut:%Y-%m-%d %H:%M})"
+        raise LooksAhead(_moved_by_the_future(model, observations, full, cut) or full.columns[2:], example)
     if different := _different(full, before, key):
         column, row = next(iter(different.items()))
         raise LooksAhead(
@@ -122,6 +120,22 @@ def _compare_cut(model: Model, full: pl.DataFrame, before: pl.DataFrame, cut: da
             f"'{column}' of {row['time']:%Y-%m-%d %H:%M} is {row['full']} with all data "
             f"but {row['cut']} with the data known by {cut:%Y-%m-%d %H:%M}",
         )
+
+
+def _moved_by_the_future(model: Model, observations: pl.DataFrame, full: pl.DataFrame, cut: datetime) -> list[str]:
+    """Features of rows up to the cut that change when the rows after it hold other values.
+
+    A feature that is null at the newest row, where its function then drops rows, cannot be seen in data that was cut.
+    """
+    own = {*key_of(model.entity, model.time), COMMIT, KNOWN}
+    past, future = (observations.filter(side) for side in (pl.col(model.time) <= cut, pl.col(model.time) > cut))
+    values = [name for name in observations.columns if name not in own]
+    other = future.with_columns(pl.col(name).reverse() for name in values)
+    try:
+        moved = features_of(model, pl.concat([past, other]))
+    except FunctionBroken:
+        return []
+    return list(_different(full, moved, key_of(model.entity, model.time)))
 
 
 def _compare_lookback(model: Model, full: pl.DataFrame, window: pl.DataFrame, cut: datetime) -> None:

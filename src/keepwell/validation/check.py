@@ -135,8 +135,9 @@ def _stale(contract: Contract, good: pl.DataFrame, recent: pl.DataFrame, now: da
     age = stale_since(newest, now, contract.freshness_days)
     if age is None:
         return []
+    shown = f"{age:,.0f}" if age >= 100 else f"{age:.3g}"
     message = (
-        f"stale: column '{contract.time}', 0 rows, newest good row {newest:%Y-%m-%d %H:%M} UTC: it is {age:.3g} days old, "
+        f"stale: column '{contract.time}', 0 rows, newest good row {newest:%Y-%m-%d %H:%M} UTC: it is {shown} days old, "
         f"the contract allows {contract.freshness_days:g}. Ask the source why it stopped, or raise freshness_days in contract.toml."
     )
     return [Finding("stale", contract.time, 0, f"{newest:%Y-%m-%d %H:%M}", message, "note", is_fault=True)]

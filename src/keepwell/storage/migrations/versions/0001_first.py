@@ -138,7 +138,6 @@ def upgrade() -> None:
         sa.Column("as_of", Utc(timezone=True), nullable=False),
         sa.Column("new", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("changed", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("total", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("model", "key", name=op.f("pk_labellings")),
     )
     op.create_index(op.f("ix_labellings_model_as_of"), "labellings", ["model", "as_of"], unique=False)
