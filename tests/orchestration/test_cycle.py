@@ -169,6 +169,13 @@ class TestQuarantine:
         broken.run(BUILT_AT + DAY)
         assert broken.quarantine() == []
 
+    def test_a_mended_row_waits_no_more(self, broken: Project) -> None:
+        edit_rows(broken, set_value("warmth", "2026-01-10", 8.5))
+        broken.run(BUILT_AT + DAY)
+        assert broken.quarantine() == []
+        (row,) = broken.quarantine(None)
+        assert row["state"] == "mended"
+
     def test_a_dropped_row_stays_out(self, broken: Project) -> None:
         assert broken.drop(["all"]) == 1
         broken.run(BUILT_AT + DAY)

@@ -138,7 +138,7 @@ def _cycles(project: Project, since: datetime, until: datetime, every: timedelta
 
 def _summary(facts: dict[str, Any], failed: list[CycleRecord], status: Any) -> None:
     if not facts["cycles"]:
-        screen.say("Every cycle of that time has run already; nothing was done.")
+        screen.say("Nothing was done: no moment of that time lies after the newest cycle, and the record only grows forward.")
         return
     took = f"{facts['seconds']:.1f} s, {facts['seconds'] / facts['cycles'] * 1000:.0f} ms each"
     screen.say(f"{screen.count(facts['cycles'], 'cycle')} in {took}.")

@@ -57,7 +57,7 @@ def gather(context: Context, cycle: str, as_of: datetime) -> Gathered:
         stored = context.observations.rows(since=span.since - _context_span(context, contract), until=as_of, connection=connection)
         set_aside_already = context.quarantine.rows(since=span.since - timedelta(days=1), connection=connection)
     report = _judge(context, contract, _unknown(context, fetched, stored, set_aside_already), stored, as_of, error)
-    return _keep(context, cycle, as_of, span, fetched, stored, report, before, error)
+    return _keep(context, cycle, as_of, span, fetched, stored, set_aside_already, report, before, error)
 
 
 def _context_span(context: Context, contract: Contract | None) -> timedelta:
@@ -133,6 +133,7 @@ def _keep(
     span: Window,
     fetched: pl.DataFrame,
     stored: pl.DataFrame,
+    set_aside_already: pl.DataFrame,
     report: Report,
     before: Gathered | None,
     error: str | None,
@@ -148,6 +149,8 @@ def _keep(
         newest.append(fresh[key[1]].max())  # type: ignore[arg-type]
     with context.database.begin() as connection:
         commit = context.observations.append(connection, f"gather/{cycle}", fresh, as_of)
+        mended = _mended(set_aside_already, fresh, key)
+        context.quarantine.append(connection, f"gather/{cycle}/mended", mended, as_of)
         if report.broken.height:
             context.quarantine.append(connection, f"gather/{cycle}", set_aside(report.broken, key, as_of), as_of)
         gathered = Gathered(
@@ -169,6 +172,15 @@ def _keep(
     return gathered
 
 
+def _mended(waiting: pl.DataFrame, fresh: pl.DataFrame, key: tuple[str, str]) -> pl.DataFrame:
+    """Rows that wait in quarantine although a good row has come in their place: letting them in later would undo it."""
+    if waiting.is_empty() or fresh.is_empty():
+        return waiting.clear()
+    come = fresh.select(pl.col(key[0]).alias("entity"), pl.col(key[1]).alias("time"))
+    found = waiting.filter(pl.col("state") == "waiting").join(come, on=["entity", "time"], how="semi")
+    return found.drop(COMMIT, KNOWN).with_columns(pl.lit("mended").alias("state"), pl.lit("the source").alias("by"))
+
+
 def _tell(
     connection: sa.Connection,
     model: str,
@@ -178,10 +190,10 @@ def _tell(
     before: Gathered | None,
     error: str | None,
 ) -> None:
-    """Put what is new in the findings on the timeline; what the last gather already said is not said again."""
+    """Put findings on the timeline: all that set rows aside, and of the others those that the last gather did not have."""
     said = {(finding["kind"], finding["column"]) for finding in before.findings} if before else set()
     for finding in findings:
-        if (finding.kind, finding.column) not in said:
+        if finding.action == "quarantine" or (finding.kind, finding.column) not in said:
             kind = "quarantined" if finding.action == "quarantine" else "data"
             key = f"{cycle}/{finding.kind}/{finding.column}"
             facts = {"kind": finding.kind, "column": finding.column, "rows": finding.rows}
