@@ -32,7 +32,7 @@ def test_backfill_runs_each_cycle_once(document, on):
     words = ("backfill", "--from", "2026-01-16", "--to", "2026-01-20", "--every", "2d")
     done = document(*words)
     assert (done["cycles"], done["failed"]) == (3, 0)
-    assert "nothing was done" in on(*words).stdout
+    assert "Nothing was done" in on(*words).stdout
 
 
 def test_backfill_refuses_a_span_that_ends_before_it_begins(on):

@@ -13,7 +13,7 @@ import polars as pl
 from pydantic_core import to_json
 
 from keepwell.api.bodies import PredictBody
-from keepwell.errors import EstimatorInvalid, InputInvalid
+from keepwell.errors import EstimatorInvalid, FunctionBroken, InputInvalid
 from keepwell.ingestion import key_of
 from keepwell.orchestration import Context
 from keepwell.serving import Predictor
@@ -125,7 +125,7 @@ def _observed(context: Context, predictor: Predictor, entities: Sequence[str]) -
 def _ask(predictor: Predictor, rows: pl.DataFrame) -> np.ndarray:
     try:
         found = predictor.answer(rows)
-    except ValueError as error:
+    except FunctionBroken as error:
         empty = [name for name in rows.columns if rows[name].null_count()]
         if not empty:
             raise
