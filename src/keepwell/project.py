@@ -282,7 +282,7 @@ class Project:
         """
         from keepwell.deployment import promote
 
-        moment = self._moment(as_of)
+        moment = as_of or datetime.now(UTC)
         with self.context.database.begin() as connection:
             return promote(
                 connection, self.name, ref, as_of=moment, by=_who(), reason=reason, key=f"act/{uuid.uuid4().hex}", override=override
@@ -297,12 +297,9 @@ class Project:
         """
         from keepwell.deployment import rollback
 
-        moment = self._moment(as_of)
+        moment = as_of or datetime.now(UTC)
         with self.context.database.begin() as connection:
             return rollback(connection, self.name, as_of=moment, by=_who(), reason=reason, key=f"act/{uuid.uuid4().hex}", to=to)
-
-    def _moment(self, as_of: datetime | None) -> datetime:
-        return as_of or datetime.now(UTC)
 
     def post_labels(self, items: Sequence[Mapping[str, Any]]) -> dict[str, int]:
         """Keep labels that were posted by prediction id or by (entity, time).

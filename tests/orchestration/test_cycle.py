@@ -110,6 +110,13 @@ def test_a_moment_that_has_not_come_is_refused(project: Project) -> None:
         project.run(datetime.now(UTC) + timedelta(days=1))
 
 
+def test_two_projects_take_turns_in_one_process(project: Project, tmp_path: Path) -> None:
+    project.run(BUILT_AT)
+    with Project(tiny_project(tmp_path / "other")) as other:
+        other.run(BUILT_AT)
+    assert project.run(BUILT_AT + DAY).status == "done"
+
+
 def test_a_posted_label_stands_above_the_projects_own(project: Project) -> None:
     project.run(BUILT_AT)
     own = project.context.labels.rows().row(-1, named=True)
