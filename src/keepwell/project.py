@@ -44,21 +44,11 @@ class Project:
     """
 
     def __init__(self, folder: str | Path = ".", flags: Mapping[str, Any] | None = None) -> None:
-        from keepwell import settings
-        from keepwell.ingestion import open_source
         from keepwell.orchestration import Context
-        from keepwell.storage import ArtifactStore, Database
-        from keepwell.training import Code
 
         self.folder = Path(folder).resolve()
-        self.settings: Settings = settings.read(self.folder, flags)
-        home = self.folder / ".keepwell"
-        code = Code.of(self.folder)
-        outline = code.outline(self.settings.model, home / "code")
-        source = open_source(self.settings.source, self.folder, self.settings.gather)
-        database = Database(self.settings.store.database, self.folder)
-        artifacts = ArtifactStore(self.settings.store.artifacts, self.folder)
-        self.context: Context = Context(self.folder, self.settings, code, outline, source, database, artifacts, home)
+        self.context: Context = Context.open(self.folder, flags)
+        self.settings: Settings = self.context.settings
         self._engine: Engine | None = None
 
     def __enter__(self) -> Self:
@@ -85,7 +75,7 @@ class Project:
     @cached_property
     def journal_folder(self) -> Path:
         """Where acknowledged answers wait to be shipped."""
-        return (self.folder / self.settings.store.journal).resolve()
+        return self.context.journal_folder
 
     # --- the loop -----------------------------------------------------------------------------------------------------
 

@@ -46,7 +46,7 @@ def doctor(folder: Folder = HERE, as_json: AsJson = False) -> None:
 
     Looks at everything that is kept and changes nothing.
     """
-    from keepwell.doctor import examine
+    from keepwell.keeping import examine
 
     findings = examine(folder)
     counts = Counter(finding.state for finding in findings)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from keepwell.ingestion import key_of
+from keepwell.ingestion import key_of, open_source
 from keepwell.model import Model
 from keepwell.registry import CHAMPION, Version, aliases_now, get_version
 from keepwell.serving import LABEL_KEY, PREDICTION_KEY, Predictor
-from keepwell.settings import Settings
+from keepwell.settings import Settings, read
 from keepwell.storage import ArtifactStore, Database, Table
 from keepwell.training import Code, Outline
 from keepwell.validation import Contract, from_toml
@@ -40,6 +40,17 @@ class Context:
     _predictors: dict[int, Predictor] = field(default_factory=dict)
     _versions: dict[int, Version] = field(default_factory=dict)
     _contracts: dict[str, Contract] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, folder: Path, flags: Mapping[str, Any] | None = None) -> Context:
+        """The model of a folder with its stores open; see `Project` for what may be wrong."""
+        settings = read(folder, flags)
+        home = folder / ".keepwell"
+        code = Code.of(folder)
+        outline = code.outline(settings.model, home / "code")
+        source = open_source(settings.source, folder, settings.gather)
+        database = Database(settings.store.database, folder)
+        return cls(folder, settings, code, outline, source, database, ArtifactStore(settings.store.artifacts, folder), home)
 
     @property
     def name(self) -> str:
@@ -86,6 +97,11 @@ class Context:
         root = self.settings.store.tables
         root = root if "://" in root else str((self.folder / root).resolve())
         return Table(self.database, self.artifacts, root, f"{self.name}/{kind}", key, time)
+
+    @cached_property
+    def journal_folder(self) -> Path:
+        """Where acknowledged answers wait to be shipped."""
+        return (self.folder / self.settings.store.journal).resolve()
 
     @property
     def metric(self) -> str:

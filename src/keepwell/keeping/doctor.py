@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from keepwell.errors import KeepwellError
-
-if TYPE_CHECKING:
-    from keepwell import Project
-    from keepwell.registry import Version
-    from keepwell.settings import Settings
+from keepwell.orchestration import Context, dead_slots, list_cycles
+from keepwell.registry import Version, list_versions
+from keepwell.settings import Settings, look
+from keepwell.training import environment
+from keepwell.validation import from_toml
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LITTLE_DISK = 1 << 30  # bytes; a build and a table flush need some hundred megabytes at most
@@ -39,8 +38,6 @@ def examine(folder: Path, now: datetime | None = None) -> list[Finding]:
     -------
     Every finding. What cannot be looked at because of another fault is left out.
     """
-    from keepwell.settings import look
-
     folder, now = folder.resolve(), now or datetime.now(UTC)
     settings, problems = look(folder)
     if settings is None:
@@ -49,26 +46,26 @@ def examine(folder: Path, now: datetime | None = None) -> list[Finding]:
     if (missing := _missing_record(folder, settings)) is not None:
         return [*found, missing]
     try:
-        from keepwell import Project
-
-        project = Project(folder)
+        context = Context.open(folder)
     except KeepwellError as error:
         return [*found, Finding("project", "wrong", error.message, "`keepwell check` tells everything that is not right.")]
-    with project:
+    try:
         looks: tuple[Callable[[], Iterator[Finding]], ...] = (
-            lambda: _record(project),
-            lambda: _artifacts(project),
-            lambda: _champion(project),
-            lambda: _tables(project, now),
-            lambda: _journal(project),
-            lambda: _workers(project),
-            lambda: _cycles(project),
+            lambda: _record(context),
+            lambda: _artifacts(context),
+            lambda: _champion(context),
+            lambda: _tables(context, now),
+            lambda: _journal(context),
+            lambda: _workers(context),
+            lambda: _cycles(context),
         )
         for one in looks:
             try:
                 found += one()
             except KeepwellError as error:
                 found.append(Finding("storage", "wrong", error.message, "Bring it back, or restore it from a backup."))
+    finally:
+        context.database.close()
     return found
 
 
@@ -89,8 +86,6 @@ def _disk(folder: Path) -> Finding:
 
 
 def _contract(folder: Path, settings: Settings) -> Finding:
-    from keepwell.validation import from_toml
-
     path = folder / settings.contract.file
     if not path.is_file():
         return Finding(
@@ -111,18 +106,19 @@ def _missing_record(folder: Path, settings: Settings) -> Finding | None:
     return None
 
 
-def _record(project: Project) -> Iterator[Finding]:
-    database = project.context.database
+def _record(context: Context) -> Iterator[Finding]:
+    database = context.database
     yield Finding("record", "ok", f"schema {database.revision()} at {database.shown_url}")
 
 
-def _artifacts(project: Project) -> Iterator[Finding]:
-    versions = project.versions()
+def _artifacts(context: Context) -> Iterator[Finding]:
+    with context.database.read() as connection:
+        versions = list_versions(connection, context.name)
     names = {digest: (one.number, what) for one in versions for what, digest in _digests(one)}
     broken = 0
     for digest, (number, what) in names.items():
         try:
-            project.context.artifacts.get(digest)
+            context.artifacts.get(digest)
         except KeepwellError as error:
             broken += 1
             yield Finding(
@@ -140,8 +136,8 @@ def _digests(version: Version) -> Iterator[tuple[str, str]]:
         yield "golden rows", rows
 
 
-def _champion(project: Project) -> Iterator[Finding]:
-    number = project.aliases().get("champion")
+def _champion(context: Context) -> Iterator[Finding]:
+    number = context.champion()
     if number is None:
         yield Finding(
             "champion",
@@ -151,17 +147,15 @@ def _champion(project: Project) -> Iterator[Finding]:
         )
         return
     try:
-        project.context.predictor(number)
+        context.predictor(number)
         yield Finding("champion", "ok", f"version {number} loads and answers its golden rows as it did when it was built")
     except KeepwellError as error:
         yield Finding("champion", "wrong", error.message, "`keepwell rollback` goes back to the version before.")
-    yield _packages(project, project.version(number))
+    yield _packages(context, context.version(number))
 
 
-def _packages(project: Project, version: Version) -> Finding:
-    from keepwell.training import environment
-
-    here, then = environment(), json.loads(project.context.artifacts.get(version.environment))
+def _packages(context: Context, version: Version) -> Finding:
+    here, then = environment(), json.loads(context.artifacts.get(version.environment))
     differ = sorted(name for name in here.keys() | then.keys() if here.get(name) != then.get(name))
     if not differ:
         return Finding("packages", "ok", f"as they were when version {version.number} was built")
@@ -175,13 +169,13 @@ def _packages(project: Project, version: Version) -> Finding:
     )
 
 
-def _tables(project: Project, now: datetime) -> Iterator[Finding]:
-    limit = project.settings.store.flush_commits
-    for table in project.context.tables:
+def _tables(context: Context, now: datetime) -> Iterator[Finding]:
+    limit = context.settings.store.flush_commits
+    for table in context.tables:
         name = table.name.rpartition("/")[2]
         try:
             table.rows(since=now - timedelta(days=1))
-            with project.context.database.read() as connection:
+            with context.database.read() as connection:
                 waiting = table.waiting(connection)
         except KeepwellError as error:
             yield Finding(name, "wrong", error.message, "Bring the storage back; nothing that was kept is changed meanwhile.")
@@ -193,8 +187,8 @@ def _tables(project: Project, now: datetime) -> Iterator[Finding]:
             yield Finding(name, "ok", f"reads; {table.last_commit()} commits, {waiting} of them still in the record")
 
 
-def _journal(project: Project) -> Iterator[Finding]:
-    folder = project.journal_folder
+def _journal(context: Context) -> Iterator[Finding]:
+    folder = context.journal_folder
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     sealed, written = (sum(1 for name in names if name.endswith(suffix)) for suffix in (".sealed", ".open"))
     if sealed:
@@ -207,10 +201,8 @@ def _journal(project: Project) -> Iterator[Finding]:
         yield Finding("journal", "ok", "nothing waits in it")
 
 
-def _workers(project: Project) -> Iterator[Finding]:
-    from keepwell.orchestration import dead_slots
-
-    dead = dead_slots(project.context.database)
+def _workers(context: Context) -> Iterator[Finding]:
+    dead = dead_slots(context.database)
     if dead:
         yield Finding(
             "workers", "note", f"{', '.join(dead)} ended without saying so", "`keepwell run` or `keepwell work` takes over what it left."
@@ -219,8 +211,9 @@ def _workers(project: Project) -> Iterator[Finding]:
         yield Finding("workers", "ok", "none ended without saying so")
 
 
-def _cycles(project: Project) -> Iterator[Finding]:
-    cycles = project.cycles(200)
+def _cycles(context: Context) -> Iterator[Finding]:
+    with context.database.read() as connection:
+        cycles = list_cycles(connection, context.name, limit=200)
     unfinished = [cycle for cycle in cycles if cycle.status == "running"]
     for cycle in unfinished:
         yield Finding(
