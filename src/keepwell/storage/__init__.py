@@ -5,6 +5,7 @@ Other rooms hand this one rows, bytes and facts; it answers them back as they we
 
 from keepwell.storage.artifacts import ArtifactStore, digest_of
 from keepwell.storage.database import HEAD, Database, insert_once
+from keepwell.storage.files import Files, Listed
 from keepwell.storage.history import Event, list_events, record_event
 from keepwell.storage.tables import COMMIT, KNOWN, Commit, Table, literal
 
@@ -16,6 +17,8 @@ __all__ = [
     "Commit",
     "Database",
     "Event",
+    "Files",
+    "Listed",
     "Table",
     "digest_of",
     "insert_once",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import obstore
-from obstore.store import LocalStore, ObjectStore, from_url
+from keepwell.errors import ArtifactCorrupt, ArtifactMissing
+from keepwell.storage.files import Files, Listed
 
-from keepwell.errors import ArtifactCorrupt, ArtifactMissing, StorageUnavailable
+YOUNG = timedelta(hours=1)
 
 
 def digest_of(content: bytes) -> str:
@@ -23,35 +24,23 @@ class ArtifactStore:
     Parameters
     ----------
     url : a path (relative ones count from `folder`), or an object-store URL such as ``s3://bucket/prefix``.
+
+    Raises
+    ------
+    StorageUnavailable : it cannot be opened; and so say all methods when it does not answer.
     """
 
     def __init__(self, url: str, folder: Path) -> None:
         self.url = url
-        self._local: Path | None = None
-        self._store: ObjectStore
-        try:
-            if "://" in url and not url.startswith("file://"):
-                self._store = from_url(url)
-            else:
-                self._local = (folder / url.removeprefix("file://")).resolve()
-                self._store = LocalStore(self._local, mkdir=True)
-        except Exception as error:  # obstore raises its own kinds and OSError alike
-            raise StorageUnavailable(url, str(error)) from error
+        self._files = Files(url, folder)
 
     def put(self, content: bytes) -> str:
-        """Keep `content` and answer its digest; keeping the same bytes twice is one file.
-
-        Raises
-        ------
-        StorageUnavailable : it could not be written.
-        """
+        """Keep `content` and answer its digest; keeping the same bytes twice is one file."""
         digest = digest_of(content)
-        try:
-            if not self.has(digest):
-                obstore.put(self._store, _path(digest), content)
-                self._sync(digest)
-        except Exception as error:
-            raise StorageUnavailable(self.url, str(error)) from error
+        found = self._files.look(_path(digest))
+        # An old file is written again: cleaning up spares young ones, and the record does not name this one yet.
+        if found is None or datetime.now(UTC) - found.modified > YOUNG:
+            self._files.put(_path(digest), content)
         return digest
 
     def get(self, digest: str) -> bytes:
@@ -61,14 +50,11 @@ class ArtifactStore:
         ------
         ArtifactMissing : there is no such file.
         ArtifactCorrupt : its bytes are no longer those that were kept.
-        StorageUnavailable : the store does not answer.
         """
         try:
-            content = bytes(obstore.get(self._store, _path(digest)).bytes())
+            content = self._files.get(_path(digest))
         except FileNotFoundError:
             raise ArtifactMissing(digest, self.url) from None
-        except Exception as error:
-            raise StorageUnavailable(self.url, str(error)) from error
         found = digest_of(content)
         if found != digest:
             raise ArtifactCorrupt(digest, found)
@@ -76,24 +62,18 @@ class ArtifactStore:
 
     def has(self, digest: str) -> bool:
         """Is something kept under `digest`?"""
-        try:
-            obstore.head(self._store, _path(digest))
-        except FileNotFoundError:
-            return False
-        return True
+        return self._files.look(_path(digest)) is not None
 
-    def _sync(self, digest: str) -> None:
-        # obstore renames a finished file into place but does not sync it; the record must never name bytes
-        # that a loss of power can take back.
-        if self._local is None:
-            return
-        path = self._local / _path(digest)
-        for target in (path, path.parent):
-            handle = os.open(target, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+    def list(self) -> Iterator[Listed]:
+        """Everything kept, in no order; `name` is the digest."""
+        for found in self._files.list():
+            name = found.name.rpartition("/")[2]
+            if found.name == _path(name) and len(name) == len(digest_of(b"")):
+                yield Listed(name, found.size, found.modified)
+
+    def remove(self, digest: str) -> None:
+        """Forget what is kept under `digest`; only `keepwell gc` does."""
+        self._files.remove(_path(digest))
 
 
 def _path(digest: str) -> str:
