@@ -2,18 +2,73 @@
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import stores
 from hypothesis import settings
 from projects import BUILT_AT, tiny_project
 
 from keepwell import Project
+from keepwell.storage import ArtifactStore, Database
 
 # A busy machine is not a failure, and the same examples every time make a failure one that can be repeated.
 settings.register_profile("keepwell", deadline=None, derandomize=True)
 settings.load_profile("keepwell")
+
+MARKERS = {
+    "sqlite(reason)": "is about SQLite's own files",
+    "local(reason)": "is about tables or artifacts in a local folder",
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--stores", action="store_true", help="run only the tests that keep something in a database, tables or artifacts")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for marker, meaning in MARKERS.items():
+        config.addinivalue_line("markers", f"{marker}: {meaning}")
+    stores.start()  # test workers started from here use the same servers
+
+
+def pytest_report_header() -> str:
+    return f"stores: {stores.DATABASE} + {stores.STORE}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--stores"):
+        chosen = [item for item in items if stores.reached_by(item)]
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        items[:] = chosen
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for name, chosen in (("sqlite", stores.DATABASE), ("local", stores.STORE)):
+        marker = item.get_closest_marker(name)
+        if marker and chosen != name:
+            pytest.skip(f"{name} only: {marker.args[0]}")
+
+
+@pytest.fixture(autouse=True)
+def _databases_of_the_test() -> Iterator[None]:
+    with stores.dropped_afterwards():
+        yield
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """An open record, new."""
+    opened = Database(stores.database_url(), tmp_path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def artifacts(tmp_path: Path) -> ArtifactStore:
+    """An artifact store, empty."""
+    return ArtifactStore(stores.store_url(tmp_path, "artifacts"), tmp_path)
 
 
 @pytest.fixture(scope="session")
@@ -29,4 +84,4 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tiny(built: Path, tmp_path: Path) -> Path:
     """A folder with a built tiny project of the test's own."""
-    return Path(shutil.copytree(built, tmp_path / "tiny"))
+    return stores.copy_project(built, tmp_path / "tiny")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import stores
 
 FIRST_DAY = date(2025, 1, 1)
 DAYS = 400
@@ -62,10 +63,13 @@ min_labels = 20
 
 
 def tiny_project(folder: Path, *, settings: str = "", days: int = DAYS, seed: int = 5) -> Path:
-    """Write a project of one site that `Project(folder)` can open; `settings` is more TOML for keepwell.toml."""
+    """Write a project of one site that `Project(folder)` can open, on the stores that the tests run on (see `stores`).
+
+    `settings` is more TOML for keepwell.toml.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.py").write_text(MODEL)
-    (folder / "keepwell.toml").write_text(SETTINGS + settings)
+    (folder / "keepwell.toml").write_text(stores.with_stores(SETTINGS + settings))
     tiny_rows(days, seed).write_csv(folder / "rows.csv")
     return folder
 
