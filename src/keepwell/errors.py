@@ -4,12 +4,13 @@
       SettingError            SettingInvalid, SettingUnknown
       ProjectError            ProjectNotFound, ProjectExists, NameInvalid, FunctionMissing, FunctionBroken, EstimatorInvalid
       DataError               SourceInvalid, SchemaMismatch, ContractBroken, LooksAhead, LookbackTooShort,
-                              EmptyWindow, InputInvalid, BodyTooLarge
-      NotFound                ModelNotFound, VersionNotFound, PredictionNotFound, QuarantineNotFound, RunNotFound, RouteNotFound
+                              EmptyWindow, InputInvalid, BodyTooLarge, ArchiveInvalid
+      NotFound                ModelNotFound, VersionNotFound, PredictionNotFound, QuarantineNotFound, RunNotFound, RouteNotFound,
+                              BackupNotFound, VersionSwept
       Refused                 PromotionRefused, RollbackRefused, CycleRefused, FormatRefused, TrustRefused, AnswersDiffer, ModelFileInvalid,
-                              TokenRefused
+                              TokenRefused, RestoreRefused, KeepingBusy
       BackendError            SourceUnavailable, StorageUnavailable, ArtifactCorrupt, ArtifactMissing, JournalCorrupt,
-                              SchemaTooNew, NotReady
+                              SchemaTooNew, NotReady, TableCorrupt, BackupCorrupt
 
 A leaf takes facts, keeps them as attributes and writes the message itself: what was asked, what was found, what to do.
 `status` is the HTTP answer, `headline` the bold line the command line prints first, `exit_code` the process's answer.
@@ -281,6 +282,15 @@ class BodyTooLarge(DataError):
         )
 
 
+class ArchiveInvalid(DataError):
+    """An archive is not one that `keepwell export` made, or holds what it must not."""
+
+    def __init__(self, where: object, problem: str) -> None:
+        super().__init__(
+            f"{where} cannot be imported: {problem}. `keepwell export FILE` makes an archive.", where=str(where), problem=problem
+        )
+
+
 # --- not found --------------------------------------------------------------------------------------------------------
 
 
@@ -340,6 +350,36 @@ class RouteNotFound(NotFound):
 
     def __init__(self, method: str, path: str) -> None:
         super().__init__(f"There is no {method} {path}. `GET /` lists all routes.", method=method, path=path)
+
+
+class BackupNotFound(NotFound):
+    """No complete backup where one was looked for."""
+
+    def __init__(self, where: str, asked: str | None, known: Sequence[str]) -> None:
+        what = f"backup '{asked}'" if asked else "complete backup"
+        super().__init__(
+            f"There is no {what} in {where}. Complete ones: {listed(known)}. `keepwell backup {where}` makes one.",
+            where=where,
+            asked=asked,
+            known=list(known),
+        )
+
+
+class VersionSwept(NotFound):
+    """A version's model and data were cleaned up; only its record is left."""
+
+    status = 410
+    headline = "The version's files were cleaned up"
+
+    def __init__(self, model: str, version: int, when: object, rule: str) -> None:
+        super().__init__(
+            f"The files of version {version} of '{model}' were removed by `keepwell gc` on {when}: {rule}. Its card, code, settings and "
+            "lineage are still there. A backup made before then has them: restore it into another folder.",
+            model=model,
+            version=version,
+            when=str(when),
+            rule=rule,
+        )
 
 
 # --- refused ----------------------------------------------------------------------------------------------------------
@@ -446,6 +486,20 @@ class TokenRefused(Refused, PermissionError):
         super().__init__(f"The request {problem}. Send the header `Authorization: Bearer TOKEN`.", problem=problem)
 
 
+class RestoreRefused(Refused):
+    """A restore would overwrite something."""
+
+    def __init__(self, where: str, found: str, cure: str) -> None:
+        super().__init__(f"Nothing was restored to {where}: {found}. {cure}", where=where, found=found, cure=cure)
+
+
+class KeepingBusy(Refused):
+    """Another backup or clean-up of the same project is at work."""
+
+    def __init__(self, folder: object, act: str) -> None:
+        super().__init__(f"Cannot {act} {folder}: another backup or clean-up is at work there. Wait for it.", folder=str(folder), act=act)
+
+
 # --- backends ---------------------------------------------------------------------------------------------------------
 
 
@@ -533,3 +587,19 @@ class NotReady(BackendError):
             model=model,
             reason=reason,
         )
+
+
+class TableCorrupt(BackendError):
+    """Rows of a table that wait in the record are not what was written."""
+
+    def __init__(self, table: str, commit: int) -> None:
+        super().__init__(
+            f"Commit {commit} of table {table} has been changed in the record. Restore it from a backup.", table=table, commit=commit
+        )
+
+
+class BackupCorrupt(BackendError):
+    """A file of a backup or an archive is missing, or its bytes are no longer those that were kept."""
+
+    def __init__(self, where: str, name: str, problem: str) -> None:
+        super().__init__(f"{name} in {where}: {problem}. Use another backup; nothing was changed.", where=where, name=name, problem=problem)

@@ -7,6 +7,7 @@ from keepwell.storage.artifacts import ArtifactStore, digest_of
 from keepwell.storage.database import HEAD, Database, insert_once
 from keepwell.storage.files import Files, Listed
 from keepwell.storage.history import Event, list_events, record_event
+from keepwell.storage.sums import Flaw, flaws
 from keepwell.storage.tables import COMMIT, KNOWN, Commit, Table, literal
 
 __all__ = [
@@ -18,9 +19,11 @@ __all__ = [
     "Database",
     "Event",
     "Files",
+    "Flaw",
     "Listed",
     "Table",
     "digest_of",
+    "flaws",
     "insert_once",
     "list_events",
     "literal",

@@ -15,6 +15,7 @@ import json
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,12 @@ import polars as pl
 import sqlalchemy as sa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
-from keepwell.errors import StorageUnavailable
+from keepwell.errors import StorageUnavailable, TableCorrupt
 from keepwell.storage.artifacts import ArtifactStore
 from keepwell.storage.database import Database, insert_once
+from keepwell.storage.files import Files
 from keepwell.storage.schema import integer, metadata, moment, text
+from keepwell.storage.sums import seal
 
 tables = sa.Table(
     "tables",
@@ -58,6 +61,7 @@ HOT_SPAN = timedelta(days=400)  # rows older than the window asked for by more t
 MOST_CHUNKS = 64  # pieces a remembered frame may have before it is made whole again
 MOMENT = pl.Datetime("us", "UTC")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MARK, SUM_BYTES = b"KWSUM1\n", 32  # what a payload ends with, after its SHA-256
 APP = "keepwell"  # name under which Delta remembers the last commit flushed
 
 
@@ -136,6 +140,7 @@ class Table:
             if waiting:
                 frame = pl.concat([rows for _, rows in waiting], how="diagonal_relaxed")
                 self._write(frame, waiting[-1][0])
+                seal(self.files)
                 moved = frame.height
             # After a crash between the two, Delta already has the commits and only the record is behind.
             flushed = self._in_delta(connection)
@@ -146,6 +151,35 @@ class Table:
             )
             connection.execute(sa.update(tables).where(self._mine(tables)).values(flushed=flushed))
         return moved
+
+    # --- keep and bring back ------------------------------------------------------------------------------------------
+
+    @property
+    def files(self) -> Files:
+        """The table's own files."""
+        return Files(self._url, Path("/"))
+
+    def flushed(self, connection: sa.Connection) -> int:
+        """Number of the last commit that the record knows to be in Delta."""
+        return int(connection.execute(sa.select(tables.c.flushed).where(self._mine(tables))).scalar() or 0)
+
+    def sizes(self, until: int) -> list[tuple[int, int]]:
+        """(commit, rows) of what is in Delta, up to a commit, in order. Rows never change, so this holds for ever."""
+        if (delta := self._open()) is None:
+            return []
+        numbers = pl.scan_delta(delta).filter(pl.col(COMMIT) <= until).select(pl.col(COMMIT).value_counts(sort=False)).unnest(COMMIT)
+        return [(int(number), int(rows)) for number, rows in numbers.collect().sort(COMMIT).rows()]
+
+    def between(self, first: int, last: int) -> pl.DataFrame:
+        """Every row that commits `first` to `last` put into Delta, by commit and key."""
+        delta = self._open()
+        assert delta is not None
+        return pl.scan_delta(delta).filter(pl.col(COMMIT).is_between(first, last)).sort(COMMIT, *self.key).collect()
+
+    def refill(self, frame: pl.DataFrame, last: int) -> None:
+        """Put rows that were kept elsewhere back into an empty Delta table; `last` is the newest commit among them."""
+        self._write(frame, last)
+        seal(self.files)
 
     def waiting(self, connection: sa.Connection) -> int:
         """How many commits wait in the record."""
@@ -270,7 +304,12 @@ class Table:
 
     def _decode(self, row: Any) -> pl.DataFrame:
         content = row.payload if row.payload is not None else self._artifacts.get(row.artifact)
-        frame = pl.read_ipc_stream(io.BytesIO(content))
+        if not content.endswith(MARK):
+            raise TableCorrupt(self.name, row.number)
+        body = memoryview(content)[: -len(MARK) - SUM_BYTES]
+        if sha256(body).digest() != content[len(body) : -len(MARK)]:
+            raise TableCorrupt(self.name, row.number)
+        frame = pl.read_ipc_stream(io.BytesIO(body))
         height, known = frame.height, to_micros(row.known_at)
         return frame.hstack(
             [pl.Series(COMMIT, np.full(height, row.number)), pl.Series(KNOWN, np.full(height, known), pl.Int64).cast(MOMENT)]
@@ -406,4 +445,5 @@ def _to_ipc(frame: pl.DataFrame) -> bytes:
     (frame.drop(own) if own else frame).write_ipc_stream(
         buffer, compression="zstd" if frame.height > 500 else "uncompressed"
     )
-    return buffer.getvalue()
+    # The database would not notice a changed byte; a checksum at the end of each payload does.
+    return buffer.getvalue() + sha256(buffer.getvalue()).digest() + MARK
