@@ -3,20 +3,36 @@
 A version number and what it was made of come in; which version an alias named, at any moment, goes out.
 """
 
-from keepwell.registry.records import CHALLENGER, CHAMPION, PREVIOUS, AliasChange, Version
-from keepwell.registry.tables import alias_at, aliases_now, get_version, list_alias_changes, list_versions, register, set_alias
+from keepwell.registry.records import CHALLENGER, CHAMPION, PREVIOUS, AliasChange, Swept, Version, digests_of
+from keepwell.registry.tables import (
+    alias_at,
+    aliases_now,
+    get_version,
+    list_alias_changes,
+    list_versions,
+    record_swept,
+    refuse_swept,
+    register,
+    set_alias,
+    swept_versions,
+)
 
 __all__ = [
     "CHALLENGER",
     "CHAMPION",
     "PREVIOUS",
     "AliasChange",
+    "Swept",
     "Version",
     "alias_at",
     "aliases_now",
+    "digests_of",
     "get_version",
     "list_alias_changes",
     "list_versions",
+    "record_swept",
+    "refuse_swept",
     "register",
     "set_alias",
+    "swept_versions",
 ]

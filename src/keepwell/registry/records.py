@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -44,3 +45,23 @@ class AliasChange:
     recorded_at: datetime
     reason: str
     by: str
+
+
+def digests_of(version: Version) -> Iterator[tuple[str, str]]:
+    """(what, digest) of each artifact that a version needs to answer and to be judged again."""
+    for what in ("model_file", "code", "contract", "settings", "training_set", "environment", "card"):
+        if digest := getattr(version, what):
+            yield what.replace("_", " "), digest
+    if rows := version.facts.get("golden", {}).get("rows"):
+        yield "golden rows", rows
+    if sheet := version.facts.get("sheet"):
+        yield "evaluation sheet", sheet
+
+
+@dataclass(frozen=True)
+class Swept:
+    """The files of version `number` were removed at a moment, by a rule of ``[retention]``; its row stays."""
+
+    number: int
+    at: datetime
+    rule: str

@@ -8,9 +8,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from keepwell.errors import VersionNotFound
-from keepwell.registry.records import AliasChange, Version
-from keepwell.storage import insert_once
+from keepwell.errors import VersionNotFound, VersionSwept
+from keepwell.registry.records import AliasChange, Swept, Version
+from keepwell.storage import Event, insert_once, list_events, record_event
 from keepwell.storage.schema import facts, integer, metadata, moment, serial, text
 
 versions = sa.Table(
@@ -120,3 +120,22 @@ def list_alias_changes(connection: sa.Connection, model: str, alias: str | None 
         query = query.where(aliases.c.alias == alias)
     rows = connection.execute(query.order_by(aliases.c.seq)).mappings()
     return [AliasChange(**{name: value for name, value in row.items() if name not in ("seq", "model", "key")}) for row in rows]
+
+
+def record_swept(connection: sa.Connection, model: str, swept: Swept) -> None:
+    """Keep, on the timeline, that a version's files are removed; once per version."""
+    sentence = f"Version {swept.number}'s files were removed: {swept.rule}. Its record stays"
+    event = Event("swept", swept.at, sentence, {"version": swept.number, "rule": swept.rule})
+    record_event(connection, model, f"swept/{swept.number}", event)
+
+
+def swept_versions(connection: sa.Connection, model: str) -> dict[int, Swept]:
+    """Versions whose files were removed."""
+    found = list_events(connection, model, kinds=("swept",))
+    return {event.facts["version"]: Swept(event.facts["version"], event.as_of, event.facts["rule"]) for event in found}
+
+
+def refuse_swept(connection: sa.Connection, model: str, number: int) -> None:
+    """Raise VersionSwept when a version's files were removed."""
+    if (swept := swept_versions(connection, model).get(number)) is not None:
+        raise VersionSwept(model, number, f"{swept.at:%Y-%m-%d}", swept.rule)

@@ -43,6 +43,10 @@ class ArtifactStore:
             self._files.put(_path(digest), content)
         return digest
 
+    def replace(self, digest: str, content: bytes) -> None:
+        """Write `content` under its digest, over what may be there."""
+        self._files.put(_path(digest), content)
+
     def get(self, digest: str) -> bytes:
         """The bytes kept under `digest`.
 

@@ -12,6 +12,7 @@ import obstore
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from keepwell.errors import StorageUnavailable
+from keepwell.hiding import shown
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ class Files:
                 self._store = LocalStore(self.local, mkdir=True)
         except Exception as error:  # obstore raises its own kinds and OSError alike
             raise StorageUnavailable(url, str(error)) from error
+
+    @property
+    def shown_url(self) -> str:
+        """Where they are, without a password."""
+        return str(shown("url", self.url))
 
     def put(self, name: str, content: bytes) -> None:
         """Write a whole file at once; nobody ever sees half of it, and it survives a loss of power."""
