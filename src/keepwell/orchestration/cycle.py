@@ -42,22 +42,24 @@ def run_cycle(engine: Engine, context: Context, as_of: datetime, *, build: bool 
     if as_of > datetime.now(UTC) + AHEAD:
         raise CycleRefused(context.name, as_of.isoformat(), "that moment has not come, and every cycle until then would be locked out")
     cycle = building.cycle_of(as_of)
-    with context.database.read() as connection:
-        known = get_cycle(connection, context.name, cycle)
-        newest = last_cycle(connection, context.name, "done")
-        unfinished = list_cycles(connection, context.name, "running")
-    if known and known.status == "done":
-        return known
-    if newest and newest.as_of > as_of:
-        raise CycleRefused(
-            context.name, as_of.isoformat(), f"the newest cycle is of {newest.as_of.isoformat()}, and the record only grows forward"
-        )
-    for other in reversed(unfinished):
-        if other.cycle != cycle:
+    while True:
+        # One transaction looks and begins: two workers that begin at once must not both find nothing in their way.
+        with context.database.begin() as connection:
+            known = get_cycle(connection, context.name, cycle)
+            if known and known.status == "done":
+                return known
+            newest = last_cycle(connection, context.name, "done")
+            if newest and newest.as_of > as_of:
+                raise CycleRefused(
+                    context.name, as_of.isoformat(), f"the newest cycle is of {newest.as_of.isoformat()}, and the record only grows forward"
+                )
+            others = [other for other in list_cycles(connection, context.name, "running") if other.cycle != cycle]
+            if not others:
+                record = begin_cycle(connection, context.name, cycle, as_of, build)
+        if not others:
+            return _finish(engine, context, record)
+        for other in reversed(others):
             _finish(engine, context, other)
-    with context.database.begin() as connection:
-        record = begin_cycle(connection, context.name, cycle, as_of, build)
-    return _finish(engine, context, record)
 
 
 def resume(engine: Engine, context: Context) -> list[CycleRecord]:

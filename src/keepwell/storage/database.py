@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import event
 
-from keepwell.errors import SchemaTooNew, StorageUnavailable
+from keepwell.errors import KeepwellError, SchemaTooNew, StorageUnavailable
+from keepwell.storage.engines import WAIT_S, absolute, for_reading, open_engine, wait_turn
 
 HEAD = "0001"  # newest migration; kept here so that opening an up-to-date record need not import Alembic
 
@@ -30,12 +31,15 @@ class Database:
     """
 
     def __init__(self, url: str, folder: Path) -> None:
-        self.url = _absolute(url, folder)
+        self.url = absolute(url, folder)
+        # Threads of one process queue here, in order and without asking again and again; processes queue in the database.
+        self._turn = threading.Lock()
         try:
-            self.engine = _engine(self.url)
-            self._migrate()
-        except (sa.exc.OperationalError, sa.exc.ArgumentError, sa.exc.NoSuchModuleError, OSError) as error:
-            raise StorageUnavailable(self.shown_url, _reason(error)) from None
+            with self._answering():
+                self.engine = open_engine(self.url)
+                self._migrate()
+        except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, OSError) as error:
+            raise error if isinstance(error, KeepwellError) else StorageUnavailable(self.shown_url, _reason(error)) from None
 
     @property
     def shown_url(self) -> str:
@@ -46,22 +50,32 @@ class Database:
             return "(unreadable URL)"
 
     @contextmanager
-    def begin(self) -> Iterator[sa.Connection]:
-        """A write transaction: everything in it is kept together, or nothing is."""
-        try:
-            with self.engine.connect().execution_options(write=True) as connection, connection.begin():
-                yield connection
-        except sa.exc.OperationalError as error:
-            raise StorageUnavailable(self.shown_url, _reason(error)) from error
+    def begin(self, lock: str = "") -> Iterator[sa.Connection]:
+        """A write transaction: everything in it is kept together, or nothing is, and what it reads nobody changes meanwhile.
+
+        Parameters
+        ----------
+        lock : transactions with the same one take turns. One that takes long has its own, and then may only change what
+            it has locked besides; SQLite knows one lock only.
+
+        Raises
+        ------
+        StorageUnavailable : the database does not answer, cannot be written, or the turn did not come in half a minute.
+        """
+        with self._answering(), self._queue(), self.engine.connect().execution_options(write=True) as connection, connection.begin():
+            wait_turn(connection, lock)
+            yield connection
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """A read transaction: one moment of the record, not blocked by writers."""
-        try:
-            with self.engine.connect() as connection, connection.begin():
-                yield connection
-        except sa.exc.OperationalError as error:
-            raise StorageUnavailable(self.shown_url, _reason(error)) from error
+        """A read transaction: one moment of the record, not blocked by writers.
+
+        Raises
+        ------
+        StorageUnavailable : the database does not answer.
+        """
+        with self._answering(), for_reading(self.engine.connect()) as connection, connection.begin():
+            yield connection
 
     def close(self) -> None:
         """Give the connections back."""
@@ -83,8 +97,31 @@ class Database:
             raise SchemaTooNew(found, HEAD)
         from keepwell.storage.migrations import upgrade
 
-        with self.engine.connect().execution_options(write=True) as connection, connection.begin():
+        with self.begin() as connection:
             upgrade(connection, HEAD)
+
+    @contextmanager
+    def _queue(self) -> Iterator[None]:
+        if self.engine.dialect.name != "sqlite":
+            yield
+            return
+        if not self._turn.acquire(timeout=WAIT_S):
+            raise StorageUnavailable(self.shown_url, f"another thread has been writing for {WAIT_S} s")
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
+            raise StorageUnavailable(self.shown_url, _reason(error)) from error
+        except sa.exc.DatabaseError as error:
+            if type(error) is not sa.exc.DatabaseError:  # a constraint that does not hold is a fault of ours
+                raise
+            raise StorageUnavailable(self.shown_url, _reason(error)) from error  # no database, or a damaged one
 
 
 def insert_once(connection: sa.Connection, table: sa.Table, values: dict[str, Any]) -> bool:
@@ -99,46 +136,6 @@ def insert_once(connection: sa.Connection, table: sa.Table, values: dict[str, An
     from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 
     return bool(connection.execute(postgresql_insert(table).values(**values).on_conflict_do_nothing()).rowcount)
-
-
-def _absolute(url: str, folder: Path) -> str:
-    prefix = "sqlite:///"
-    if url.startswith(prefix) and not url.startswith(prefix + "/") and url != prefix + ":memory:":
-        return prefix + str((folder / url.removeprefix(prefix)).resolve())
-    if url.startswith(("postgresql://", "postgres://")):
-        return "postgresql+psycopg://" + url.split("://", 1)[1]
-    return url
-
-
-def _engine(url: str) -> sa.Engine:
-    parsed = sa.make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True)
-    if parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(url)
-
-    @event.listens_for(engine, "connect")
-    def _prepare(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # SQLAlchemy's begin event below opens transactions, not the driver
-        cursor = connection.cursor()
-        # A writer waits this long for another one before it gives up: longer than the slowest flush seen on a busy machine.
-        cursor.execute("PRAGMA busy_timeout = 30000")
-        # Readers go on while one writes; a commit is one append to the log.
-        cursor.execute("PRAGMA journal_mode = WAL")
-        # The log is synced at each commit, so that what was acknowledged survives a loss of power.
-        cursor.execute("PRAGMA synchronous = FULL")
-        cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        # A write transaction takes the lock at once: one that began by reading could not be upgraded
-        # after another writer's commit and would fail with "database is locked", however long it waited.
-        write = connection.get_execution_options().get("write")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-    return engine
 
 
 def _reason(error: BaseException) -> str:

@@ -131,10 +131,9 @@ class Table:
 
     def flush(self) -> int:
         """Move waiting commits into Delta, exactly once, and join small files now and then. Answers rows moved."""
-        with self._database.begin() as connection:
-            insert_once(connection, tables, {"name": self.name, "last": 0, "flushed": 0})
-            # Takes the table's row for the length of the flush: nobody else can flush or commit to this table meanwhile.
-            connection.execute(sa.update(tables).where(self._mine(tables)).values(last=tables.c.last))
+        # Nobody else can flush this table meanwhile. Where the database can, others go on committing: their numbers come after
+        # those read here. Should the lock be lost with the connection, Delta refuses the second of two equal transactions.
+        with self._database.begin(f"flush {self.name}") as connection:
             waiting = self._waiting(connection, after=self._in_delta(connection))
             moved = 0
             if waiting:
