@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from keepwell.deployment import Rollout
+    from keepwell.keeping import Backup, Freed, Manifest, Told
     from keepwell.orchestration import Context, CycleRecord, Engine
     from keepwell.registry import AliasChange, Version
     from keepwell.settings import Settings
@@ -144,6 +145,46 @@ class Project:
         return ship(
             self.journal_folder, lambda segment, records: keep_journal(self.context.database, self.context.predictions, segment, records)
         )
+
+    # --- a second copy, and what may go -------------------------------------------------------------------------------
+
+    def backup(self, target: str | Path, *, keep: int | None = None, told: Told | None = None) -> Backup:
+        """Copy everything that is kept to a folder or object store; cycles may run and a server may answer meanwhile.
+
+        Parameters
+        ----------
+        keep : leave this many of the newest backups there.
+        told : called with (files done, files in all).
+
+        Raises
+        ------
+        KeepingBusy, StorageUnavailable
+        """
+        from keepwell.keeping import back_up
+
+        return back_up(self.context, str(target), keep=keep, told=told)
+
+    def export(self, file: str | Path, *, told: Told | None = None) -> Manifest:
+        """Write the whole model with its lineage into one open archive.
+
+        Raises
+        ------
+        KeepingBusy, StorageUnavailable
+        """
+        from keepwell.keeping import export
+
+        return export(self.context, Path(file), told=told)
+
+    def clean(self, *, now: datetime | None = None, dry_run: bool = False, orphans: bool = False) -> Freed:
+        """Remove what the rules of ``[retention]`` let go. What a kept version needs stays.
+
+        Raises
+        ------
+        KeepingBusy, StorageUnavailable
+        """
+        from keepwell.keeping import clean
+
+        return clean(self.context, now=now, dry_run=dry_run, orphans=orphans)
 
     # --- what is known ------------------------------------------------------------------------------------------------
 

@@ -166,6 +166,17 @@ class OwnerSection(Section):
     deputy: str | None = Field(None, description="Who stands in.")
 
 
+class RetentionSection(Section):
+    """What `keepwell gc` lets go. A version that ever was champion or challenger stays whole, whatever its age."""
+
+    versions: int = Field(10, ge=0, description="The newest versions that passed the gate stay whole.")
+    days: float = Field(90, ge=0, description="Versions that passed and are younger stay whole, days.")
+    refused_days: float = Field(30, ge=0, description="Refused versions and failed builds keep their files so long, days.")
+    artifact_hours: float = Field(24, ge=1, description="No artifact younger than this is removed: a running build may need it, hours.")
+    workflow_days: float = Field(30, ge=1, description="The workflow library's rows of ended cycles stay so long, days.")
+    backup_days: float = Field(7, gt=0, description="`keepwell doctor` notes when the newest backup is older, days.")
+
+
 class TrustSection(Section):
     """What this deployment lets a model file do. Never read from the file itself."""
 
@@ -217,6 +228,7 @@ class Settings(BaseSettings):
     schedule: ScheduleSection = ScheduleSection()
     serve: ServeSection = ServeSection()
     owner: OwnerSection = OwnerSection()
+    retention: RetentionSection = RetentionSection()
     trust: TrustSection = TrustSection()
 
     @field_validator("schedule")

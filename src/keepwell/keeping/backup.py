@@ -73,7 +73,7 @@ def back_up(context: Context, target: str, *, keep: int | None = None, told: Tol
     """
     store = _Backups(target)
     with alone(context, "back up"):
-        moment = datetime.now(UTC).replace(microsecond=0)
+        moment = datetime.now(UTC)
         held = contents(context)
         entries, damaged, written = store.keep(held, told)
         manifest = _manifest(context, moment, held, entries, damaged)
@@ -193,7 +193,7 @@ class _Backups:
     def finish(self, manifest: Manifest) -> str:
         """Write the manifest, which makes it a backup. Its name holds its digest, so that it vouches for itself."""
         content = manifest.to_bytes()
-        name = f"{manifest.model}-{manifest.made_at:%Y%m%dT%H%M%SZ}-{digest_of(content)[:16]}"
+        name = f"{manifest.model}-{manifest.made_at:%Y%m%dT%H%M%S.%f}Z-{digest_of(content)[:16]}"
         self._files.put(f"{FOLDER}/{name}.json", content)
         return name
 

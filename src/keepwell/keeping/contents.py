@@ -67,7 +67,7 @@ def contents(context: Context) -> Contents:
     files, secrets = _project(context)
     parts += [Part(f"project/{name}", partial(bytes, content)) for name, content in files.items()]
     counts: dict[str, int] = {}
-    with tables.snapshot(context.database) as connection:
+    with context.database.read() as connection:
         for name in tables.names():
             lines = [json.dumps(row) for row in tables.rows(connection, name, context.name)]
             counts[name] = len(lines)

@@ -6,34 +6,18 @@ import base64
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from keepwell.errors import StorageUnavailable
-from keepwell.storage import Database
-from keepwell.storage.schema import metadata
+from keepwell.storage.schema import Utc, metadata
 
 LEFT_OUT = {"workers"}  # who is at work at this moment
 BY_NAME = {"tables", "commits"}  # rows of these carry the model in the name of the versioned table
 SWEPT = "swept:"  # before the identity of a step whose files are gone, so that no later build takes them for there
 _DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 Row = dict[str, Any]
-
-
-@contextmanager
-def snapshot(database: Database) -> Iterator[sa.Connection]:
-    """One moment of the record for as long as it is read, whatever is written meanwhile. Blocks no writer."""
-    try:
-        with database.engine.connect() as connection:
-            if connection.dialect.name != "sqlite":  # there every read transaction is one moment
-                connection = connection.execution_options(isolation_level="REPEATABLE READ")
-            with connection.begin():
-                yield connection
-    except sa.exc.OperationalError as error:
-        raise StorageUnavailable(database.shown_url, str(error.orig)) from error
 
 
 def names() -> list[str]:
@@ -61,6 +45,12 @@ def add_rows(connection: sa.Connection, name: str, found: list[Row]) -> None:
         connection.execute(sa.insert(table), [{key: _typed(table.c[key].type, value) for key, value in row.items()} for row in found])
 
 
+def add_record(connection: sa.Connection, record: Mapping[str, list[Row]]) -> None:
+    """Put a whole record (table -> its rows) into a database that holds nothing of the model yet."""
+    for name in names():
+        add_rows(connection, name, record.get(name, []))
+
+
 def count(connection: sa.Connection, name: str, model: str) -> int:
     """How many rows of a table are a model's."""
     table = metadata.tables[name]
@@ -82,7 +72,7 @@ def _typed(kind: Any, value: Any) -> Any:
         return None
     if isinstance(kind, sa.LargeBinary):
         return base64.b64decode(value)
-    return datetime.fromisoformat(value) if kind.python_type is datetime else value
+    return datetime.fromisoformat(value) if isinstance(kind, Utc | sa.DateTime) else value
 
 
 # --- what is named ----------------------------------------------------------------------------------------------------

@@ -180,6 +180,20 @@ class Table:
         self._write(frame, last)
         seal(self.files)
 
+    def vacuum(self, *, dry_run: bool = False) -> list[int]:
+        """Remove data files that Delta no longer reads, and those of a write that was killed. Answers their sizes, bytes."""
+        if (delta := self._open()) is None:
+            return []
+        try:
+            names = delta.vacuum(retention_hours=1, dry_run=True, enforce_retention_duration=False, full=True)
+            found = [listed.size for name in names if (listed := self.files.look(name)) is not None]
+            if found and not dry_run:
+                delta.vacuum(retention_hours=1, dry_run=False, enforce_retention_duration=False, full=True)
+                seal(self.files)
+        except Exception as error:  # deltalake's errors share no root but Exception
+            raise StorageUnavailable(self._url, str(error)) from error
+        return found
+
     def waiting(self, connection: sa.Connection) -> int:
         """How many commits wait in the record."""
         row = connection.execute(self._state).first()
