@@ -8,7 +8,18 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from keepwell.errors import PromotionRefused, RollbackRefused
-from keepwell.registry import CHALLENGER, CHAMPION, PREVIOUS, AliasChange, Version, aliases_now, get_version, list_alias_changes, set_alias
+from keepwell.registry import (
+    CHALLENGER,
+    CHAMPION,
+    PREVIOUS,
+    AliasChange,
+    Version,
+    aliases_now,
+    get_version,
+    list_alias_changes,
+    refuse_swept,
+    set_alias,
+)
 from keepwell.storage import Event, record_event
 from keepwell.validation import ContractInForce, contract_in_force, put_in_force
 
@@ -95,6 +106,7 @@ def rollback(
 def _move(
     connection: sa.Connection, model: str, version: Version, before: int | None, *, as_of: datetime, by: str, reason: str, key: str
 ) -> None:
+    refuse_swept(connection, model, version.number)
     set_alias(connection, model, f"{key}/champion", _change(CHAMPION, version.number, as_of, reason, by))
     if before is not None:
         set_alias(connection, model, f"{key}/previous", _change(PREVIOUS, before, as_of, reason, by))

@@ -92,15 +92,18 @@ def _sweep_versions(context: Context, rules: RetentionSection, now: datetime, dr
         versions = list_versions(connection, context.name)
         aliased = {change.number for change in list_alias_changes(connection, context.name) if change.number is not None}
         gone = swept_versions(connection, context.name)
-        going = {number: rule for number, rule in versions_to_sweep(versions, aliased, rules, now).items() if number not in gone}
+        runs = list_runs(connection, context.name)
+        young = {run.run for run in runs if run.begun > now - timedelta(hours=rules.artifact_hours)}
+        judged = [version for version in versions if version.run not in young]  # one that was just made may be promoted next
+        going = {number: rule for number, rule in versions_to_sweep(judged, aliased, rules, now).items() if number not in gone}
         if dry_run:
             return going
         for number, rule in going.items():
             record_swept(connection, context.name, Swept(number, now, rule))
         old = now - timedelta(days=rules.refused_days)
-        failed = {run.run for run in list_runs(connection, context.name) if run.status == "failed" and run.as_of < old}
+        failed = {run.run for run in runs if run.status == "failed" and run.as_of < old}
         tables.sweep_steps(connection, context.name, failed | {version.run for version in versions if version.number in going})
-        is_building = any(run.status == "running" for run in list_runs(connection, context.name, 20))
+        is_building = any(run.status == "running" for run in runs)
     if going and is_building:
         time.sleep(SETTLING_S)
     return going

@@ -128,6 +128,7 @@ def _fill(copy: Copy, stage: Path, stores: Mapping[str, str], told: Told | None)
     for entry in manifest.under("artifacts"):
         artifacts.put(read(entry))
     record = {name: [row for entry in manifest.under(f"record/{name}") for row in _rows(read(entry))] for name in _names(manifest)}
+    record = tables.upgraded(record, manifest.model, manifest.schema)
     database = Database(stores["database"], stage)
     try:
         with database.read() as connection:

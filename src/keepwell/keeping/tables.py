@@ -5,12 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import re
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
+from keepwell.errors import SchemaTooNew
+from keepwell.storage import HEAD, Database
 from keepwell.storage.schema import Utc, metadata
 
 LEFT_OUT = {"workers"}  # who is at work at this moment
@@ -49,6 +53,39 @@ def add_record(connection: sa.Connection, record: Mapping[str, list[Row]]) -> No
     """Put a whole record (table -> its rows) into a database that holds nothing of the model yet."""
     for name in names():
         add_rows(connection, name, record.get(name, []))
+
+
+def upgraded(record: Mapping[str, list[Row]], model: str, schema: str) -> dict[str, list[Row]]:
+    """Rows of an older record as the newest migration has them: they go through a database of that age.
+
+    Raises
+    ------
+    SchemaTooNew : a newer Keepwell made them.
+    """
+    if schema == HEAD:
+        return dict(record)
+    if schema > HEAD:
+        raise SchemaTooNew(schema, HEAD)
+    with tempfile.TemporaryDirectory() as folder:
+        old = Database(f"sqlite:///{folder}/record.db", Path(folder), shape=schema)
+        shapes = sa.MetaData()
+        shapes.reflect(old.engine)
+        with old.begin() as connection:
+            for name, found in record.items():
+                kinds = shapes.tables[name].c
+                rows_ = [{key: _naive(_typed(kinds[key].type, value)) for key, value in row.items()} for row in found]
+                if rows_:
+                    connection.execute(sa.insert(shapes.tables[name]), rows_)
+        old.close()
+        new = Database(f"sqlite:///{folder}/record.db", Path(folder))
+        with new.read() as connection:
+            result = {name: list(rows(connection, name, model)) for name in names()}
+        new.close()
+    return result
+
+
+def _naive(value: Any) -> Any:
+    return value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) else value  # as SQLite keeps moments
 
 
 def count(connection: sa.Connection, name: str, model: str) -> int:
@@ -93,7 +130,7 @@ def named(connection: sa.Connection, but: Mapping[str, Callable[[Row], Row]] | N
         thin = (but or {}).get(name, lambda row: row)
         query = sa.select(*columns) if model is None else sa.select(*columns).where(_of(table, model))
         for row in connection.execute(query).mappings():
-            found.update(_DIGEST.findall(json.dumps(thin({str(key): value for key, value in row.items()}), default=str)))
+            found.update(_DIGEST.findall(json.dumps(thin({str(key): value for key, value in row.items()}), default=str)))  # type: ignore[no-untyped-call]
     return found
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from keepwell.ingestion import key_of, open_source
 from keepwell.model import Model
-from keepwell.registry import CHAMPION, Version, aliases_now, get_version
+from keepwell.registry import CHAMPION, Version, aliases_now, get_version, refuse_swept
 from keepwell.serving import LABEL_KEY, PREDICTION_KEY, Predictor
 from keepwell.settings import Settings, read
 from keepwell.storage import ArtifactStore, Database, Table
@@ -109,9 +109,11 @@ class Context:
         return self.settings.gate.metric or {"binary": "brier", "regression": "mae"}[self.outline.task]
 
     def predictor(self, number: int) -> Predictor:
-        """A version ready to answer; kept open."""
+        """A version ready to answer; kept open. Raises VersionSwept when its files were cleaned up."""
         if number not in self._predictors:
             version = self.version(number)
+            with self.database.read() as connection:
+                refuse_swept(connection, self.name, number)
             if len(self._predictors) >= 4:
                 self._predictors.pop(next(iter(self._predictors)))
             self._predictors[number] = Predictor.load(version, self.artifacts, self.home / "code", self.settings.trust)

@@ -17,6 +17,8 @@ from keepwell.serving.ledger import (
     representative,
 )
 from keepwell.serving.predictor import Predictor, signature_of
+from keepwell.serving.segments import closed_segments
+from keepwell.serving.segments import read as read_segment
 from keepwell.serving.shipping import ship
 from keepwell.serving.tables import (
     Labelling,
@@ -40,11 +42,13 @@ __all__ = [
     "Predictor",
     "batch_id",
     "batch_predictions",
+    "closed_segments",
     "get_batch",
     "get_labelling",
     "joined",
     "keep_journal",
     "last_batch",
+    "read_segment",
     "record_batch",
     "record_labelling",
     "representative",

@@ -23,6 +23,7 @@ class Database:
     ----------
     url : SQLAlchemy URL; a relative SQLite path counts from `folder`.
     folder : the project's folder.
+    shape : the migration to bring it to; an older one only to fill in rows of that shape, and then to open it again.
 
     Raises
     ------
@@ -30,14 +31,14 @@ class Database:
     SchemaTooNew : a newer Keepwell wrote it.
     """
 
-    def __init__(self, url: str, folder: Path) -> None:
+    def __init__(self, url: str, folder: Path, shape: str = HEAD) -> None:
         self.url = absolute(url, folder)
         # Threads of one process queue here, in order and without asking again and again; processes queue in the database.
         self._turn = threading.Lock()
         try:
             with self._answering():
                 self.engine = open_engine(self.url)
-                self._migrate()
+                self._migrate(shape)
         except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, OSError) as error:
             raise error if isinstance(error, KeepwellError) else StorageUnavailable(self.shown_url, _reason(error)) from None
 
@@ -89,16 +90,16 @@ class Database:
             found: str | None = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
             return found
 
-    def _migrate(self) -> None:
+    def _migrate(self, shape: str) -> None:
         found = self.revision()
-        if found == HEAD:
+        if found == shape:
             return
         if found is not None and found > HEAD:
             raise SchemaTooNew(found, HEAD)
         from keepwell.storage.migrations import upgrade
 
         with self.begin() as connection:
-            upgrade(connection, HEAD)
+            upgrade(connection, shape)
 
     @contextmanager
     def _queue(self) -> Iterator[None]:
