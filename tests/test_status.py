@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
+import stores
 from projects import BUILT_AT, tiny_project
 
 from keepwell import Project
@@ -59,7 +58,7 @@ def test_a_new_project_is_unknown(tmp_path):
 @pytest.fixture(scope="module")
 def lived(built, tmp_path_factory):
     """A folder that was cared for daily for some weeks after its first version."""
-    folder = Path(shutil.copytree(built, tmp_path_factory.mktemp("lived") / "tiny"))
+    folder = stores.copy_project(built, tmp_path_factory.mktemp("lived") / "tiny")
     with Project(folder) as project:
         for _ in project.backfill(BUILT_AT, LAST, timedelta(days=1)):
             pass
@@ -68,7 +67,7 @@ def lived(built, tmp_path_factory):
 
 @pytest.fixture
 def cared(lived, tmp_path):
-    with Project(shutil.copytree(lived, tmp_path / "tiny")) as project:
+    with Project(stores.copy_project(lived, tmp_path / "tiny")) as project:
         yield project
 
 

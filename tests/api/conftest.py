@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -9,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+import stores
 import uvicorn
 
 from keepwell import Project
@@ -51,6 +51,6 @@ def served(tiny: Path) -> Iterator[tuple[Project, httpx.Client]]:
 @pytest.fixture(scope="module")
 def shared(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, httpx.Client]]:
     """One server for many tests that change nothing."""
-    folder = Path(shutil.copytree(built, tmp_path_factory.mktemp("shared") / "tiny"))
+    folder = stores.copy_project(built, tmp_path_factory.mktemp("shared") / "tiny")
     with _listening(folder) as both:
         yield both

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
+import obstore
 import pytest
+import stores
 from projects import BUILT_AT, tiny_project
 
 ROW = '{"warmth": 12.5, "cloud": 0.9}'
@@ -131,7 +133,7 @@ def test_quarantine_of_nothing(on, document):
 def test_doctor_finds_a_changed_artifact(on, document, tiny):
     assert document("doctor")["healthy"] is True
     digest = document("versions")["versions"][0]["card"]
-    (tiny / ".keepwell/artifacts" / digest[:2] / digest).write_text("changed")
+    obstore.put(stores.artifacts_of(tiny), f"{digest[:2]}/{digest}", b"changed")
     shown = on("doctor")
     assert shown.exit_code == 1
     assert "card of version 1" in shown.stdout

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -37,12 +36,11 @@ def version(run: str, *, passed: bool = True) -> Version:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Database:
-    opened = Database("sqlite:///record.db", tmp_path)
-    with opened.begin() as connection:
+def database(database: Database) -> Database:
+    with database.begin() as connection:
         for run in ("one", "two", "three"):
             register(connection, "rain", version(run, passed=run != "three"))
-    return opened
+    return database
 
 
 def go(connection: sa.Connection, number: int, day: int, **more: bool) -> None:

@@ -8,20 +8,23 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import stores
 
 from keepwell.storage import ArtifactStore, Database, Table
 
+Place = tuple[ArtifactStore, str]
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Database:
-    return Database("sqlite:///record.db", tmp_path)
+def place(tmp_path: Path) -> Place:
+    """An artifact store, and where tables are."""
+    root = stores.store_url(tmp_path, "kept")
+    return ArtifactStore(f"{root}/artifacts", tmp_path), f"{root}/tables"
 
 
-def open_table(database: Database, tmp_path: Path) -> Table:
-    artifacts = ArtifactStore("artifacts", tmp_path)
-    return Table(database, artifacts, str(tmp_path / "tables"), "rain/observations", ("station", "day"), "day")
+def open_table(database: Database, place: Place) -> Table:
+    return Table(database, *place, "rain/observations", ("station", "day"), "day")
 
 
 def rows(*days: int, value: float = 1.0, station: str = "north") -> pl.DataFrame:
@@ -39,14 +42,14 @@ def values(table: Table, **window: object) -> list[float]:
     return found["value"].to_list() if not found.is_empty() else []
 
 
-def test_the_same_key_again_adds_nothing(database: Database, tmp_path: Path) -> None:
-    table = open_table(database, tmp_path)
+def test_the_same_key_again_adds_nothing(database: Database, place: Place) -> None:
+    table = open_table(database, place)
     assert append(table, database, "cycle-1", rows(1, 2)) == append(table, database, "cycle-1", rows(1, 2)) == 1
     assert values(table) == [1.0, 1.0]
 
 
-def test_an_aborted_transaction_leaves_nothing(database: Database, tmp_path: Path) -> None:
-    table = open_table(database, tmp_path)
+def test_an_aborted_transaction_leaves_nothing(database: Database, place: Place) -> None:
+    table = open_table(database, place)
     with pytest.raises(RuntimeError, match="power"), database.begin() as connection:
         table.append(connection, "cycle-1", rows(1), START)
         raise RuntimeError("power")
@@ -54,8 +57,8 @@ def test_an_aborted_transaction_leaves_nothing(database: Database, tmp_path: Pat
     assert append(table, database, "cycle-2", rows(5)) == 1
 
 
-def test_a_corrected_row_replaces_the_first_one_but_the_first_can_be_read(database: Database, tmp_path: Path) -> None:
-    table = open_table(database, tmp_path)
+def test_a_corrected_row_replaces_the_first_one_but_the_first_can_be_read(database: Database, place: Place) -> None:
+    table = open_table(database, place)
     first = append(table, database, "a", rows(1, 2, value=1.0))
     append(table, database, "b", rows(2, value=9.0))
     assert values(table) == [1.0, 9.0]
@@ -63,21 +66,21 @@ def test_a_corrected_row_replaces_the_first_one_but_the_first_can_be_read(databa
 
 
 def test_what_a_commit_saw_stays_readable_after_flush_and_vacuum(
-    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: Database, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("keepwell.storage.tables.COMPACT_FILES", 2)
-    table = open_table(database, tmp_path)
+    table = open_table(database, place)
     for number in range(1, 7):
         append(table, database, f"c{number}", rows(1, value=float(number)))
         table.flush()
-    assert values(open_table(database, tmp_path), at=3) == [3.0]
-    assert values(open_table(database, tmp_path)) == [6.0]
+    assert values(open_table(database, place), at=3) == [3.0]
+    assert values(open_table(database, place)) == [6.0]
 
 
 def test_a_crash_between_delta_and_the_record_does_not_double_rows(
-    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: Database, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = open_table(database, tmp_path)
+    table = open_table(database, place)
     append(table, database, "a", rows(1, 2, 3))
 
     def die(*_: object) -> None:
@@ -87,7 +90,7 @@ def test_a_crash_between_delta_and_the_record_does_not_double_rows(
     with pytest.raises(SystemExit):
         table.flush()
     monkeypatch.undo()
-    again = open_table(database, tmp_path)
+    again = open_table(database, place)
     assert values(again) == [1.0, 1.0, 1.0]
     assert again.flush() == 0
     assert values(again) == [1.0, 1.0, 1.0]
@@ -96,18 +99,18 @@ def test_a_crash_between_delta_and_the_record_does_not_double_rows(
 
 
 def test_a_commit_too_large_for_the_database_is_kept_as_an_artifact(
-    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: Database, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("keepwell.storage.tables.INLINE_BYTES", 100)
-    table = open_table(database, tmp_path)
+    table = open_table(database, place)
     append(table, database, "a", rows(*range(50)))
-    assert len(values(open_table(database, tmp_path))) == 50
+    assert len(values(open_table(database, place))) == 50
     assert table.flush() == 50
-    assert len(values(open_table(database, tmp_path))) == 50
+    assert len(values(open_table(database, place))) == 50
 
 
-def test_a_second_reader_sees_what_another_flushed(database: Database, tmp_path: Path) -> None:
-    writer, reader = open_table(database, tmp_path), open_table(database, tmp_path)
+def test_a_second_reader_sees_what_another_flushed(database: Database, place: Place) -> None:
+    writer, reader = open_table(database, place), open_table(database, place)
     append(writer, database, "a", rows(1))
     assert values(reader) == [1.0]
     append(writer, database, "b", rows(2))
@@ -116,39 +119,39 @@ def test_a_second_reader_sees_what_another_flushed(database: Database, tmp_path:
     assert len(values(reader)) == 3
 
 
-def test_a_new_column_leaves_older_rows_null(database: Database, tmp_path: Path) -> None:
-    table = open_table(database, tmp_path)
+def test_a_new_column_leaves_older_rows_null(database: Database, place: Place) -> None:
+    table = open_table(database, place)
     append(table, database, "a", rows(1))
     table.flush()
     append(table, database, "b", rows(2).with_columns(gust=pl.lit(5.0)))
     table.flush()
-    assert open_table(database, tmp_path).rows()["gust"].to_list() == [None, 5.0]
+    assert open_table(database, place).rows()["gust"].to_list() == [None, 5.0]
 
 
-def test_decimals_after_whole_numbers_keep_their_decimals(database: Database, tmp_path: Path) -> None:
-    table = open_table(database, tmp_path)
+def test_decimals_after_whole_numbers_keep_their_decimals(database: Database, place: Place) -> None:
+    table = open_table(database, place)
     append(table, database, "a", rows(1).with_columns(value=pl.lit(1, pl.Int32)))
     table.flush()
     append(table, database, "b", rows(2).with_columns(value=pl.lit(1.5)))
     table.flush()
     append(table, database, "c", rows(3).with_columns(value=pl.lit(2, pl.Int64)))
     table.flush()
-    assert values(open_table(database, tmp_path)) == values(table) == [1.0, 1.5, 2.0]
-    assert values(open_table(database, tmp_path), at=1) == [1.0]
+    assert values(open_table(database, place)) == values(table) == [1.0, 1.5, 2.0]
+    assert values(open_table(database, place), at=1) == [1.0]
 
 
-def test_columns_without_a_type_and_categories_can_be_kept(database: Database, tmp_path: Path) -> None:
-    table = open_table(database, tmp_path)
+def test_columns_without_a_type_and_categories_can_be_kept(database: Database, place: Place) -> None:
+    table = open_table(database, place)
     odd = rows(1).with_columns(nothing=pl.lit(None), kind=pl.lit("a").cast(pl.Categorical))
     append(table, database, "a", odd)
     assert table.flush() == 1
-    assert open_table(database, tmp_path).rows()["kind"].to_list() == ["a"]
+    assert open_table(database, place).rows()["kind"].to_list() == ["a"]
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_any_order_of_appends_flushes_and_reads_agrees_with_a_dictionary(database: Database, tmp_path: Path, seed: int) -> None:
+def test_any_order_of_appends_flushes_and_reads_agrees_with_a_dictionary(database: Database, place: Place, seed: int) -> None:
     draw = np.random.default_rng(seed)
-    tables = [open_table(database, tmp_path), open_table(database, tmp_path)]
+    tables = [open_table(database, place), open_table(database, place)]
     expected: dict[int, float] = {}
     past: dict[int, dict[int, float]] = {}
     for step in range(60):

@@ -35,7 +35,11 @@ def absolute(url: str, folder: Path) -> str:
 
 def open_engine(url: str) -> sa.Engine:
     """An engine that keeps both promises, with `execution_options(write=True)` for a connection that will write."""
-    return _sqlite(url) if sa.make_url(url).get_backend_name() == "sqlite" else _postgresql(url)
+    kinds = {"sqlite": _sqlite, "postgresql": _postgresql}
+    kind = sa.make_url(url).get_backend_name()
+    if kind not in kinds:
+        raise sa.exc.ArgumentError(f"the record is kept in {' or '.join(kinds)}, not in {kind}")
+    return kinds[kind](url)
 
 
 def for_reading(connection: sa.Connection) -> sa.Connection:
