@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Annotated
 
 import typer
 from rich.text import Text
@@ -16,7 +17,7 @@ PANEL = "Set up and look after"
 def register(app: typer.Typer) -> None:
     """Put the commands on the app."""
     app.command(rich_help_panel=PANEL, epilog=examples("keepwell check", "keepwell check -C rain --json"))(check)
-    app.command(rich_help_panel=PANEL, epilog=examples("keepwell doctor", "keepwell doctor --json"))(doctor)
+    app.command(rich_help_panel=PANEL, epilog=examples("keepwell doctor", "keepwell doctor --deep", "keepwell doctor --json"))(doctor)
 
 
 @command
@@ -41,14 +42,18 @@ def check(folder: Folder = HERE, as_json: AsJson = False) -> None:
 
 
 @command
-def doctor(folder: Folder = HERE, as_json: AsJson = False) -> None:
+def doctor(
+    folder: Folder = HERE,
+    deep: Annotated[bool, typer.Option("--deep", help="Read every file that is kept, for changed bytes.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Is Keepwell itself well? Names what is not, and the cure.
 
     Looks at everything that is kept and changes nothing.
     """
     from keepwell.keeping import examine
 
-    findings = examine(folder)
+    findings = examine(folder, deep=deep)
     counts = Counter(finding.state for finding in findings)
     if as_json:
         show_json({"healthy": not counts["wrong"], "findings": findings})

@@ -6,8 +6,8 @@ An open model comes in; findings, backups, archives and freed bytes go out.
 from keepwell.keeping.archive import export, open_archive
 from keepwell.keeping.backup import Backup, back_up, flaws_of, list_backups, open_backup
 from keepwell.keeping.cleaning import clean
-from keepwell.keeping.doctor import Finding, examine
-from keepwell.keeping.records import Copy, Freed, Manifest, Restored, Told
+from keepwell.keeping.doctor import examine
+from keepwell.keeping.records import Copy, Finding, Freed, Manifest, Restored, Told
 from keepwell.keeping.restore import restore
 
 __all__ = [

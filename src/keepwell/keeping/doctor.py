@@ -5,34 +5,28 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from keepwell.errors import KeepwellError
+from keepwell.keeping import wholeness
+from keepwell.keeping.records import Finding
 from keepwell.orchestration import Context, dead_slots, list_cycles
-from keepwell.registry import Version, list_versions
+from keepwell.registry import Version
 from keepwell.settings import Settings, look
 from keepwell.training import environment
 from keepwell.validation import from_toml
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LITTLE_DISK = 1 << 30  # bytes; a build and a table flush need some hundred megabytes at most
-MANY_FLUSHES = 4  # this many times the flush threshold waiting means that flushing does not work
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at; `state` is "ok", "note" or "wrong", `cure` says what to do (empty when nothing is)."""
-
-    about: str
-    state: str
-    message: str
-    cure: str = ""
-
-
-def examine(folder: Path, now: datetime | None = None) -> list[Finding]:
+def examine(folder: Path, now: datetime | None = None, *, deep: bool = False) -> list[Finding]:
     """Look at a project's settings, stores, record and surroundings.
+
+    Parameters
+    ----------
+    deep : read every file that is kept, however long it takes.
 
     Returns
     -------
@@ -51,11 +45,12 @@ def examine(folder: Path, now: datetime | None = None) -> list[Finding]:
         return [*found, Finding("project", "wrong", error.message, "`keepwell check` tells everything that is not right.")]
     try:
         looks: tuple[Callable[[], Iterator[Finding]], ...] = (
-            lambda: _record(context),
-            lambda: _artifacts(context),
+            lambda: wholeness.record(context, now, deep=deep),
+            lambda: wholeness.artifacts(context, deep=deep),
             lambda: _champion(context),
-            lambda: _tables(context, now),
-            lambda: _journal(context),
+            lambda: wholeness.versioned(context, now, deep=deep),
+            lambda: wholeness.journal(context),
+            lambda: wholeness.backups(context, now),
             lambda: _workers(context),
             lambda: _cycles(context),
         )
@@ -106,36 +101,6 @@ def _missing_record(folder: Path, settings: Settings) -> Finding | None:
     return None
 
 
-def _record(context: Context) -> Iterator[Finding]:
-    database = context.database
-    yield Finding("record", "ok", f"schema {database.revision()} at {database.shown_url}")
-
-
-def _artifacts(context: Context) -> Iterator[Finding]:
-    with context.database.read() as connection:
-        versions = list_versions(connection, context.name)
-    names = {digest: (one.number, what) for one in versions for what, digest in _digests(one)}
-    broken = 0
-    for digest, (number, what) in names.items():
-        try:
-            context.artifacts.get(digest)
-        except KeepwellError as error:
-            broken += 1
-            yield Finding(
-                "artifacts", "wrong", f"{what} of version {number}: {error.message}", "Restore the artifacts folder from a backup."
-            )
-    if not broken:
-        yield Finding("artifacts", "ok", f"all {len(names)} that {len(versions)} versions name are whole")
-
-
-def _digests(version: Version) -> Iterator[tuple[str, str]]:
-    for what in ("model_file", "code", "contract", "settings", "training_set", "environment", "card"):
-        if digest := getattr(version, what):
-            yield what.replace("_", " "), digest
-    if rows := version.facts.get("golden", {}).get("rows"):
-        yield "golden rows", rows
-
-
 def _champion(context: Context) -> Iterator[Finding]:
     number = context.champion()
     if number is None:
@@ -167,38 +132,6 @@ def _packages(context: Context, version: Version) -> Finding:
         f"differ from those of version {version.number}: {told}{more}",
         "Fine while the champion answers as it did; a new build takes these.",
     )
-
-
-def _tables(context: Context, now: datetime) -> Iterator[Finding]:
-    limit = context.settings.store.flush_commits
-    for table in context.tables:
-        name = table.name.rpartition("/")[2]
-        try:
-            table.rows(since=now - timedelta(days=1))
-            with context.database.read() as connection:
-                waiting = table.waiting(connection)
-        except KeepwellError as error:
-            yield Finding(name, "wrong", error.message, "Bring the storage back; nothing that was kept is changed meanwhile.")
-            continue
-        if waiting > MANY_FLUSHES * limit:
-            cure = "Look at the tables' storage: the next cycle that can write it moves them."
-            yield Finding(name, "note", f"{waiting} commits wait in the record, {limit} are usual", cure)
-        else:
-            yield Finding(name, "ok", f"reads; {table.last_commit()} commits, {waiting} of them still in the record")
-
-
-def _journal(context: Context) -> Iterator[Finding]:
-    folder = context.journal_folder
-    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    sealed, written = (sum(1 for name in names if name.endswith(suffix)) for suffix in (".sealed", ".open"))
-    if sealed:
-        yield Finding(
-            "journal", "note", f"{sealed} closed segments are not in the ledger yet", "`keepwell predict` or a running server moves them."
-        )
-    elif written:
-        yield Finding("journal", "ok", f"{written} segments are being written, or wait for a server that ended")
-    else:
-        yield Finding("journal", "ok", "nothing waits in it")
 
 
 def _workers(context: Context) -> Iterator[Finding]:

@@ -115,6 +115,16 @@ class Restored:
 
 
 @dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at; `state` is "ok", "note" or "wrong", `cure` says what to do (empty when nothing is)."""
+
+    about: str
+    state: str
+    message: str
+    cure: str = ""
+
+
+@dataclass(frozen=True)
 class Freed:
     """What a clean-up removed, or would remove: bytes and files by class, and versions with the rule each went by."""
 

@@ -127,11 +127,30 @@ def named(connection: sa.Connection, but: Mapping[str, Callable[[Row], Row]] | N
     for name in names():
         table = metadata.tables[name]
         columns = [column for column in table.columns if not isinstance(column.type, sa.LargeBinary)]
-        thin = (but or {}).get(name, lambda row: row)
+        thin = (but or {}).get(name, _whole)
         query = sa.select(*columns) if model is None else sa.select(*columns).where(_of(table, model))
         for row in connection.execute(query).mappings():
-            found.update(_DIGEST.findall(json.dumps(thin({str(key): value for key, value in row.items()}), default=str)))  # type: ignore[no-untyped-call]
+            found.update(_DIGEST.findall(json.dumps(thin({str(key): value for key, value in row.items()}), default=str)))
     return found
+
+
+def _whole(row: Row) -> Row:
+    return row
+
+
+def newest_event(connection: sa.Connection, model: str) -> datetime | None:
+    """When the newest line of the timeline was written."""
+    events = metadata.tables["events"]
+    found: datetime | None = connection.execute(sa.select(sa.func.max(events.c.recorded_at)).where(events.c.model == model)).scalar()
+    return found
+
+
+def page_faults(connection: sa.Connection, *, deep: bool) -> list[str]:
+    """What SQLite finds wrong with its own pages; PostgreSQL checks its own as it reads them."""
+    if connection.dialect.name != "sqlite":
+        return []
+    check = "integrity_check" if deep else "quick_check"
+    return [problem for (problem,) in connection.execute(sa.text(f"PRAGMA {check}(5)")) if problem != "ok"]
 
 
 def flushed(connection: sa.Connection) -> dict[str, int]:

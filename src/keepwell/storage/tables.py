@@ -28,6 +28,7 @@ from keepwell.errors import StorageUnavailable, TableCorrupt
 from keepwell.storage.artifacts import ArtifactStore
 from keepwell.storage.database import Database, insert_once
 from keepwell.storage.files import Files
+from keepwell.storage.problems import problem_of
 from keepwell.storage.schema import integer, metadata, moment, text
 from keepwell.storage.sums import seal
 
@@ -167,13 +168,19 @@ class Table:
         if (delta := self._open()) is None:
             return []
         numbers = pl.scan_delta(delta).filter(pl.col(COMMIT) <= until).select(pl.col(COMMIT).value_counts(sort=False)).unnest(COMMIT)
-        return [(int(number), int(rows)) for number, rows in numbers.collect().sort(COMMIT).rows()]
+        return [(int(number), int(rows)) for number, rows in self._collected(numbers).sort(COMMIT).rows()]
 
     def between(self, first: int, last: int) -> pl.DataFrame:
         """Every row that commits `first` to `last` put into Delta, by commit and key."""
         delta = self._open()
         assert delta is not None
-        return pl.scan_delta(delta).filter(pl.col(COMMIT).is_between(first, last)).sort(COMMIT, *self.key).collect()
+        return self._collected(pl.scan_delta(delta).filter(pl.col(COMMIT).is_between(first, last)).sort(COMMIT, *self.key))
+
+    def _collected(self, rows: pl.LazyFrame) -> pl.DataFrame:
+        try:
+            return rows.collect()
+        except Exception as error:  # a damaged or missing file makes Polars raise kinds of its own
+            raise StorageUnavailable(self._url, str(error)) from error
 
     def refill(self, frame: pl.DataFrame, last: int) -> None:
         """Put rows that were kept elsewhere back into an empty Delta table; `last` is the newest commit among them."""
@@ -191,7 +198,7 @@ class Table:
                 delta.vacuum(retention_hours=1, dry_run=False, enforce_retention_duration=False, full=True)
                 seal(self.files)
         except Exception as error:  # deltalake's errors share no root but Exception
-            raise StorageUnavailable(self._url, str(error)) from error
+            raise StorageUnavailable(self._url, problem_of(error)) from error
         return found
 
     def waiting(self, connection: sa.Connection) -> int:
@@ -337,7 +344,7 @@ class Table:
             else:
                 self._delta.update_incremental()
         except Exception as error:  # deltalake's errors share no root but Exception
-            raise StorageUnavailable(self._url, str(error)) from error
+            raise StorageUnavailable(self._url, problem_of(error)) from error
         return self._delta
 
     def _write(self, frame: pl.DataFrame, number: int) -> None:
@@ -358,7 +365,7 @@ class Table:
                 # Readers filter by commit number, not by Delta version, so old files serve only those reading right now.
                 delta.vacuum(retention_hours=1, dry_run=False, enforce_retention_duration=False)
         except Exception as error:  # deltalake's errors share no root but Exception
-            raise StorageUnavailable(self._url, str(error)) from error
+            raise StorageUnavailable(self._url, problem_of(error)) from error
 
     def _widened(self, frame: pl.DataFrame) -> pl.DataFrame | None:
         """All rows with a type that holds old and new values, when a column's type has changed; None when none has."""
