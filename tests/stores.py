@@ -21,7 +21,7 @@ import time
 import tomllib
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -116,15 +116,14 @@ def reached_by(item: Any) -> bool:
 
 
 def _reaches(function: Any, seen: set[Any]) -> bool:
-    function = getattr(inspect.unwrap(function), "__func__", inspect.unwrap(function))
-    if not isinstance(function, FunctionType) or function in seen:
+    function = inspect.unwrap(function)
+    function = getattr(function, "__func__", function)
+    if not isinstance(function, FunctionType) or function in seen or function.__module__.startswith("keepwell"):
         return False
     seen.add(function)
-    found = [function.__globals__.get(name) for name in _names(function.__code__)]
-    ours = [value for value in found if getattr(value, "__module__", "").split(".")[0] != "keepwell"]
-    return any(getattr(value, "__name__", "") == __name__ or getattr(value, "__module__", "") == __name__ for value in found) or any(
-        _reaches(value, seen) for value in ours if callable(value)
-    )
+    named = [function.__globals__.get(name) for name in _names(function.__code__)]
+    ours = any(__name__ in (getattr(value, "__name__", None), getattr(value, "__module__", None)) for value in named)
+    return ours or any(_reaches(value, seen) for value in named if isinstance(value, Callable))
 
 
 def _names(code: CodeType) -> set[str]:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from keepwell.errors import KeepwellError, SchemaTooNew, StorageUnavailable
 from keepwell.storage.engines import WAIT_S, absolute, for_reading, open_engine, wait_turn
+from keepwell.storage.problems import problem_of
 
 HEAD = "0001"  # newest migration; kept here so that opening an up-to-date record need not import Alembic
 
@@ -40,7 +41,7 @@ class Database:
                 self.engine = open_engine(self.url)
                 self._migrate(shape)
         except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, OSError) as error:
-            raise error if isinstance(error, KeepwellError) else StorageUnavailable(self.shown_url, _reason(error)) from None
+            raise error if isinstance(error, KeepwellError) else StorageUnavailable(self.shown_url, problem_of(error)) from None
 
     @property
     def shown_url(self) -> str:
@@ -118,11 +119,11 @@ class Database:
         try:
             yield
         except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
-            raise StorageUnavailable(self.shown_url, _reason(error)) from error
+            raise StorageUnavailable(self.shown_url, problem_of(error)) from error
         except sa.exc.DatabaseError as error:
             if type(error) is not sa.exc.DatabaseError:  # a constraint that does not hold is a fault of ours
                 raise
-            raise StorageUnavailable(self.shown_url, _reason(error)) from error  # no database, or a damaged one
+            raise StorageUnavailable(self.shown_url, problem_of(error)) from error  # no database, or a damaged one
 
 
 def insert_once(connection: sa.Connection, table: sa.Table, values: dict[str, Any]) -> bool:
@@ -137,8 +138,3 @@ def insert_once(connection: sa.Connection, table: sa.Table, values: dict[str, An
     from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 
     return bool(connection.execute(postgresql_insert(table).values(**values).on_conflict_do_nothing()).rowcount)
-
-
-def _reason(error: BaseException) -> str:
-    cause = getattr(error, "orig", None) or error
-    return str(cause).strip().split("\n")[0] or type(cause).__name__

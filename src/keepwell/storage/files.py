@@ -13,6 +13,7 @@ from obstore.store import LocalStore, ObjectStore, from_url
 
 from keepwell.errors import StorageUnavailable
 from keepwell.hiding import shown
+from keepwell.storage.problems import problem_of
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Files:
                 self.local = (folder / url.removeprefix("file://")).resolve()
                 self._store = LocalStore(self.local, mkdir=True)
         except Exception as error:  # obstore raises its own kinds and OSError alike
-            raise StorageUnavailable(url, str(error)) from error
+            raise StorageUnavailable(url, problem_of(error)) from error
 
     @property
     def shown_url(self) -> str:
@@ -60,7 +61,7 @@ class Files:
             obstore.put(self._store, name, content)
             self._sync(name)
         except Exception as error:
-            raise StorageUnavailable(self.url, str(error)) from error
+            raise StorageUnavailable(self.url, problem_of(error)) from error
 
     def get(self, name: str) -> bytes:
         """The file's bytes.
@@ -74,7 +75,7 @@ class Files:
         except FileNotFoundError:
             raise FileNotFoundError(name) from None
         except Exception as error:
-            raise StorageUnavailable(self.url, str(error)) from error
+            raise StorageUnavailable(self.url, problem_of(error)) from error
 
     def look(self, name: str) -> Listed | None:
         """The file's size and age; None when there is none."""
@@ -83,7 +84,7 @@ class Files:
         except FileNotFoundError:
             return None
         except Exception as error:
-            raise StorageUnavailable(self.url, str(error)) from error
+            raise StorageUnavailable(self.url, problem_of(error)) from error
         return Listed(name, found["size"], found["last_modified"])
 
     def list(self, under: str | None = None) -> Iterator[Listed]:
@@ -93,7 +94,7 @@ class Files:
                 for found in some:
                     yield Listed(found["path"], found["size"], found["last_modified"])
         except Exception as error:
-            raise StorageUnavailable(self.url, str(error)) from error
+            raise StorageUnavailable(self.url, problem_of(error)) from error
 
     def remove(self, name: str) -> None:
         """Remove a file; one that is gone already is no error."""
@@ -102,7 +103,7 @@ class Files:
         except FileNotFoundError:
             return
         except Exception as error:
-            raise StorageUnavailable(self.url, str(error)) from error
+            raise StorageUnavailable(self.url, problem_of(error)) from error
 
     def _sync(self, name: str) -> None:
         # obstore renames a finished file into place but does not sync it; the record must never name bytes
