@@ -99,6 +99,8 @@ def _tell(context: Context, backup: Backup) -> None:
 
 def list_backups(target: str) -> list[str]:
     """Names of the complete backups, oldest first."""
+    if "://" not in target and not Path(target).is_dir():
+        return []
     return _Backups(target).names()
 
 
@@ -110,11 +112,10 @@ def open_backup(target: str, name: str | None = None) -> Copy:
     BackupNotFound : there is no complete one.
     BackupCorrupt : its manifest is not what was written.
     """
-    store = _Backups(target)
-    names = store.names()
+    names = list_backups(target)
     if not names or (name is not None and name not in names):
         raise BackupNotFound(target, name, names)
-    return store.open(name or max(names, key=_made))
+    return _Backups(target).open(name or names[-1])
 
 
 def flaws_of(copy: Copy, told: Told | None = None) -> dict[str, str]:
