@@ -39,7 +39,11 @@ class Database:
         try:
             with self._answering():
                 self.engine = open_engine(self.url)
-                self._migrate(shape)
+                try:
+                    self._migrate(shape)
+                except BaseException:
+                    self.close()
+                    raise
         except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, OSError) as error:
             raise error if isinstance(error, KeepwellError) else StorageUnavailable(self.shown_url, problem_of(error)) from None
 
@@ -131,10 +135,9 @@ def insert_once(connection: sa.Connection, table: sa.Table, values: dict[str, An
 
     Steps of a cycle may be run again after a crash; writing what they found this way makes that harmless.
     """
-    if connection.dialect.name == "sqlite":
-        from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+    from sqlalchemy.dialects import postgresql, sqlite
 
-        return bool(connection.execute(sqlite_insert(table).values(**values).on_conflict_do_nothing()).rowcount)
-    from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-
-    return bool(connection.execute(postgresql_insert(table).values(**values).on_conflict_do_nothing()).rowcount)
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    # The number of rows is no answer: for a table whose key the database counts up, PostgreSQL's driver does not know it.
+    row = insert(table).values(**values).on_conflict_do_nothing().returning(sa.literal_column("1"))
+    return connection.execute(row).first() is not None

@@ -11,6 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +84,7 @@ def _sqlite(url: str) -> sa.Engine:
         # SQLite asks again and again, up to ten times a second, whether the other writer has finished.
         cursor.execute(f"PRAGMA busy_timeout = {WAIT_S * 1000}")
         # Readers go on while one writes; a commit is one append to the log.
-        cursor.execute("PRAGMA journal_mode = WAL")
+        _set_wal(cursor)
         # The log is synced at each commit, so that what was acknowledged survives a loss of power.
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute("PRAGMA foreign_keys = ON")
@@ -96,6 +98,19 @@ def _sqlite(url: str) -> sa.Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
     return engine
+
+
+def _set_wal(cursor: Any) -> None:
+    """Two that open a new file at once are in each other's way here, and SQLite does not wait by itself for this."""
+    until = time.monotonic() + WAIT_S
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
 
 
 def to_json(value: Any) -> str:
