@@ -167,7 +167,7 @@ class OwnerSection(Section):
 
 
 class RetentionSection(Section):
-    """What `keepwell gc` lets go. A version that ever was champion or challenger stays whole, whatever its age."""
+    """What `keepwell gc` lets go. A version that ever was champion, or is challenger now, stays whole whatever its age."""
 
     versions: int = Field(10, ge=0, description="The newest versions that passed the gate stay whole.")
     days: float = Field(90, ge=0, description="Versions that passed and are younger stay whole, days.")

@@ -102,7 +102,7 @@ def test_a_flipped_byte_in_any_file_of_a_backup_is_found_by_name(tiny: Path, tmp
                 restore(copy, tmp_path / "again")
             assert not (tmp_path / "again").exists()
     assert flaws_of(copy) == {}
-    with flipped(next((tmp_path / "backups/backups").iterdir())), pytest.raises(BackupCorrupt, match="manifest|changed"):
+    with flipped(next((tmp_path / "backups/backups").iterdir())), pytest.raises(BackupCorrupt, match="bytes have been changed"):
         open_backup(str(tmp_path / "backups"))
 
 

@@ -180,7 +180,7 @@ def gc(
 ) -> None:
     """Remove what no kept version needs, by the rules of [retention].
 
-    Whatever ever was champion or challenger stays whole, and so does all that is young. Rows of the record stay.
+    Whatever ever was champion stays whole, and so does all that is young. Rows of the record stay.
     """
     with opened(folder) as project:
         freed = project.clean(dry_run=dry_run, orphans=orphans)

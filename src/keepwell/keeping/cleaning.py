@@ -17,7 +17,7 @@ from keepwell.keeping import tables
 from keepwell.keeping.backup import alone
 from keepwell.keeping.records import Freed
 from keepwell.orchestration import Context
-from keepwell.registry import Swept, Version, list_alias_changes, list_versions, record_swept, swept_versions
+from keepwell.registry import CHAMPION, Swept, Version, aliases_now, list_alias_changes, list_versions, record_swept, swept_versions
 from keepwell.settings import RetentionSection
 from keepwell.storage import Event, record_event
 from keepwell.training import list_runs
@@ -28,11 +28,11 @@ SETTLING_S = 1.0  # longer than a build needs between finding a result to use ag
 
 
 def versions_to_sweep(versions: Sequence[Version], aliased: Collection[int], rules: RetentionSection, now: datetime) -> dict[int, str]:
-    """Which versions' files may go, and by which rule. One that ever had an alias stays.
+    """Which versions' files may go, and by which rule. One that ever was champion stays.
 
     Parameters
     ----------
-    aliased : numbers that ever were champion, challenger or previous.
+    aliased : numbers that ever were champion, or have an alias now.
     now : the moment that ages are counted to; a version's age is that of the moment it was built for.
     """
     passed = [version.number for version in versions if version.passed]
@@ -90,7 +90,8 @@ def _sweep_versions(context: Context, rules: RetentionSection, now: datetime, dr
     """Decide, and put it on record before any file goes. Answers the versions of this time."""
     with context.database.begin() as connection:
         versions = list_versions(connection, context.name)
-        aliased = {change.number for change in list_alias_changes(connection, context.name) if change.number is not None}
+        ever = {change.number for change in list_alias_changes(connection, context.name, CHAMPION) if change.number is not None}
+        aliased = ever | set(aliases_now(connection, context.name).values())
         gone = swept_versions(connection, context.name)
         runs = list_runs(connection, context.name)
         young = {run.run for run in runs if run.begun > now - timedelta(hours=rules.artifact_hours)}
