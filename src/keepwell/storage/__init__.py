@@ -7,8 +7,10 @@ from keepwell.storage.artifacts import ArtifactStore, digest_of
 from keepwell.storage.database import HEAD, Database, insert_once
 from keepwell.storage.files import Files, Listed
 from keepwell.storage.history import Event, list_events, record_event
+from keepwell.storage.moments import literal
+from keepwell.storage.payloads import COMMIT, KNOWN
 from keepwell.storage.sums import Flaw, flaws
-from keepwell.storage.tables import COMMIT, KNOWN, Commit, Table, literal
+from keepwell.storage.tables import Commit, Table
 
 __all__ = [
     "COMMIT",

@@ -10,12 +10,10 @@ commit n" filters by that number, so what a training set was made from stays rea
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from hashlib import sha256
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +26,10 @@ from keepwell.errors import StorageUnavailable, TableCorrupt
 from keepwell.storage.artifacts import ArtifactStore
 from keepwell.storage.database import Database, insert_once
 from keepwell.storage.files import Files
+from keepwell.storage.moments import MOMENT, to_micros
+from keepwell.storage.payloads import COMMIT, KNOWN, from_bytes, normal, to_bytes
 from keepwell.storage.problems import problem_of
+from keepwell.storage.remembered import Remembered
 from keepwell.storage.schema import integer, metadata, moment, text
 from keepwell.storage.sums import seal
 
@@ -54,15 +55,8 @@ commits = sa.Table(
     sa.UniqueConstraint("name", "key"),
 )
 
-COMMIT, KNOWN = "_commit", "_known"
 INLINE_BYTES = 1 << 20  # a larger commit is kept as an artifact and only named in the record
 COMPACT_FILES = 64  # data files after which Delta's small files are joined
-HOT_ROWS = 200_000  # most rows kept in memory between reads
-HOT_SPAN = timedelta(days=400)  # rows older than the window asked for by more than this are forgotten
-MOST_CHUNKS = 64  # pieces a remembered frame may have before it is made whole again
-MOMENT = pl.Datetime("us", "UTC")
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MARK, SUM_BYTES = b"KWSUM1\n", 32  # what a payload ends with, after its SHA-256
 APP = "keepwell"  # name under which Delta remembers the last commit flushed
 
 
@@ -89,7 +83,7 @@ class Table:
         self._database, self._artifacts = database, artifacts
         self._url = f"{root.rstrip('/')}/{name}"
         self._delta: DeltaTable | None = None
-        self._hot: _Hot | None = None
+        self._remembered: Remembered | None = None
         # Built once: making a statement costs more than running it.
         self._state = sa.select(tables).where(self._mine(tables))
         self._next = sa.update(tables).where(self._mine(tables)).values(last=tables.c.last + 1).returning(tables.c.last)
@@ -114,7 +108,7 @@ class Table:
         if number is None:
             insert_once(connection, tables, {"name": self.name, "last": 0, "flushed": 0})
             number = connection.execute(self._next).scalar_one()
-        payload = _to_ipc(normal(frame))
+        payload = to_bytes(normal(frame))
         large = len(payload) > INLINE_BYTES
         connection.execute(
             sa.insert(commits).values(
@@ -235,29 +229,24 @@ class Table:
         """
         if connection is None:
             with self._database.read() as own:
-                hot = self._read(own, since)
+                found = self._read(own, since)
         else:
-            hot = self._read(connection, since)
-        if hot.versions.is_empty():
-            return hot.versions
-        if at is None:
-            return hot.newest.slice(*hot.span(since, until))
-        past = _Hot.of(hot.versions, self._newest(hot.versions.filter(pl.col(COMMIT) <= at)), None, at, self.time)
-        return past.newest.slice(*past.span(since, until))
+            found = self._read(connection, since)
+        return (found if at is None else found.at(at)).window(since, until)
 
-    def _read(self, connection: sa.Connection, since: datetime | None) -> _Hot:
-        hot = self._hot
+    def _read(self, connection: sa.Connection, since: datetime | None) -> Remembered:
+        known = self._remembered
         row = connection.execute(self._state).first()
         if row is None:
-            return _Hot.of(pl.DataFrame(), pl.DataFrame(), None, 0, self.time)
-        if hot and hot.covers(since):
-            if hot.last == row.last:
-                return hot
-            if hot.last < row.last and row.flushed <= hot.last:
-                fresh = self._waiting(connection, after=hot.last)
+            return Remembered.of(self.key, self.time, pl.DataFrame())
+        if known and known.covers(since):
+            if known.last == row.last:
+                return known
+            if known.last < row.last and row.flushed <= known.last:
+                fresh = self._waiting(connection, after=known.last)
                 # A flush between the two queries would leave a gap; then everything is read anew.
-                if [number for number, _ in fresh] == list(range(hot.last + 1, row.last + 1)):
-                    return self._remember(self._with(hot, fresh, row.last), since)
+                if [number for number, _ in fresh] == list(range(known.last + 1, row.last + 1)):
+                    return self._remember(known.with_newer([rows for _, rows in fresh], row.last), since)
         waiting = self._waiting(connection, after=0)
         # The waiting commits were read first: whatever is flushed meanwhile is then in Delta as well, and left out here.
         delta = self._open()
@@ -267,40 +256,11 @@ class Table:
             scan = pl.scan_delta(delta)
             parts.insert(0, (scan if since is None else scan.filter(pl.col(self.time) >= since)).collect())
         versions = pl.concat(parts, how="diagonal_relaxed", rechunk=True) if parts else pl.DataFrame()
-        return self._remember(_Hot.of(versions, self._newest(versions), since, max(int(row.last), flushed), self.time), since)
+        return self._remember(Remembered.of(self.key, self.time, versions, since, max(int(row.last), flushed)), since)
 
-    def _newest(self, versions: pl.DataFrame) -> pl.DataFrame:
-        if versions.is_empty():
-            return versions
-        return versions.lazy().sort(COMMIT).unique(list(self.key), keep="last").sort([self.time, *self.key]).collect()
-
-    def _with(self, hot: _Hot, waiting: list[tuple[int, pl.DataFrame]], last: int) -> _Hot:
-        """What is remembered, with newer commits. Most often that is a day's rows after all others, and costs nothing."""
-        fresh = pl.concat([rows for _, rows in waiting], how="diagonal_relaxed") if len(waiting) > 1 else waiting[0][1]
-        newest = self._newest(fresh) if fresh.height > 1 else fresh
-        times = micros(newest[self.time])
-        if newest.schema == hot.newest.schema == hot.versions.schema and (hot.times.size == 0 or times[0] > hot.times[-1]):
-            joined = hot.newest.vstack(newest)
-            if joined.n_chunks() > MOST_CHUNKS:
-                return _Hot.of(hot.versions.vstack(fresh).rechunk(), joined.rechunk(), hot.since, last, self.time)
-            return _Hot(hot.versions.vstack(fresh), joined, np.concatenate([hot.times, times]), hot.since, last)
-        versions = pl.concat([hot.versions, fresh], how="diagonal_relaxed", rechunk=True)
-        if hot.newest.is_empty():
-            return _Hot.of(versions, newest, hot.since, last, self.time)
-        others = hot.newest.join(newest, on=list(self.key), how="anti")
-        newest = pl.concat([others, newest], how="diagonal_relaxed", rechunk=True).sort([self.time, *self.key])
-        return _Hot.of(versions, newest, hot.since, last, self.time)
-
-    def _remember(self, hot: _Hot, since: datetime | None) -> _Hot:
-        """Keep what was read for the next reader, as long as it is small and near the window that is asked for."""
-        self._hot = hot
-        if hot.versions.height > HOT_ROWS:
-            self._hot = None
-        elif since is not None and hot.since is not None and since - hot.since > HOT_SPAN:
-            recent = pl.col(self.time) >= literal(since)
-            newest = hot.newest.slice(*hot.span(since, None)).rechunk()
-            self._hot = _Hot.of(hot.versions.filter(recent).rechunk(), newest, since, hot.last, self.time)
-        return hot
+    def _remember(self, found: Remembered, since: datetime | None) -> Remembered:
+        self._remembered = found.worth_keeping(since)
+        return found
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
@@ -324,12 +284,9 @@ class Table:
 
     def _decode(self, row: Any) -> pl.DataFrame:
         content = row.payload if row.payload is not None else self._artifacts.get(row.artifact)
-        if not content.endswith(MARK):
+        frame = from_bytes(content)
+        if frame is None:
             raise TableCorrupt(self.name, row.number)
-        body = memoryview(content)[: -len(MARK) - SUM_BYTES]
-        if sha256(body).digest() != content[len(body) : -len(MARK)]:
-            raise TableCorrupt(self.name, row.number)
-        frame = pl.read_ipc_stream(io.BytesIO(body))
         height, known = frame.height, to_micros(row.known_at)
         return frame.hstack(
             [pl.Series(COMMIT, np.full(height, row.number)), pl.Series(KNOWN, np.full(height, known), pl.Int64).cast(MOMENT)]
@@ -392,78 +349,7 @@ class Table:
                 os.close(handle)
 
 
-@dataclass(frozen=True, eq=False)
-class _Hot:
-    """Rows kept in memory between reads: those with time >= `since` (None: all), up to commit `last`.
-
-    `versions` holds every version of a row, `newest` the one that counts, in order of time and key; `times` are the
-    times of `newest`, microseconds, so that a window is found without a scan.
-    """
-
-    versions: pl.DataFrame
-    newest: pl.DataFrame
-    times: np.ndarray
-    since: datetime | None
-    last: int
-
-    @classmethod
-    def of(cls, versions: pl.DataFrame, newest: pl.DataFrame, since: datetime | None, last: int, time: str) -> _Hot:
-        times = micros(newest[time]) if newest.width else np.empty(0, np.int64)
-        return cls(versions, newest, times, since, last)
-
-    def covers(self, since: datetime | None) -> bool:
-        return self.since is None or (since is not None and since >= self.since)
-
-    def span(self, since: datetime | None, until: datetime | None) -> tuple[int, int]:
-        """(first row, number of rows) of a window, both ends inclusive."""
-        first = 0 if since is None else int(np.searchsorted(self.times, to_micros(since), "left"))
-        end = self.times.size if until is None else int(np.searchsorted(self.times, to_micros(until), "right"))
-        return first, max(end - first, 0)
-
-
-def normal(frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame in the few types that tables hold: whole numbers and decimals in 64 bits, texts, booleans, times.
-
-    Columns without any type (all null) are left out: they say nothing, and a later type would contradict them.
-    """
-    changed = []
-    for name, kind in frame.schema.items():
-        if kind.is_integer() and kind != pl.Int64:
-            changed.append(pl.col(name).cast(pl.Int64))
-        elif kind in (pl.Float32, pl.Decimal):
-            changed.append(pl.col(name).cast(pl.Float64))
-        elif kind in (pl.Categorical, pl.Enum):
-            changed.append(pl.col(name).cast(pl.String))
-    empty = [name for name, kind in frame.schema.items() if kind == pl.Null]
-    return (frame.with_columns(changed) if changed else frame).drop(empty) if changed or empty else frame
-
-
-def micros(times: pl.Series) -> np.ndarray:
-    """Moments as microseconds since 1970."""
-    return times.to_numpy().view(np.int64)
-
-
-def to_micros(moment: datetime) -> int:
-    """A moment as microseconds since 1970."""
-    return (moment - EPOCH) // timedelta(microseconds=1)
-
-
-def literal(moment: datetime) -> pl.Expr:
-    """A moment as an expression. polars makes a whole column of a Python datetime with a zone, which is slow for one value."""
-    return pl.lit(to_micros(moment), pl.Int64).cast(MOMENT)
-
-
 def _flushed(delta: DeltaTable | None) -> int:
     if delta is None:
         return 0
     return int(delta.transaction_version(APP) or 0)
-
-
-def _to_ipc(frame: pl.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    own = [name for name in (COMMIT, KNOWN) if name in frame.columns]
-    (frame.drop(own) if own else frame).write_ipc_stream(
-        buffer, compression="zstd" if frame.height > 500 else "uncompressed"
-    )
-    # The database would not notice a changed byte; a checksum at the end of each payload does.
-    return buffer.getvalue() + sha256(buffer.getvalue()).digest() + MARK
