@@ -137,7 +137,7 @@ def insert_once(connection: sa.Connection, table: sa.Table, values: dict[str, An
     """
     from sqlalchemy.dialects import postgresql, sqlite
 
-    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    insert: Any = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     # The number of rows is no answer: for a table whose key the database counts up, PostgreSQL's driver does not know it.
     row = insert(table).values(**values).on_conflict_do_nothing().returning(sa.literal_column("1"))
     return connection.execute(row).first() is not None
