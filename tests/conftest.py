@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,8 +34,14 @@ def pytest_configure(config: pytest.Config) -> None:
     stores.start()  # test workers started from here use the same servers
 
 
-def pytest_report_header() -> str:
-    return f"stores: {stores.DATABASE} + {stores.STORE}"
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what ran where, and add it to the file that `make test-stores` shows at the end."""
+    counts = [f"{len(terminalreporter.stats.get(kind, []))} {kind}" for kind in ("passed", "failed", "error", "skipped")]
+    line = f"{stores.DATABASE:10} + {stores.STORE:5}: {', '.join(counts)}"
+    terminalreporter.write_line(line)
+    if file := os.environ.get("KEEPWELL_TEST_COUNTS"):
+        with Path(file).open("a") as written:
+            written.write(line + "\n")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
