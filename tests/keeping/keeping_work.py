@@ -14,7 +14,7 @@ from typing import Any
 
 from projects import BUILT_AT, tiny_project
 
-DAYS = 8
+DAYS = 6
 EVERY = timedelta(days=1)
 OFTEN = "\n[store]\nflush_commits = 2\n"
 ABOUT_COPIES = ("backed_up", "restored", "cleaned")
@@ -70,6 +70,16 @@ def back_up_and_die(folder: Path, target: Path, seed: int) -> None:
 
         project.backup(target, told=told)
         time.sleep(1)
+
+
+def restore_and_die(target: str, folder: Path, seed: int) -> None:
+    """Begin a restore and be killed, with -9, at a random moment of it."""
+    from keepwell.keeping import open_backup, restore
+
+    draw = random.Random(seed)
+    threading.Timer(draw.random() * 0.3, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    restore(open_backup(target), folder, check=True)
+    time.sleep(1)
 
 
 def summary(folder: Path) -> dict[str, Any]:

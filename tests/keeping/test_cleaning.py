@@ -9,7 +9,7 @@ import pytest
 from projects import BUILT_AT, tiny_project
 
 from keepwell import Project
-from keepwell.errors import VersionSwept
+from keepwell.errors import StorageUnavailable, VersionSwept
 from keepwell.keeping import back_up, examine
 from keepwell.keeping.cleaning import versions_to_sweep
 from keepwell.registry import Version, digests_of
@@ -108,6 +108,25 @@ def test_a_dry_run_tells_the_same_and_changes_nothing(project: Project) -> None:
     assert (told.versions, told.bytes, told.files) == (done.versions, done.bytes, done.files)
     again = project.clean(now=LATER)
     assert (again.total, again.versions) == (0, {})
+
+
+def test_one_that_was_interrupted_is_finished_by_the_next(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = project.clean(now=LATER, dry_run=True)
+    store, removed = project.context.artifacts, []
+
+    def twice(digest: str) -> None:
+        if len(removed) == 2:
+            raise StorageUnavailable("artifacts", "pulled out")
+        removed.append(digest)
+        type(store).remove(store, digest)
+
+    monkeypatch.setattr(store, "remove", twice)
+    with pytest.raises(StorageUnavailable, match="pulled out"):
+        project.clean(now=LATER)
+    monkeypatch.undo()
+    with pytest.raises(VersionSwept):
+        project.context.predictor(2)
+    assert project.clean(now=LATER).files["versions' files"] == expected.files["versions' files"] - 2
 
 
 def test_nothing_young_goes(project: Project) -> None:

@@ -117,7 +117,6 @@ def _removable(context: Context, going: set[int], now: datetime) -> tuple[dict[s
     with context.database.read() as connection:
         gone = going | set(swept_versions(connection, context.name))
         runs = {version.run for version in list_versions(connection, context.name) if version.number in gone}
-        flushed = tables.flushed(connection)
 
         def version(row: tables.Row) -> tables.Row:
             is_gone = row["model"] == context.name and row["number"] in gone
@@ -127,10 +126,7 @@ def _removable(context: Context, going: set[int], now: datetime) -> tuple[dict[s
             is_gone = row["identity"].startswith(tables.SWEPT) or (row["model"] == context.name and row["run"] in runs)
             return {} if is_gone else row
 
-        def commit(row: tables.Row) -> tables.Row:
-            return {} if row["number"] <= flushed.get(row["name"], 0) else row
-
-        live = tables.named(connection, {"versions": version, "steps": step, "commits": commit})
+        live = tables.named(connection, {"versions": version, "steps": step, "commits": tables.without_flushed(connection)})
         ever = tables.named(connection)
     sizes = {found.name: found.size for found in listed if found.name not in live}
     return (

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
+import psutil
 
 from keepwell.errors import RestoreRefused
 from keepwell.keeping import tables
@@ -58,9 +59,7 @@ def restore(
     stores = {**StoreSection().model_dump(include={"database", "tables", "artifacts"}), **({} if dry_run else stores or {})}
     if not dry_run and not replace:
         _refuse_occupied(copy, folder)
-    stage = folder.parent / f".{folder.name}.restoring-{os.getpid()}"
-    shutil.rmtree(stage, ignore_errors=True)
-    stage.mkdir(parents=True)
+    stage = _stage(folder)
     try:
         _refuse_too_large(copy.manifest, stage)
         _fill(copy, stage, stores, told)
@@ -71,6 +70,18 @@ def restore(
         return _restored(copy, folder, verified, _into_place(stage, folder))
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+
+
+def _stage(folder: Path) -> Path:
+    """A new folder beside the one to make; what killed restores have left there goes."""
+    prefix = f".{folder.name}.restoring-"
+    for left in folder.parent.glob(f"{prefix}*"):
+        if not psutil.pid_exists(int(left.name.removeprefix(prefix))):
+            shutil.rmtree(left, ignore_errors=True)
+    stage = folder.parent / f"{prefix}{os.getpid()}"
+    shutil.rmtree(stage, ignore_errors=True)
+    stage.mkdir(parents=True)
+    return stage
 
 
 def _restored(copy: Copy, folder: Path, verified: tuple[str, ...], aside: Path | None) -> Restored:

@@ -153,10 +153,10 @@ def page_faults(connection: sa.Connection, *, deep: bool) -> list[str]:
     return [problem for (problem,) in connection.execute(sa.text(f"PRAGMA {check}(5)")) if problem != "ok"]
 
 
-def flushed(connection: sa.Connection) -> dict[str, int]:
-    """Versioned table -> its newest commit that Delta holds; what earlier commits had waiting is not needed."""
-    table = metadata.tables["tables"]
-    return {row.name: row.flushed for row in connection.execute(sa.select(table))}
+def without_flushed(connection: sa.Connection) -> Callable[[Row], Row]:
+    """For `named`: a commit that Delta holds by now does not need the file in which it waited."""
+    flushed = {row.name: row.flushed for row in connection.execute(sa.select(metadata.tables["tables"]))}
+    return lambda row: {} if row["number"] <= flushed.get(row["name"], 0) else row
 
 
 # --- what goes --------------------------------------------------------------------------------------------------------

@@ -123,6 +123,8 @@ def backups(context: Context, now: datetime) -> Iterator[Finding]:
         return
     age_days = (now - made[0].as_of) / timedelta(days=1)
     message = f"the newest was made {made[0].as_of:%Y-%m-%d %H:%M}, as {made[0].facts['backup']}"
+    for what, problem in made[0].facts["damaged"].items():
+        yield Finding("backup", "wrong", f"the newest has no {what}: {problem}", "An older backup may have it.")
     if age_days > context.settings.retention.backup_days:
         yield Finding("backup", "note", message, "`keepwell backup` makes another; only what is new is written.")
     else:
