@@ -105,6 +105,17 @@ def test_a_file_of_another_content_is_not_overwritten_either(archive: Path, tmp_
     assert [path.name for path in folder.iterdir()] == ["model.py"]
 
 
+def test_an_env_that_leads_to_another_record_is_not_left_in_force(archive: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "again"
+    folder.mkdir()
+    (folder / ".env").write_text("REGION=north\nKEEPWELL_STORE__DATABASE=sqlite:////elsewhere/keepwell.db\n")
+    with pytest.raises(RestoreRefused, match=r"\.env says where a record is"):
+        restore(open_archive(archive), folder)
+    done = restore(open_archive(archive), folder, replace=True)
+    assert "elsewhere" not in (folder / ".env").read_text() and "REGION=north" in (folder / ".env").read_text()
+    assert "elsewhere" in (Path(done.aside) / ".env").read_text()
+
+
 def test_a_dry_run_leaves_nothing(archive: Path, tmp_path: Path) -> None:
     before = sorted(tmp_path.iterdir())
     done = restore(open_archive(archive), tmp_path / "again", check=True, dry_run=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import shutil
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -12,16 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
-import psutil
 
 from keepwell.errors import RestoreRefused
 from keepwell.keeping import tables
+from keepwell.keeping.placing import into_place, refuse_occupied, refuse_too_large, staged
 from keepwell.keeping.records import Copy, Entry, Manifest, Restored, Told
 from keepwell.keeping.verifying import verify
 from keepwell.settings import FILE, PREFIX, StoreSection
-from keepwell.storage import COMMIT, ArtifactStore, Database, Event, Table, digest_of, record_event
-
-HOME = ".keepwell"
+from keepwell.storage import COMMIT, ArtifactStore, Database, Event, Table, record_event
 
 
 def restore(
@@ -58,30 +55,18 @@ def restore(
     # A trial uses the embedded stores: it must leave nothing behind in any other.
     stores = {**StoreSection().model_dump(include={"database", "tables", "artifacts"}), **({} if dry_run else stores or {})}
     if not dry_run and not replace:
-        _refuse_occupied(copy, folder)
-    stage = _stage(folder)
+        refuse_occupied(copy.manifest, folder)
+    stage = staged(folder)
     try:
-        _refuse_too_large(copy.manifest, stage)
+        refuse_too_large(copy.manifest, stage)
         _fill(copy, stage, stores, told)
         verified = verify(stage, copy, stores) if check else ()
         if dry_run:
             return _restored(copy, folder, verified, None)
         _record(copy, stage, stores)
-        return _restored(copy, folder, verified, _into_place(stage, folder))
+        return _restored(copy, folder, verified, into_place(stage, folder))
     finally:
         shutil.rmtree(stage, ignore_errors=True)
-
-
-def _stage(folder: Path) -> Path:
-    """A new folder beside the one to make; what killed restores have left there goes."""
-    prefix = f".{folder.name}.restoring-"
-    for left in folder.parent.glob(f"{prefix}*"):
-        if not psutil.pid_exists(int(left.name.removeprefix(prefix))):
-            shutil.rmtree(left, ignore_errors=True)
-    stage = folder.parent / f"{prefix}{os.getpid()}"
-    shutil.rmtree(stage, ignore_errors=True)
-    stage.mkdir(parents=True)
-    return stage
 
 
 def _restored(copy: Copy, folder: Path, verified: tuple[str, ...], aside: Path | None) -> Restored:
@@ -96,22 +81,6 @@ def _restored(copy: Copy, folder: Path, verified: tuple[str, ...], aside: Path |
         verified=verified,
         aside=str(aside) if aside else None,
     )
-
-
-def _refuse_occupied(copy: Copy, folder: Path) -> None:
-    cure = "Choose another folder, or --replace: what is there is then moved aside, not lost."
-    if _holds_record(folder / HOME):
-        raise RestoreRefused(str(folder), "a record is there already", cure)
-    for entry in copy.manifest.under("project"):
-        path = folder / entry.name.removeprefix("project/")
-        if path.exists() and not (path.is_file() and digest_of(path.read_bytes()) == entry.digest):
-            raise RestoreRefused(str(folder), f"{path.name} is there already, and is another one", cure)
-
-
-def _refuse_too_large(manifest: Manifest, stage: Path) -> None:
-    free = shutil.disk_usage(stage).free
-    if manifest.size > free:
-        raise RestoreRefused(str(stage.parent), f"it needs {manifest.size / 1e9:.1f} GB, {free / 1e9:.1f} GB are free", "Make room.")
 
 
 # --- put it together --------------------------------------------------------------------------------------------------
@@ -211,41 +180,3 @@ def _record(copy: Copy, stage: Path, stores: Mapping[str, str]) -> None:
         told = Event("restored", now, sentence, {"from": copy.where, "made_at": copy.manifest.made_at.isoformat()})
         record_event(connection, copy.manifest.model, f"restored/{now.isoformat()}", told)
     database.close()
-
-
-# --- put it in place --------------------------------------------------------------------------------------------------
-
-
-def _into_place(stage: Path, folder: Path) -> Path | None:
-    """Move what was put together into the folder; answers where what it replaced is now."""
-    folder.mkdir(parents=True, exist_ok=True)
-    aside = folder / f"{HOME}-before-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
-    for path in sorted(path for path in stage.rglob("*") if path.is_file() and path.relative_to(stage).parts[0] != HOME):
-        there = folder / path.relative_to(stage)
-        if there.exists():
-            if there.read_bytes() == path.read_bytes():
-                continue
-            if path.name == ".env":
-                _keep_env(there, path)
-            _move(there, aside / path.relative_to(stage))
-        _move(path, there)
-    # The record goes last: until then there is none, so nobody opens half of it.
-    if (home := folder / HOME).exists():
-        _move(home, aside / HOME) if _holds_record(home) else shutil.rmtree(home)
-    _move(stage / HOME, home)
-    return aside if aside.exists() else None
-
-
-def _move(path: Path, there: Path) -> None:
-    there.parent.mkdir(parents=True, exist_ok=True)
-    path.rename(there)
-
-
-def _keep_env(old: Path, new: Path) -> None:
-    """What the old `.env` says stays, but for where the record is."""
-    lines = [line for line in old.read_text("utf-8").splitlines() if f"{PREFIX}STORE__" not in line.upper()]
-    new.write_text("\n".join(lines) + "\n" + new.read_text("utf-8"), "utf-8")
-
-
-def _holds_record(home: Path) -> bool:
-    return any(path.is_file() and path.relative_to(home).parts[0] != "code" for path in home.rglob("*"))
