@@ -25,6 +25,7 @@ def test_a_backup_taken_while_cycles_run_restores_to_a_record_that_goes_on(tmp_p
     with Project(folder) as project:
         while working.is_alive():
             project.backup(target)
+            assert project.clean().versions == {}
             time.sleep(0.05)
     assert working.exitcode == 0
     made = list_backups(target)
@@ -48,7 +49,7 @@ def test_no_acknowledged_answer_is_missing_from_a_backup_made_after_it(tiny: Pat
         while not noted.exists() or not noted.read_text():
             time.sleep(0.05)
         with Project(tiny) as project:
-            for place in range(4):
+            for place in range(8):
                 before = noted.read_text().split()[:-1]
                 project.backup(tmp_path / "backups")
                 project.ship()

@@ -20,6 +20,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -119,13 +120,14 @@ def _spans(sizes: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
 
 
 def _journal(folder: Path) -> Iterator[tuple[str, bytes]]:
-    for path in sorted(folder.glob("*.open")) + sorted(folder.glob("*.sealed")) if folder.is_dir() else ():
-        for name in dict.fromkeys((path, path.with_suffix(".sealed"))):  # it may be sealed between the two looks
-            try:
-                yield name.name, name.read_bytes()
-                break
-            except FileNotFoundError:
-                continue  # shipped: the record, which is read after this, has it
+    """Each segment once, though it may be sealed (get another name) or shipped (go) between any two looks."""
+    found: dict[str, tuple[str, bytes]] = {}
+    for suffix in (".open", ".sealed"):
+        for path in sorted(folder.glob(f"*{suffix}")):
+            # One that is gone was sealed, then the next round has it; or shipped, then the record has it, which is read after this.
+            with suppress(FileNotFoundError):
+                found[path.stem] = (path.name, path.read_bytes())
+    yield from found.values()
 
 
 # --- the project's files ----------------------------------------------------------------------------------------------

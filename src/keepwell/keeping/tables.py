@@ -134,6 +134,16 @@ def named(connection: sa.Connection, but: Mapping[str, Callable[[Row], Row]] | N
     return found
 
 
+def where_named(connection: sa.Connection, model: str, digest: str) -> str:
+    """The first row that names a digest: its table and key."""
+    for name in names():
+        for row in rows(connection, name, model):
+            if digest in json.dumps(row):
+                keys = [str(row[column.name]) for column in metadata.tables[name].primary_key if column.name in row.keys() - {"model"}]
+                return f"{name} {' '.join(keys)}".strip()
+    return "the record"
+
+
 def _whole(row: Row) -> Row:
     return row
 

@@ -11,6 +11,7 @@ from keepwell.keeping.records import Copy
 from keepwell.orchestration import Context
 from keepwell.registry import digests_of, list_versions, swept_versions
 from keepwell.settings import StoreSection
+from keepwell.storage import Table
 
 
 def verify(folder: Path, copy: Copy, stores: Mapping[str, str]) -> tuple[str, ...]:
@@ -50,6 +51,7 @@ def _files(context: Context, copy: Copy) -> str:
     with context.database.read() as connection:
         versions, gone = list_versions(connection, context.name), swept_versions(connection, context.name)
     kept = [version for version in versions if version.number not in gone]
+    champion = context.champion()
     for version in kept:
         for what, digest in digests_of(version):
             try:
@@ -58,10 +60,13 @@ def _files(context: Context, copy: Copy) -> str:
                 raise BackupCorrupt(copy.where, f"the {what} of version {version.number}", error.message) from error
         for table in (context.observations, context.labels):
             name = table.name.rpartition("/")[2]
-            commit = version.facts.get(name)
-            if isinstance(commit, int) and commit and table.rows(at=commit).is_empty():
-                raise BackupCorrupt(copy.where, f"{name} at commit {commit}, which version {version.number} names", "there are no rows")
+            if (commit := version.facts.get(name, 0)) and not _reads(table, commit, whole=version.number == champion):
+                raise BackupCorrupt(copy.where, f"{name} at commit {commit}, which version {version.number} names", "it is not there")
     return f"every file and table commit of {len(kept)} versions"
+
+
+def _reads(table: Table, commit: int, *, whole: bool) -> bool:
+    return commit <= table.last_commit() and (not whole or not table.rows(at=commit).is_empty())
 
 
 def _champion(context: Context, copy: Copy) -> str:

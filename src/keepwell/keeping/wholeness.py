@@ -43,11 +43,16 @@ def artifacts(context: Context, *, deep: bool) -> Iterator[Finding]:
         except (ArtifactCorrupt, ArtifactMissing) as error:
             broken += 1
             cure = "Restore the artifacts folder from a backup, or this file: its name is its digest."
-            yield Finding("artifacts", "wrong", f"{expected.get(digest, 'a step of a build')}: {error.message}", cure)
+            yield Finding("artifacts", "wrong", f"{expected.get(digest) or _named_by(context, digest)}: {error.message}", cure)
     if not broken:
         swept = f"; the files of {len(gone)} were cleaned up" if gone else ""
         read = f"{len(to_read)} read" if deep else "those of the champion read, the others listed (`keepwell doctor --deep` reads all)"
         yield Finding("artifacts", "ok", f"all {len(expected)} that {len(kept)} versions need are there, {read}{swept}")
+
+
+def _named_by(context: Context, digest: str) -> str:
+    with context.database.read() as connection:
+        return f"what {tables.where_named(connection, context.name, digest)} names"
 
 
 def versioned(context: Context, now: datetime, *, deep: bool) -> Iterator[Finding]:

@@ -161,7 +161,7 @@ class Table:
         """(commit, rows) of what is in Delta, up to a commit, in order. Rows never change, so this holds for ever."""
         if (delta := self._open()) is None:
             return []
-        numbers = pl.scan_delta(delta).filter(pl.col(COMMIT) <= until).select(pl.col(COMMIT).value_counts(sort=False)).unnest(COMMIT)
+        numbers = pl.scan_delta(delta).filter(pl.col(COMMIT) <= until).group_by(COMMIT).len()
         return [(int(number), int(rows)) for number, rows in self._collected(numbers).sort(COMMIT).rows()]
 
     def between(self, first: int, last: int) -> pl.DataFrame:
@@ -172,7 +172,7 @@ class Table:
 
     def _collected(self, rows: pl.LazyFrame) -> pl.DataFrame:
         try:
-            return rows.collect()
+            return rows.collect(engine="streaming")
         except Exception as error:  # a damaged or missing file makes Polars raise kinds of its own
             raise StorageUnavailable(self._url, str(error)) from error
 
