@@ -37,7 +37,7 @@ from keepwell.settings import FILE
 from keepwell.storage import ArtifactStore, Table
 from keepwell.training import Code, to_bytes
 
-RECORD_ROWS = 2_000  # rows of an SQL table in one file: files before the last one never change, so a later backup has them
+RECORD_ROWS = 500  # rows of an SQL table in one file: files before the last one never change, so a later backup has them
 TABLE_ROWS = 200_000  # the same for versioned tables
 KEPT_FILES = ("README.md", "pyproject.toml", "requirements.txt")  # beside the Python files, the settings and the contract
 
