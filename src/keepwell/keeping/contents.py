@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -70,11 +71,10 @@ def contents(context: Context) -> Contents:
     counts: dict[str, int] = {}
     with context.database.read() as connection:
         for name in tables.names():
-            lines = [json.dumps(row) for row in tables.rows(connection, name, context.name)]
-            counts[name] = len(lines)
-            for at in range(0, len(lines), RECORD_ROWS):
-                content = ("\n".join(lines[at : at + RECORD_ROWS]) + "\n").encode()
-                parts.append(Part(f"record/{name}/{at // RECORD_ROWS + 1:05d}.jsonl", partial(bytes, content)))
+            written = list(_record_files(tables.rows(connection, name, context.name), name))
+            counts[name] = sum(rows for rows, _ in written)
+            for number, (_, content) in enumerate(written, 1):
+                parts.append(Part(f"record/{name}/{number:05d}.jsonl", partial(bytes, content)))
         named = tables.named(connection, {"commits": tables.without_flushed(connection)}, context.name)
         expected = _expected(connection, context.name)
         flushed = {table: table.flushed(connection) for table in context.tables}
@@ -89,6 +89,14 @@ def contents(context: Context) -> Contents:
     for table, until in flushed.items():
         parts += _table(table, until, counts)
     return Contents(parts, counts, secrets, missing)
+
+
+def _record_files(rows: Iterator[tables.Row], name: str) -> Iterator[tuple[int, bytes]]:
+    """(rows, JSON Lines) of some rows each. Commits of one versioned table do not share a file with another's: each list
+    grows at its end, and a row in the middle would move all that follow."""
+    for _, group in groupby(rows, lambda row: row["name"] if name in tables.BY_NAME else None):
+        while some := [json.dumps(row) for row in islice(group, RECORD_ROWS)]:
+            yield len(some), ("\n".join(some) + "\n").encode()
 
 
 def _artifact(artifacts: ArtifactStore, digest: str) -> bytes:
