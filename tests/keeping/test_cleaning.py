@@ -170,3 +170,33 @@ def test_rows_of_ended_workflows_go_and_the_cycles_stay_answered(project: Projec
     assert project.clean(now=LATER + 60 * DAY).files["workflow rows"] > 4
     assert project.run(cycle.as_of) == cycle
     assert project.run(BUILT_AT + 6 * DAY).status == "done"
+
+
+def test_a_kept_version_can_be_built_again_from_what_is_left(project: Project) -> None:
+    """Its code, settings and training set give a model of the same canonical form."""
+    import json
+
+    from keepwell.settings import BuildSection, ModelSection
+    from keepwell.training import Code, canonical_digest, fit, from_bytes, save_model, split
+
+    project.clean(now=LATER, orphans=True)
+    artifacts, trust = project.context.artifacts, project.settings.trust
+    for number in (1, 4):
+        kept = project.version(number)
+        settings = json.loads(artifacts.get(kept.settings))
+        model = Code.get(artifacts, kept.code).load(ModelSection(**settings["model"]), project.context.home / "code")
+        build = BuildSection(**settings["build"])
+        rows = split(model, from_bytes(artifacts.get(kept.training_set)), build)
+        again = fit(model, rows.train, settings=settings["train"], seed=build.seed)
+        assert canonical_digest(save_model(again, trust), trust) == kept.facts["canonical"]
+
+
+def test_whatever_the_record_names_stays_however_deep_it_stands(project: Project) -> None:
+    from keepwell.storage import Event, record_event
+
+    chunk = project.context.artifacts.put(b"a year of input")
+    with project.context.database.begin() as connection:
+        told = Event("pinned", BUILT_AT, "a year of input", {"pins": {"observations": [{"year": 2025, "files": [f"chunk {chunk}.parquet"]}]}})
+        record_event(connection, project.name, "pinned", told)
+    project.clean(now=LATER, orphans=True)
+    assert chunk in there(project)
