@@ -196,7 +196,7 @@ def test_whatever_the_record_names_stays_however_deep_it_stands(project: Project
 
     chunk = project.context.artifacts.put(b"a year of input")
     with project.context.database.begin() as connection:
-        told = Event("pinned", BUILT_AT, "a year of input", {"pins": {"observations": [{"year": 2025, "files": [f"chunk {chunk}.parquet"]}]}})
-        record_event(connection, project.name, "pinned", told)
+        facts = {"pins": {"observations": [{"year": 2025, "files": [f"chunk {chunk}.parquet"]}]}}
+        record_event(connection, project.name, "pinned", Event("pinned", BUILT_AT, "a year of input", facts))
     project.clean(now=LATER, orphans=True)
     assert chunk in there(project)

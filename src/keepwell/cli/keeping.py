@@ -37,7 +37,8 @@ def register(app: typer.Typer) -> None:
     app.command(rich_help_panel=PANEL, epilog=examples(*lines))(restore)
     app.command(rich_help_panel=PANEL, epilog=examples("keepwell gc --dry-run", "keepwell gc", "keepwell gc --orphans"))(gc)
     app.command(rich_help_panel=PANEL, epilog=examples("keepwell export rain.zip", "keepwell export -C rain rain.zip"))(export)
-    app.command(name="import", rich_help_panel=PANEL, epilog=examples("keepwell import rain.zip rain --verify"))(import_)
+    lines = ("keepwell import rain.zip rain", "keepwell import rain.zip rain --verify")
+    app.command(name="import", rich_help_panel=PANEL, epilog=examples(*lines))(import_)
 
 
 @command
@@ -112,10 +113,10 @@ def restore(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Restore beside the folder, verify, and remove it again.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Bring everything back from a backup, into the folder's own stores unless others are named.
+    """Bring everything back from a backup.
 
-    Every file's digest is checked. Nothing that is there is overwritten. A backup of PostgreSQL may be restored into SQLite
-    and the other way round.
+    It goes into the folder's own stores unless others are named. Every file's digest is checked. Nothing that is there is
+    overwritten. A backup of PostgreSQL may be restored into SQLite and the other way round.
     """
     from keepwell.keeping import open_backup
 
@@ -133,7 +134,7 @@ def import_(
     replace: Replace = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a project of an archive, with all its versions, history and data.
+    """Make a project of an archive, with all its history.
 
     The archive holds Python code that the project will run: import only from people you trust.
     """
@@ -178,7 +179,7 @@ def gc(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Remove what no kept version needs, by the rules of [retention].
+    """Remove what no kept version needs, by the retention rules.
 
     Whatever ever was champion stays whole, and so does all that is young. Rows of the record stay.
     """
