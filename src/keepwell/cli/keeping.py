@@ -37,8 +37,8 @@ def register(app: typer.Typer) -> None:
     app.command(rich_help_panel=PANEL, epilog=examples(*lines))(restore)
     app.command(rich_help_panel=PANEL, epilog=examples("keepwell gc --dry-run", "keepwell gc", "keepwell gc --orphans"))(gc)
     app.command(rich_help_panel=PANEL, epilog=examples("keepwell export rain.zip", "keepwell export -C rain rain.zip"))(export)
-    lines = ("keepwell import rain.zip rain", "keepwell import rain.zip rain --verify")
-    app.command(name="import", rich_help_panel=PANEL, epilog=examples(*lines))(import_)
+    imports = examples("keepwell import rain.zip rain", "keepwell import rain.zip rain --verify")
+    app.command(name="import", rich_help_panel=PANEL, epilog=imports)(import_)
 
 
 @command
