@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import sqlalchemy as sa
 
 from keepwell import Project
 from keepwell.errors import TableCorrupt
-from keepwell.keeping import examine
+from keepwell.keeping import examine, open_backup
 from keepwell.storage import Files
 
 
@@ -69,3 +70,20 @@ def test_sums_are_made_again_after_compaction(tiny: Path, monkeypatch: pytest.Mo
             table.flush()
         assert project.clean().total == 0
         assert wrong(project) == ""
+
+
+def test_a_letter_changed_inside_a_row_is_found_against_a_backup(tiny: Path, tmp_path: Path) -> None:
+    """No database notices that; a copy from before does."""
+    with Project(tiny) as project:
+        project.backup(tmp_path / "backups")
+        project.flush()
+        project.run(project.cycles()[0].as_of + timedelta(days=1))
+        copy = open_backup(str(tmp_path / "backups"))
+        assert any("rows are as they were" in finding.message for finding in examine(tiny, backup=copy))
+        with project.context.database.begin() as connection:
+            connection.execute(sa.text("UPDATE versions SET sentence = 'Passed: it is said' WHERE number = 1"))
+            connection.execute(sa.text("DELETE FROM batches"))
+    found = [finding.message for finding in examine(tiny, backup=copy) if finding.state == "wrong"]
+    assert any(message.startswith("versions 1: sentence changed since the backup of") for message in found)
+    assert any(message.startswith("batches 20260115T060000Z: it is gone since") for message in found)
+    assert len(found) == 2

@@ -17,7 +17,8 @@ PANEL = "Set up and look after"
 def register(app: typer.Typer) -> None:
     """Put the commands on the app."""
     app.command(rich_help_panel=PANEL, epilog=examples("keepwell check", "keepwell check -C rain --json"))(check)
-    app.command(rich_help_panel=PANEL, epilog=examples("keepwell doctor", "keepwell doctor --deep", "keepwell doctor --json"))(doctor)
+    lines = ("keepwell doctor", "keepwell doctor --deep --against /mnt/backups", "keepwell doctor --json")
+    app.command(rich_help_panel=PANEL, epilog=examples(*lines))(doctor)
 
 
 @command
@@ -45,15 +46,18 @@ def check(folder: Folder = HERE, as_json: AsJson = False) -> None:
 def doctor(
     folder: Folder = HERE,
     deep: Annotated[bool, typer.Option("--deep", help="Read every file that is kept, for changed bytes.")] = False,
+    against: Annotated[
+        str | None, typer.Option("--against", metavar="TARGET", help="Compare the record with the newest backup there, row by row.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Is Keepwell itself well? Names what is not, and the cure.
 
     Looks at everything that is kept and changes nothing.
     """
-    from keepwell.keeping import examine
+    from keepwell.keeping import examine, open_backup
 
-    findings = examine(folder, deep=deep)
+    findings = examine(folder, deep=deep, backup=open_backup(against) if against else None)
     counts = Counter(finding.state for finding in findings)
     if as_json:
         show_json({"healthy": not counts["wrong"], "findings": findings})

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from keepwell.errors import KeepwellError
 from keepwell.keeping import wholeness
-from keepwell.keeping.records import Finding
+from keepwell.keeping.comparing import against
+from keepwell.keeping.records import Copy, Finding
 from keepwell.orchestration import Context, dead_slots, list_cycles
 from keepwell.registry import Version
 from keepwell.settings import Settings, look
@@ -21,12 +22,13 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LITTLE_DISK = 1 << 30  # bytes; a build and a table flush need some hundred megabytes at most
 
 
-def examine(folder: Path, now: datetime | None = None, *, deep: bool = False) -> list[Finding]:
+def examine(folder: Path, now: datetime | None = None, *, deep: bool = False, backup: Copy | None = None) -> list[Finding]:
     """Look at a project's settings, stores, record and surroundings.
 
     Parameters
     ----------
     deep : read every file that is kept, however long it takes.
+    backup : compare the record with this backup, row by row.
 
     Returns
     -------
@@ -46,6 +48,7 @@ def examine(folder: Path, now: datetime | None = None, *, deep: bool = False) ->
     try:
         looks: tuple[Callable[[], Iterator[Finding]], ...] = (
             lambda: wholeness.record(context, now, deep=deep),
+            lambda: against(context, backup) if backup is not None else iter(()),
             lambda: wholeness.artifacts(context, deep=deep),
             lambda: _champion(context),
             lambda: wholeness.versioned(context, now, deep=deep),

@@ -99,6 +99,13 @@ class Copy:
     manifest: Manifest
     read: Callable[[Entry], bytes]
 
+    def record(self) -> dict[str, list[dict[str, Any]]]:
+        """The rows of each SQL table."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for entry in self.manifest.under("record"):
+            found.setdefault(entry.name.split("/")[1], []).extend(map(json.loads, self.read(entry).decode().splitlines()))
+        return found
+
 
 @dataclass(frozen=True)
 class Restored:

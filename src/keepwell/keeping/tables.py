@@ -42,6 +42,13 @@ def rows(connection: sa.Connection, name: str, model: str) -> Iterator[Row]:
         yield {column.name: _plain(row[column]) for column in kept}
 
 
+def keys(name: str) -> list[str]:
+    """The columns that name a row, in every database."""
+    table = metadata.tables[name]
+    own = [column.name for column in table.primary_key if column is not table.autoincrement_column]
+    return own or ["model", "key"]
+
+
 def add_rows(connection: sa.Connection, name: str, found: list[Row]) -> None:
     """Put rows that `rows` gave into a table."""
     table = metadata.tables[name]
@@ -139,8 +146,7 @@ def where_named(connection: sa.Connection, model: str, digest: str) -> str:
     for name in names():
         for row in rows(connection, name, model):
             if digest in json.dumps(row):
-                keys = [str(row[column.name]) for column in metadata.tables[name].primary_key if column.name in row.keys() - {"model"}]
-                return f"{name} {' '.join(keys)}".strip()
+                return " ".join([name, *(str(row[key]) for key in keys(name) if key != "model")])
     return "the record"
 
 
