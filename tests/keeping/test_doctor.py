@@ -86,6 +86,15 @@ def test_a_lost_file_is_found_without_looking_deep(everything: Path) -> None:
         assert path.name[:12] in found
 
 
+def test_a_database_that_is_none_any_more_is_told_with_the_way_back(everything: Path) -> None:
+    file = everything / ".keepwell/keepwell.db"
+    content = file.read_bytes()
+    file.write_bytes(b"not a database" * 1000)
+    found = [finding for finding in examine(everything) if finding.state == "wrong"]
+    file.write_bytes(content)
+    assert "keepwell restore" in found[0].cure
+
+
 def test_an_old_backup_and_a_clock_that_went_back_are_told(everything: Path) -> None:
     from datetime import UTC, datetime, timedelta
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from keepwell.errors import KeepwellError
+from keepwell.errors import BackendError, KeepwellError
 from keepwell.keeping import wholeness
 from keepwell.keeping.comparing import against
 from keepwell.keeping.records import Copy, Finding
@@ -44,7 +44,9 @@ def examine(folder: Path, now: datetime | None = None, *, deep: bool = False, ba
     try:
         context = Context.open(folder)
     except KeepwellError as error:
-        return [*found, Finding("project", "wrong", error.message, "`keepwell check` tells everything that is not right.")]
+        lost = "Bring it back, or `keepwell restore` brings everything back from a backup."
+        cure = lost if isinstance(error, BackendError) else "`keepwell check` tells everything that is not right."
+        return [*found, Finding("project", "wrong", error.message, cure)]
     try:
         looks: tuple[Callable[[], Iterator[Finding]], ...] = (
             lambda: wholeness.record(context, now, deep=deep),
