@@ -8,7 +8,7 @@
       NotFound                ModelNotFound, VersionNotFound, PredictionNotFound, QuarantineNotFound, RunNotFound, RouteNotFound,
                               BackupNotFound, VersionSwept
       Refused                 PromotionRefused, RollbackRefused, CycleRefused, FormatRefused, TrustRefused, AnswersDiffer, ModelFileInvalid,
-                              TokenRefused, RestoreRefused, KeepingBusy
+                              TokenRefused, RestoreRefused, KeepingBusy, EnvironmentMismatch, NotRepeatable
       BackendError            SourceUnavailable, StorageUnavailable, ArtifactCorrupt, ArtifactMissing, JournalCorrupt,
                               SchemaTooNew, NotReady, TableCorrupt, BackupCorrupt
 
@@ -18,7 +18,7 @@ A leaf takes facts, keeps them as attributes and writes the message itself: what
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 
 class KeepwellError(Exception):
@@ -415,6 +415,31 @@ class CycleRefused(Refused):
 
     def __init__(self, model: str, as_of: object, reason: str) -> None:
         super().__init__(f"No cycle of '{model}' for {as_of}: {reason}.", model=model, as_of=as_of, reason=reason)
+
+
+class EnvironmentMismatch(Refused):
+    """The packages here are not those a version was built with, and the deployment's settings insist on them."""
+
+    headline = "The packages differ"
+
+    def __init__(self, version: int, packages: Mapping[str, tuple[str | None, str | None]]) -> None:
+        told = ", ".join(f"{name} {then or 'absent'} -> {here or 'absent'}" for name, (then, here) in list(packages.items())[:5])
+        more = f" and {len(packages) - 5} more" if len(packages) > 5 else ""
+        super().__init__(
+            f"Version {version} was built with other packages: {told}{more}. Install those that its model card lists, "
+            'build a new version here, or set [serve] packages = "tell".',
+            version=version,
+            packages=packages,
+        )
+
+
+class NotRepeatable(Refused):
+    """A run cannot be repeated, because it did not begin a step or the record does not hold what it was made of."""
+
+    headline = "There is nothing to repeat"
+
+    def __init__(self, run: str, problem: str) -> None:
+        super().__init__(f"Run {run} cannot be repeated: {problem}. `keepwell runs` lists the builds.", run=run, problem=problem)
 
 
 class AnswersDiffer(Refused):

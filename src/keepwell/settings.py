@@ -154,6 +154,9 @@ class ServeSection(Section):
     host: str = Field("127.0.0.1", description="Address to listen on; beyond loopback a token is required.")
     port: int = Field(8321, ge=0, le=65535, description="Port; 0 takes a free one.")
     token: SecretStr | None = Field(None, description="Bearer token; set it in the environment as KEEPWELL_SERVE__TOKEN.")
+    packages: Literal["tell", "refuse"] = Field(
+        "tell", description="When the packages here are not those a version was built with: tell (doctor, log), or refuse to answer."
+    )
     max_body_kb: int = Field(1024, ge=1, description="Largest request body, KiB.")
     max_rows: int = Field(1000, ge=1, description="Most rows in one request.")
     ship_s: float = Field(5.0, gt=0, description="How often closed journal segments go to the predictions table, seconds.")

@@ -28,6 +28,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("deployment",),
     ("registry",),
     ("evaluation",),
+    ("comparison",),
     ("training",),
     ("validation",),
     ("ingestion",),

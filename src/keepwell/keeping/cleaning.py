@@ -126,7 +126,10 @@ def _removable(context: Context, going: set[int], now: datetime) -> tuple[dict[s
             is_gone = row["identity"].startswith(tables.SWEPT) or (row["model"] == context.name and row["run"] in runs)
             return {} if is_gone else row
 
-        live = tables.named(connection, {"versions": version, "steps": step, "commits": tables.without_flushed(connection)})
+        def run(row: tables.Row) -> tables.Row:
+            return {} if row["model"] == context.name and row["run"] in runs else row
+
+        live = tables.named(connection, {"versions": version, "runs": run, "steps": step, "commits": tables.without_flushed(connection)})
         ever = tables.named(connection)
     sizes = {found.name: found.size for found in listed if found.name not in live}
     return (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from keepwell.keeping.records import Copy, Finding
 from keepwell.orchestration import Context, dead_slots, list_cycles
 from keepwell.registry import Version
 from keepwell.settings import Settings, look
-from keepwell.training import environment
+from keepwell.training import Code, lock_of, needed_packages
 from keepwell.validation import from_toml
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -125,8 +124,9 @@ def _champion(context: Context) -> Iterator[Finding]:
 
 
 def _packages(context: Context, version: Version) -> Finding:
-    here, then = environment(), json.loads(context.artifacts.get(version.environment))
-    differ = sorted(name for name in here.keys() | then.keys() if here.get(name) != then.get(name))
+    here = needed_packages(Code.get(context.artifacts, version.code).files())
+    then = lock_of(context.artifacts.get(version.environment))
+    differ = sorted(name for name in here if here[name] != then.get(name))
     if not differ:
         return Finding("packages", "ok", f"as they were when version {version.number} was built")
     told = ", ".join(f"{name} {then.get(name, 'absent')} → {here.get(name, 'absent')}" for name in differ[:5])

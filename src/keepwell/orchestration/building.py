@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from keepwell.comparison import code_differences
 from keepwell.errors import KeepwellError
 from keepwell.evaluation import BASELINES, Evidence, GateDecision, Metric, by_slice, decide, model_card, score
 from keepwell.evaluation import Check as GateCheck
@@ -17,30 +18,33 @@ from keepwell.ingestion import key_of, to_kind, to_polars
 from keepwell.orchestration.context import Context
 from keepwell.registry import Version, list_versions, register
 from keepwell.serving import signature_of
-from keepwell.storage import Event, record_event
-from keepwell.training import Run as RunRecord
+from keepwell.storage import Event, digest_of, record_event
 from keepwell.training import (
+    Code,
     answers,
     begin_run,
     canonical_digest,
+    content_of,
     end_run,
     environment,
-    environment_digest,
+    environment_lock,
     features_of,
     fit,
     from_bytes,
+    git_state,
     golden_digest,
     golden_rows,
     inputs_and_labels,
     latency_ms,
     load_model,
     prove_no_lookahead,
-    run_step,
     save_model,
     split,
     to_bytes,
     training_set,
+    unpin,
 )
+from keepwell.training import Run as RunRecord
 from keepwell.validation import contract_in_force
 
 Result = dict[str, Any]
@@ -53,8 +57,15 @@ def run_of(cycle: str, attempt: int) -> str:
 
 def begin(context: Context, run: str, cycle: str, as_of: datetime, reason: str) -> None:
     """Keep that a build began, and the code it will run."""
-    context.artifacts.put(context.code.archive)
-    record = RunRecord(run, cycle, as_of, reason, "running", reason, datetime.now(UTC), None)
+    artifacts = context.artifacts
+    made_of: Result = {
+        "code": artifacts.put(context.code.archive),
+        "settings": artifacts.put(context.settings_json()),
+        "packages": artifacts.put(context.packages_json),
+        "environment": artifacts.put(environment_lock()),
+        **git_state(context.folder),
+    }
+    record = RunRecord(run, cycle, as_of, reason, "running", reason, datetime.now(UTC), None, made_of)
     with context.database.begin() as connection:
         begin_run(connection, context.name, record)
 
@@ -63,33 +74,29 @@ def prepare(context: Context, run: str, as_of: datetime) -> Result:
     """Everything known at `as_of` becomes a training set, kept as its own file; features are proved not to look ahead."""
     settings = context.settings.build
     model = context.model
-    observed, labelled = context.observations.last_commit(), context.labels.last_commit()
+    inputs = context.inputs(as_of)
     parts = {
         **_code(context),
-        "observations": observed,
-        "labels": labelled,
+        "observations": content_of(inputs.pins["observations"]),
+        "labels": content_of(inputs.pins["labels"]),
         "as_of": as_of.isoformat(),
         "lookahead_checks": settings.lookahead_checks,
         "seed": settings.seed,
     }
 
     def work() -> Result:
-        observations = context.observations.rows(until=as_of, at=observed)
-        checked = prove_no_lookahead(model, observations, checks=settings.lookahead_checks, seed=settings.seed)
-        key = key_of(model.entity, model.time)
-        labels = context.labels.rows(until=as_of, at=labelled).filter(pl.col("prediction_id") == "")
-        labels = labels.select(pl.col("entity").alias(key[0]), pl.col("time").alias(key[1]), "label")
-        rows = training_set(model, features_of(model, observations), labels)
+        checked = prove_no_lookahead(model, inputs.observations, checks=settings.lookahead_checks, seed=settings.seed)
+        rows = training_set(model, features_of(model, inputs.observations), inputs.labels)
         return {
             "training_set": context.artifacts.put(to_bytes(rows)),
             "rows": rows.height,
             "features": signature_of(rows.select(rows.columns[3:])),
-            "observations": observed,
-            "labels": labelled,
+            "pins": inputs.pins,
+            "commits": inputs.commits,
             "cuts_checked": checked,
         }
 
-    return run_step(context.database, context.name, run, "prepare", parts, work)
+    return context.run_step(run, "prepare", parts, work)
 
 
 def train(context: Context, run: str, prepared: Result) -> Result:
@@ -129,18 +136,22 @@ def train(context: Context, run: str, prepared: Result) -> Result:
             "holdout_from": parted.holdout_from.isoformat(),
         }
 
-    return run_step(context.database, context.name, run, "train", parts, work)
+    return context.run_step(run, "train", parts, work)
 
 
 def evaluate(context: Context, run: str, as_of: datetime, prepared: Result, trained: Result) -> Result:
     """Answer the holdout with the new model, the champion and the baselines; score all of them, by slice too."""
-    champion = context.champion()
+    return evaluate_against(context, run, context.champion(), as_of, prepared, trained)
+
+
+def evaluate_against(context: Context, run: str, champion: int | None, as_of: datetime, prepared: Result, trained: Result) -> Result:
+    """`evaluate`, with the champion of that moment."""
     parts = {
         **_code(context),
         "training_set": prepared["training_set"],
-        "model_file": trained["model_file"],
-        "champion": champion,
-        "observations": prepared["observations"],
+        "model": trained["canonical"],
+        "champion": _made_of(context, champion),
+        "observations": content_of(prepared["pins"]["observations"]),
         "as_of": as_of.isoformat(),
         "metric": context.metric,
     }
@@ -176,7 +187,7 @@ def evaluate(context: Context, run: str, as_of: datetime, prepared: Result, trai
             "latency_ms": latency_ms(estimator, X, model.task, frame=model.frame),
         }
 
-    return run_step(context.database, context.name, run, "evaluate", parts, work)
+    return context.run_step(run, "evaluate", parts, work)
 
 
 def _champion_answers(
@@ -185,7 +196,7 @@ def _champion_answers(
     """The champion's answers to the same rows, through its own features code; NaN where it has no row."""
     predictor = context.predictor(number)
     start = since - timedelta(days=predictor.model.lookback_days)
-    observations = context.observations.rows(since=start, until=as_of, at=prepared["observations"])
+    observations = unpin(context.artifacts, prepared["pins"]["observations"], time=context.model.time, since=start)
     rows = predictor.features(observations)
     answered = rows.select(key).with_columns(pl.Series("answer", predictor.answer(rows)))
     return holdout.select(key).join(answered, on=list(key), how="left", maintain_order="left")["answer"].fill_null(float("nan")).to_numpy()
@@ -230,7 +241,7 @@ def gate(context: Context, run: str, trained: Result, evaluated: Result) -> Resu
         sentence = decision.sentence + (f" The champion could not be asked: {silent}" if silent else "")
         return {"passed": decision.passed, "sentence": sentence, "checks": [asdict(item) for item in decision.checks]}
 
-    return run_step(context.database, context.name, run, "gate", parts, work)
+    return context.run_step(run, "gate", parts, work)
 
 
 def enter(context: Context, run: str, as_of: datetime, prepared: Result, trained: Result, evaluated: Result, gated: Result) -> int:
@@ -244,12 +255,11 @@ def enter(context: Context, run: str, as_of: datetime, prepared: Result, trained
         **{name: trained[name] for name in ("holdout_rows", "holdout_from")},
         **{name: evaluated[name] for name in ("metrics", "champion_metrics", "baselines", "slices", "latency_ms", "sheet")},
         "signature": prepared["features"],
-        "observations": prepared["observations"],
-        "labels": prepared["labels"],
+        "pins": prepared["pins"],
+        "commits": prepared["commits"],
         "parent": evaluated["champion"],
         "gate": gated,
         "seed": context.settings.build.seed,
-        "environment_digest": environment_digest(),
     }
     version = Version(
         number=number,
@@ -263,7 +273,7 @@ def enter(context: Context, run: str, as_of: datetime, prepared: Result, trained
         contract=in_force.digest if in_force else None,
         settings=artifacts.put(context.settings_json()),
         training_set=prepared["training_set"],
-        environment=artifacts.put(json.dumps(environment(), indent=1).encode()),
+        environment=artifacts.put(environment_lock()),
         card=artifacts.put(_card(context, run, number, as_of, prepared, trained, evaluated, gated).encode()),
         facts=facts,
     )
@@ -278,6 +288,10 @@ def enter(context: Context, run: str, as_of: datetime, prepared: Result, trained
         if not kept.passed:
             refused = f"Version {kept.number} was refused: {kept.sentence.removeprefix('Refused: ')}"
             record_event(connection, context.name, f"{run}/refused", Event("refused", as_of, refused, {"version": kept.number}))
+        if edited := code_differences(context.code.files(), Code.of(context.folder).files()):
+            names = ", ".join(one.what for one in edited)
+            sentence = f"{names} changed while version {kept.number} was built; it is of the code as it was when the build began"
+            record_event(connection, context.name, f"{run}/edited", Event("edited", as_of, sentence, {"version": kept.number}))
     return kept.number
 
 
@@ -319,8 +333,8 @@ def _card(
                 "run": run,
                 "code": context.code.digest,
                 "training_set": prepared["training_set"],
-                "observations_commit": prepared["observations"],
-                "labels_commit": prepared["labels"],
+                "observations_commit": prepared["commits"]["observations"],
+                "labels_commit": prepared["commits"]["labels"],
                 "parent": evaluated["champion"],
                 "model_file": trained["model_file"],
             },
@@ -337,9 +351,17 @@ def cycle_of(as_of: datetime) -> str:
 def _code(context: Context) -> Result:
     return {
         "code": context.code.digest,
-        "model": context.settings.model.model_dump(),
-        "environment": environment_digest(),
+        "where": context.settings.model.model_dump(),
+        "packages": digest_of(context.packages_json),
     }
+
+
+def _made_of(context: Context, number: int | None) -> Result | None:
+    """A version by what it is made of: the same in every copy of the record."""
+    if number is None:
+        return None
+    version = context.version(number)
+    return {"version": number, "model": version.facts["canonical"], "code": version.code}
 
 
 def _plain(metrics: dict[str, Metric]) -> dict[str, Any]:

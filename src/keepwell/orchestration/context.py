@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from keepwell.ingestion import key_of, open_source
 from keepwell.model import Model
@@ -15,10 +18,20 @@ from keepwell.registry import CHAMPION, Version, aliases_now, get_version, refus
 from keepwell.serving import LABEL_KEY, PREDICTION_KEY, Predictor
 from keepwell.settings import Settings, read
 from keepwell.storage import ArtifactStore, Database, Table
-from keepwell.training import Code, Outline
+from keepwell.training import Code, Outline, Pins, Result, Runner, check_environment, lock_of, needed_packages, pin, run_step
 from keepwell.validation import Contract, from_toml
 
 QUARANTINE_KEY = ("row_id",)
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """The rows a build reads, the files that keep them, and the newest commits of their tables."""
+
+    observations: pl.DataFrame
+    labels: pl.DataFrame
+    pins: dict[str, Pins]
+    commits: dict[str, int]
 
 
 @dataclass(eq=False)
@@ -36,6 +49,7 @@ class Context:
     database: Database
     artifacts: ArtifactStore
     home: Path
+    runner: Runner | None = None  # what runs a build's steps; None keeps and reuses them in the record
     _model: Model | None = None
     _predictors: dict[int, Predictor] = field(default_factory=dict)
     _versions: dict[int, Version] = field(default_factory=dict)
@@ -108,6 +122,19 @@ class Context:
         """The deciding metric."""
         return self.settings.gate.metric or {"binary": "brier", "regression": "mae"}[self.outline.task]
 
+    def inputs(self, as_of: datetime) -> Inputs:
+        """What a build of this moment reads, as it is now, and pinned."""
+        key = key_of(self.outline.entity, self.outline.time)
+        commits = {"observations": self.observations.last_commit(), "labels": self.labels.last_commit()}
+        observations = self.observations.rows(until=as_of, at=commits["observations"])
+        labels = self.labels.rows(until=as_of, at=commits["labels"])
+        if not labels.is_empty():
+            labels = labels.filter(pl.col("prediction_id") == "")
+            labels = labels.select(pl.col("entity").alias(key[0]), pl.col("time").alias(key[1]), "label")
+        frames = {"observations": observations, "labels": labels}
+        pins = {name: pin(self.artifacts, rows, self.outline.time) for name, rows in frames.items()}
+        return Inputs(observations, labels, pins, commits)
+
     def predictor(self, number: int) -> Predictor:
         """A version ready to answer; kept open. Raises VersionSwept when its files were cleaned up."""
         if number not in self._predictors:
@@ -116,6 +143,8 @@ class Context:
                 refuse_swept(connection, self.name, number)
             if len(self._predictors) >= 4:
                 self._predictors.pop(next(iter(self._predictors)))
+            if self.settings.serve.packages == "refuse":
+                check_environment(lock_of(self.artifacts.get(version.environment)), Code.get(self.artifacts, version.code).files(), number)
             self._predictors[number] = Predictor.load(version, self.artifacts, self.home / "code", self.settings.trust)
         return self._predictors[number]
 
@@ -141,6 +170,17 @@ class Context:
         if digest not in self._contracts:
             self._contracts[digest] = from_toml(self.artifacts.get(digest).decode())
         return self._contracts[digest]
+
+    def run_step(self, run: str, name: str, parts: Result, work: Callable[[], Result]) -> Result:
+        """A build step's result: run, or used again when an earlier one has the same identity."""
+        if self.runner is not None:
+            return self.runner(run, name, parts, work)
+        return run_step(self.database, self.name, run, name, parts, work)
+
+    @property
+    def packages_json(self) -> bytes:
+        """The packages that this code needs, with their versions."""
+        return json.dumps(needed_packages(self.code.files()), sort_keys=True).encode()
 
     def settings_json(self) -> bytes:
         """The settings a version carries: all but secrets and where things are."""

@@ -5,36 +5,46 @@ Observations and labels come in; a training set, a forward split and a model fil
 """
 
 from keepwell.training.answers import answers, latency_ms
-from keepwell.training.code import Code, Outline
-from keepwell.training.environment import environment, environment_digest
+from keepwell.training.code import Code, Outline, git_state
+from keepwell.training.environment import Packages, check_environment, environment, environment_lock, lock_of, machine, needed_packages
 from keepwell.training.features import features_of, labels_of, prove_no_lookahead
 from keepwell.training.fit import check_estimator, fit
 from keepwell.training.formats import ModelFile, canonical_digest
 from keepwell.training.formats import load as load_model
 from keepwell.training.formats import save as save_model
 from keepwell.training.golden import golden_digest, golden_rows
+from keepwell.training.pins import Pins, content_digest, content_of, pin, unpin
 from keepwell.training.prepare import Split, from_bytes, inputs_and_labels, split, to_bytes, training_set
-from keepwell.training.steps import StepRecord, identity_of, run_step
+from keepwell.training.steps import Result, Runner, StepRecord, Trial, identity_of, run_step
 from keepwell.training.tables import Run, begin_run, end_run, get_run, list_runs, list_steps
 
 __all__ = [
     "Code",
     "ModelFile",
     "Outline",
+    "Packages",
+    "Pins",
+    "Result",
     "Run",
+    "Runner",
     "Split",
     "StepRecord",
+    "Trial",
     "answers",
     "begin_run",
     "canonical_digest",
+    "check_environment",
     "check_estimator",
+    "content_digest",
+    "content_of",
     "end_run",
     "environment",
-    "environment_digest",
+    "environment_lock",
     "features_of",
     "fit",
     "from_bytes",
     "get_run",
+    "git_state",
     "golden_digest",
     "golden_rows",
     "identity_of",
@@ -44,10 +54,15 @@ __all__ = [
     "list_runs",
     "list_steps",
     "load_model",
+    "lock_of",
+    "machine",
+    "needed_packages",
+    "pin",
     "prove_no_lookahead",
     "run_step",
     "save_model",
     "split",
     "to_bytes",
     "training_set",
+    "unpin",
 ]

@@ -6,6 +6,7 @@ import importlib.util
 import io
 import json
 import os
+import subprocess
 import sys
 import threading
 import zipfile
@@ -122,6 +123,17 @@ class Code:
 
                 shutil.rmtree(partial, ignore_errors=True)
         return home
+
+
+def git_state(folder: Path) -> dict[str, Any]:
+    """The commit the folder is at and whether it has changes of its own; nothing where there is no git."""
+    try:
+        ask = ["git", "-C", str(folder)]
+        head = subprocess.run([*ask, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True)
+        changed = subprocess.run([*ask, "status", "--porcelain", "--", "."], capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {"git": {"commit": head.stdout.strip(), "changed": bool(changed.stdout.strip())}}
 
 
 def _zip(files: dict[str, bytes]) -> bytes:

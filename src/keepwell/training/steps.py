@@ -12,6 +12,7 @@ from keepwell.storage import Database, digest_of
 from keepwell.training import tables
 
 Result = dict[str, Any]
+Runner = Callable[[str, str, dict[str, Any], Callable[[], Result]], Result]  # (run, step, parts, work) -> result
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,16 @@ class StepRecord:
 def identity_of(name: str, parts: dict[str, Any]) -> str:
     """SHA-256 over the step's name and everything that may change its result."""
     return digest_of(json.dumps([name, parts], sort_keys=True, default=str).encode())
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A step that was run again, outside the record."""
+
+    name: str
+    identity: str
+    parts: dict[str, Any]
+    result: Result
 
 
 def run_step(database: Database, model: str, run: str, name: str, parts: dict[str, Any], work: Callable[[], Result]) -> Result:

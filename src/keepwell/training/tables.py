@@ -26,6 +26,7 @@ runs = sa.Table(
     text("sentence"),
     moment("begun"),
     moment("ended", nullable=True),
+    sa.Column("facts", sa.JSON, nullable=True),
     sa.Index(None, "model", "as_of"),
 )
 
@@ -47,7 +48,10 @@ steps = sa.Table(
 
 @dataclass(frozen=True)
 class Run:
-    """One build: why it was begun and how it ended."""
+    """One build: why it was begun and how it ended.
+
+    `facts` says what it was made of: digests of `code`, `settings` and `packages`, and the `git` commit where there is one.
+    """
 
     run: str
     cycle: str
@@ -57,6 +61,7 @@ class Run:
     sentence: str
     begun: datetime
     ended: datetime | None
+    facts: dict[str, Any]
 
 
 def begin_run(connection: sa.Connection, model: str, run: Run) -> None:
@@ -83,7 +88,7 @@ def get_run(connection: sa.Connection, model: str, run: str) -> Run | None:
 
 
 def _run(row: Any) -> Run:
-    return Run(**{name: value for name, value in row.items() if name != "model"})
+    return Run(**{name: value for name, value in row.items() if name not in ("model", "facts")}, facts=row["facts"] or {})
 
 
 def record_step(connection: sa.Connection, model: str, record: StepRecord) -> None:
