@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from keepwell.deployment import Rollout
     from keepwell.keeping import Backup, Freed, Manifest, Told
-    from keepwell.orchestration import Context, CycleRecord, Engine
+    from keepwell.orchestration import Context, CycleRecord, Engine, Reproduction
     from keepwell.registry import AliasChange, Version
     from keepwell.settings import Settings
     from keepwell.status import Status
     from keepwell.storage import Event
-    from keepwell.training import Run, StepRecord
+    from keepwell.training import Proof, Run, StepRecord
 
 
 class Project:
@@ -264,6 +264,42 @@ class Project:
             if found is None:
                 raise RunNotFound(run)
             return found, list_steps(connection, self.name, run)
+
+    def reproduce(self, ref: int | str, *, here: bool = False) -> Reproduction:
+        """Run a build's steps again outside the record, and keep what came of it.
+
+        Parameters
+        ----------
+        ref : version number, alias or run id.
+        here : with the folder's code and settings and the tables as they are now, instead of those that were pinned.
+
+        Raises
+        ------
+        VersionNotFound, RunNotFound : there is none.
+        VersionSwept, NotRepeatable : its files are gone, or were never kept.
+        """
+        from keepwell.orchestration import reproduce
+        from keepwell.registry import get_version, refuse_swept
+        from keepwell.training import Proof, record_proof
+
+        run = str(ref)
+        if not run.startswith("build-"):
+            with self.context.database.read() as connection:
+                version = get_version(connection, self.name, ref)
+                refuse_swept(connection, self.name, version.number)
+            run = version.run
+        found = reproduce(self.context, *self.run_steps(run), here=here)
+        kept = Proof(run, found.at, found.verdict, found.step, found.sentence, {"here": here, "change": found.change})
+        with self.context.database.begin() as connection:
+            record_proof(connection, self.name, f"{run}/{uuid.uuid4().hex}", kept)
+        return found
+
+    def proofs(self, run: str | None = None) -> list[Proof]:
+        """What came of repeating runs, oldest first."""
+        from keepwell.training import list_proofs
+
+        with self.context.database.read() as connection:
+            return list_proofs(connection, self.name, run)
 
     def cycles(self, limit: int | None = 50) -> list[CycleRecord]:
         """The newest cycles."""

@@ -8,8 +8,10 @@ from keepwell.orchestration.context import Context
 from keepwell.orchestration.cycle import attach, detach, resume, run_cycle
 from keepwell.orchestration.durable import Engine
 from keepwell.orchestration.feedback import post_labels
+from keepwell.orchestration.proof import Repeated, Reproduction
 from keepwell.orchestration.quarantine import DROPPED, RELEASED, decide_quarantine, list_quarantine
 from keepwell.orchestration.reloading import reload_code
+from keepwell.orchestration.reproducing import reproduce
 from keepwell.orchestration.schedule import Scheduler, due, next_tick
 from keepwell.orchestration.slots import dead_slots
 from keepwell.orchestration.tables import CycleRecord, count_cycles, get_cycle, last_cycle, list_cycles
@@ -20,6 +22,8 @@ __all__ = [
     "Context",
     "CycleRecord",
     "Engine",
+    "Repeated",
+    "Reproduction",
     "Scheduler",
     "answer_rows",
     "attach",
@@ -35,6 +39,7 @@ __all__ = [
     "next_tick",
     "post_labels",
     "reload_code",
+    "reproduce",
     "resume",
     "run_cycle",
 ]

@@ -5,6 +5,7 @@ Other rooms hand this one rows, bytes and facts; it answers them back as they we
 
 from keepwell.storage.artifacts import ArtifactStore, digest_of
 from keepwell.storage.database import HEAD, Database, insert_once
+from keepwell.storage.engines import to_json
 from keepwell.storage.files import Files, Listed
 from keepwell.storage.history import Event, list_events, record_event
 from keepwell.storage.moments import literal
@@ -30,4 +31,5 @@ __all__ = [
     "list_events",
     "literal",
     "record_event",
+    "to_json",
 ]

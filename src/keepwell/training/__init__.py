@@ -16,7 +16,7 @@ from keepwell.training.golden import golden_digest, golden_rows
 from keepwell.training.pins import Pins, content_digest, content_of, pin, unpin
 from keepwell.training.prepare import Split, from_bytes, inputs_and_labels, split, to_bytes, training_set
 from keepwell.training.steps import Result, Runner, StepRecord, Trial, identity_of, run_step
-from keepwell.training.tables import Run, begin_run, end_run, get_run, list_runs, list_steps
+from keepwell.training.tables import Proof, Run, begin_run, end_run, get_run, list_proofs, list_runs, list_steps, record_proof
 
 __all__ = [
     "Code",
@@ -24,6 +24,7 @@ __all__ = [
     "Outline",
     "Packages",
     "Pins",
+    "Proof",
     "Result",
     "Run",
     "Runner",
@@ -51,6 +52,7 @@ __all__ = [
     "inputs_and_labels",
     "labels_of",
     "latency_ms",
+    "list_proofs",
     "list_runs",
     "list_steps",
     "load_model",
@@ -59,6 +61,7 @@ __all__ = [
     "needed_packages",
     "pin",
     "prove_no_lookahead",
+    "record_proof",
     "run_step",
     "save_model",
     "split",

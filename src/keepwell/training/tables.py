@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from keepwell.storage import insert_once
-from keepwell.storage.schema import facts, metadata, moment, text
+from keepwell.storage.schema import facts, metadata, moment, serial, text
 
 if TYPE_CHECKING:
     from keepwell.training.steps import StepRecord
@@ -43,6 +43,23 @@ steps = sa.Table(
     sa.Column("seconds", sa.Float, nullable=False),
     moment("at"),
     sa.Index(None, "model", "identity"),
+)
+
+
+reproductions = sa.Table(
+    "reproductions",
+    metadata,
+    serial(),
+    text("model"),
+    text("key"),
+    text("run"),
+    moment("at"),
+    text("verdict"),  # identical, differs, nondeterministic
+    text("step", nullable=True),
+    text("sentence"),
+    facts(),
+    sa.UniqueConstraint("model", "key"),
+    sa.Index(None, "model", "run"),
 )
 
 
@@ -89,6 +106,31 @@ def get_run(connection: sa.Connection, model: str, run: str) -> Run | None:
 
 def _run(row: Any) -> Run:
     return Run(**{name: value for name, value in row.items() if name not in ("model", "facts")}, facts=row["facts"] or {})
+
+
+@dataclass(frozen=True)
+class Proof:
+    """That a run was repeated, and what came of it."""
+
+    run: str
+    at: datetime
+    verdict: str
+    step: str | None
+    sentence: str
+    facts: dict[str, Any]
+
+
+def record_proof(connection: sa.Connection, model: str, key: str, proof: Proof) -> None:
+    """Keep what came of repeating a run, once per key."""
+    insert_once(connection, reproductions, {"model": model, "key": key, **asdict(proof)})
+
+
+def list_proofs(connection: sa.Connection, model: str, run: str | None = None) -> list[Proof]:
+    """What came of repeating runs, oldest first."""
+    query = sa.select(reproductions).where(reproductions.c.model == model).order_by(reproductions.c.seq)
+    if run is not None:
+        query = query.where(reproductions.c.run == run)
+    return [Proof(row.run, row.at, row.verdict, row.step, row.sentence, row.facts) for row in connection.execute(query)]
 
 
 def record_step(connection: sa.Connection, model: str, record: StepRecord) -> None:
