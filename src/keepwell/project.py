@@ -294,6 +294,14 @@ class Project:
             record_proof(connection, self.name, f"{run}/{uuid.uuid4().hex}", kept)
         return found
 
+    def kept_versions(self) -> list[int]:
+        """Numbers of the versions whose files are kept, oldest first."""
+        from keepwell.registry import swept_versions
+
+        with self.context.database.read() as connection:
+            gone = swept_versions(connection, self.name)
+        return [version.number for version in self.versions() if version.number not in gone]
+
     def proofs(self, run: str | None = None) -> list[Proof]:
         """What came of repeating runs, oldest first."""
         from keepwell.training import list_proofs
