@@ -10,7 +10,11 @@ PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
 # The same tests on other stores: real servers, from packages (tests/stores.py).
 GROWN := KEEPWELL_TEST_DATABASE=postgresql KEEPWELL_TEST_STORE=s3
 
-.PHONY: demo test test-stores lint docs bench lock clean
+SEED ?= 1
+KILLS ?= 20
+DATABASE ?= both
+
+.PHONY: demo test test-stores chaos lint docs bench lock clean
 
 demo: $(VENV)/.installed ## fifty years of daily weather, lived by one model
 	@$(BIN)/keepwell demo --no-serve --folder $(DEMO)/rain
@@ -24,6 +28,9 @@ test-stores: $(VENV)/.installed-dev ## every test on all four combinations of st
 	@failed=0; for database in sqlite postgresql; do for store in local s3; do \
 		KEEPWELL_TEST_DATABASE=$$database KEEPWELL_TEST_STORE=$$store KEEPWELL_TEST_COUNTS=build/test-stores $(PYTEST) || failed=1; \
 	done; done; echo; cat build/test-stores; exit $$failed
+
+chaos: $(VENV)/.installed-dev ## fifty years, killed with -9 at KILLS moments drawn by SEED, on DATABASE=sqlite, postgresql or both
+	PYTHONPATH=tests $(BIN)/python tests/chaos --seed $(SEED) --kills $(KILLS) --database $(DATABASE)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -53,8 +53,9 @@ class Engine:
             "log_level": "CRITICAL",
             "notification_listener_polling_interval_sec": 0.05,
         }
-        DBOS(config=config)
-        DBOS.launch()
+        with database.answering():
+            DBOS(config=config)
+            DBOS.launch()
         Engine._open = self
         self._stopping = threading.Event()
         self._watch = threading.Thread(target=self._watch_others, name="keepwell-slots", daemon=True)
@@ -67,9 +68,10 @@ class Engine:
 
     def run(self, function: Callable[..., Any], workflow_id: str, *arguments: Any) -> Any:
         """Run a workflow to its end. One of that id that is running is waited for, one that has ended answers at once."""
-        with SetWorkflowID(workflow_id):
-            handle = DBOS.start_workflow(function, *arguments)
-        return handle.get_result(polling_interval_sec=0.1)
+        with self._database.answering():
+            with SetWorkflowID(workflow_id):
+                handle = DBOS.start_workflow(function, *arguments)
+            return handle.get_result(polling_interval_sec=0.1)
 
     def close(self) -> None:
         """Stop working and give the slot back; unfinished workflows are taken up by the next worker."""

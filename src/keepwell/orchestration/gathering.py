@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import polars as pl
 import sqlalchemy as sa
@@ -74,7 +76,10 @@ def _contract(context: Context, cycle: str, as_of: datetime) -> Contract | None:
     with context.database.read() as connection:
         in_force = contract_in_force(connection, context.name)
     if in_force and (not text or in_force.file_digest == file_digest):
+        if not text:  # it was taken away, or a kill came between the record and the file
+            _write(path, context.artifacts.get(in_force.digest).decode())
         return context.contract(in_force.digest)
+    inferred = not text
     if text:
         reason = "contract.toml was edited" if in_force else "contract.toml is there"
         contract = from_toml(text)
@@ -85,14 +90,22 @@ def _contract(context: Context, cycle: str, as_of: datetime) -> Contract | None:
         first = first.drop([COMMIT, KNOWN, *([] if context.model.entity else [ALL])])
         contract = infer(first, entity=context.model.entity, time=context.model.time, units=context.model.units)
         text, reason = to_toml(contract), f"inferred from the first {first.height} rows"
-        path.write_text(text, "utf-8")
         file_digest = digest_of(text.encode())
     digest = context.artifacts.put(text.encode())
     with context.database.begin() as connection:
         put_in_force(connection, context.name, f"{cycle}/{digest[:12]}", ContractInForce(digest, file_digest, as_of, reason))
         sentence = f"Contract {digest[:12]} is in force: {reason}"
         record_event(connection, context.name, f"{cycle}/contract", Event("contract", as_of, sentence, {"digest": digest}))
+    if inferred:  # after the record: the file alone would be taken for a person's
+        _write(path, text)
     return contract
+
+
+def _write(path: Path, text: str) -> None:
+    """All of the file or nothing of it."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_text(text, "utf-8")
+    partial.replace(path)
 
 
 def _unknown(context: Context, fetched: pl.DataFrame, stored: pl.DataFrame, waiting: pl.DataFrame) -> pl.DataFrame:

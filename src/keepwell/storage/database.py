@@ -37,7 +37,7 @@ class Database:
         # Threads of one process queue here, in order and without asking again and again; processes queue in the database.
         self._turn = threading.Lock()
         try:
-            with self._answering():
+            with self.answering():
                 self.engine = open_engine(self.url)
                 try:
                     self._migrate(shape)
@@ -68,7 +68,7 @@ class Database:
         ------
         StorageUnavailable : the database does not answer, cannot be written, or the turn did not come in half a minute.
         """
-        with self._answering(), self._queue(), self.engine.connect().execution_options(write=True) as connection, connection.begin():
+        with self.answering(), self._queue(), self.engine.connect().execution_options(write=True) as connection, connection.begin():
             wait_turn(connection, lock)
             yield connection
 
@@ -80,7 +80,7 @@ class Database:
         ------
         StorageUnavailable : the database does not answer.
         """
-        with self._answering(), for_reading(self.engine.connect()) as connection, connection.begin():
+        with self.answering(), for_reading(self.engine.connect()) as connection, connection.begin():
             yield connection
 
     def close(self) -> None:
@@ -119,7 +119,8 @@ class Database:
             self._turn.release()
 
     @contextmanager
-    def _answering(self) -> Iterator[None]:
+    def answering(self) -> Iterator[None]:
+        """For others who use this database by themselves: its own errors become StorageUnavailable."""
         try:
             yield
         except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:

@@ -1,0 +1,175 @@
+"""Two versions of a model side by side: what they were made of, how they scored, and how their answers differ."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from keepwell.comparison import (
+    AnswerChange,
+    Difference,
+    answer_change,
+    code_differences,
+    frame_differences,
+    package_differences,
+    setting_differences,
+)
+from keepwell.errors import KeepwellError, VersionNotFound
+from keepwell.ingestion import key_of
+from keepwell.training import Code, from_bytes, lock_of, needed_packages
+
+if TYPE_CHECKING:
+    from keepwell.project import Project
+    from keepwell.registry import Version
+
+GROUPS = ("code", "setting", "seed", "package", "contract", "data")
+
+
+@dataclass(frozen=True)
+class VersionDiff:
+    """`before` and `after` are version numbers. `metrics` holds (name, before, after), each on its own held-out days; `answers` is how
+    the answers to the same rows changed, the newest held-out ones of `after`; `silent` says why there are none.
+    """
+
+    before: int
+    after: int
+    differences: tuple[Difference, ...]
+    metrics: tuple[tuple[str, float | None, float | None], ...]
+    slices: tuple[tuple[str, float | None, float | None], ...]
+    answers: AnswerChange | None
+    silent: str | None
+
+    @property
+    def sentence(self) -> str:
+        """The whole in one line."""
+        kinds = [kind for kind in GROUPS if any(one.kind == kind for one in self.differences)]
+        made = f"differ in {', '.join(kinds)}" if kinds else "are made of the same"
+        told = "nothing differs" if not kinds and self.answers and not self.answers.changed else made
+        said = f"; {self.answers.sentence}" if self.answers else ""
+        return f"Versions {self.before} and {self.after}: {told}{said}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values; each difference with its sentence."""
+        plain = asdict(self)
+        plain["differences"] = [{**asdict(one), "sentence": one.sentence} for one in self.differences]
+        return {**plain, "sentence": self.sentence}
+
+    def as_markdown(self) -> str:
+        """For a pull request."""
+        lines = [f"### {self.sentence}", ""]
+        if self.metrics:
+            lines += ["| Metric | Before | After |", "| --- | --: | --: |"]
+            lines += [f"| {name} | {_number(old)} | {_number(new)} |" for name, old, new in (*self.metrics, *self.slices)]
+            lines += ["", "Each on its own held-out days.", ""]
+        for one in self.differences:
+            lines.append(f"- {one.sentence}")
+            if one.kind == "code" and one.detail:
+                lines += ["", "  <details><summary>lines</summary>", "", "  ```diff"]
+                lines += [f"  {line}" for line in one.detail.splitlines()] + ["  ```", "", "  </details>", ""]
+        if self.answers and self.answers.slices:
+            lines += ["", "| Slice | Rows | Changed | Mean size |", "| --- | --: | --: | --: |"]
+            lines += [f"| {name} | {n} | {share:.0%} | {mean:.3g} |" for name, n, share, mean in self.answers.slices]
+        if self.silent:
+            lines += ["", self.silent]
+        return "\n".join(lines) + "\n"
+
+
+def diff(project: Project, before: int | str | datetime, after: int | str | datetime) -> VersionDiff:
+    """Compare two versions.
+
+    Parameters
+    ----------
+    before, after : version number, alias, run id, or a moment (the version that served then).
+
+    Raises
+    ------
+    VersionNotFound, RunNotFound : there is none.
+    VersionSwept : its files are gone.
+    """
+    old, new = (_version(project, one) for one in (before, after))
+    artifacts = project.context.artifacts
+    codes = [Code.get(artifacts, one.code).files() for one in (old, new)]
+    settings = [json.loads(artifacts.get(one.settings)) for one in (old, new)]
+    locks = [lock_of(artifacts.get(one.environment)) for one in (old, new)]
+    needed = set().union(*(needed_packages(files) for files in codes))
+    packages = [{name: version for name, version in lock.items() if name in needed} for lock in locks]
+    frames = [from_bytes(artifacts.get(one.training_set)) for one in (old, new)]
+    answers, silent = _answers(project, old, new, frames[1])
+    return VersionDiff(
+        old.number,
+        new.number,
+        (
+            *code_differences(*codes),
+            *setting_differences(*settings),
+            *package_differences(*packages),
+            *_contract(project, old, new),
+            *frame_differences(*frames, key_of(project.context.outline.entity, project.context.outline.time)),
+        ),
+        tuple((name, _value(old.facts["metrics"], name), _value(new.facts["metrics"], name)) for name in new.facts["metrics"]),
+        _slices(old, new, project.context.metric),
+        answers,
+        silent,
+    )
+
+
+def _version(project: Project, ref: int | str | datetime) -> Version:
+    from keepwell.registry import refuse_swept
+
+    if isinstance(ref, datetime):
+        found, _ = project.serving(ref)
+        if found is None:
+            raise VersionNotFound(project.name, f"the one that served at {ref:%Y-%m-%d %H:%M}", [one.number for one in project.versions()])
+    elif str(ref).startswith("build-"):
+        run, _ = project.run_steps(str(ref))
+        of_run = {one.run: one for one in project.versions()}
+        if run.run not in of_run:
+            raise VersionNotFound(project.name, f"of run {run.run}", sorted(one.number for one in of_run.values()))
+        found = of_run[run.run]
+    else:
+        found = project.version(ref)
+    with project.context.database.read() as connection:
+        refuse_swept(connection, project.name, found.number)
+    return found
+
+
+def _contract(project: Project, old: Version, new: Version) -> list[Difference]:
+    texts = [{"contract.toml": project.context.artifacts.get(one.contract).decode()} if one.contract else {} for one in (old, new)]
+    return [
+        Difference("contract", one.what, f"version {old.number}'s", f"version {new.number}'s", one.detail)
+        for one in code_differences(*texts)
+    ]
+
+
+def _answers(project: Project, old: Version, new: Version, rows: pl.DataFrame) -> tuple[AnswerChange | None, str | None]:
+    """Both models on the rows that the newer one kept from training, as far as the older one takes the same features."""
+    context = project.context
+    rows = rows.filter(pl.col(context.outline.time) > datetime.fromisoformat(new.facts["holdout_from"]))
+    try:
+        given = [context.predictor(one.number).answer(rows.select(rows.columns[3:])) for one in (old, new)]
+        slices = None
+        if context.model.slices is not None:
+            from keepwell.ingestion import to_kind, to_polars
+
+            slices = to_polars(context.model.slices(to_kind(rows.drop("label"), context.model.frame)), "slices")
+        return answer_change(np.asarray(given[0]), np.asarray(given[1]), slices), None
+    except (KeepwellError, pl.exceptions.PolarsError) as error:
+        return None, f"The two cannot be asked the same rows: {getattr(error, 'message', error)}"
+
+
+def _slices(old: Version, new: Version, metric: str) -> tuple[tuple[str, float | None, float | None], ...]:
+    sides = [{f"{part['column']} = {part['value']}": _value(part["metrics"], metric) for part in one.facts["slices"]} for one in (old, new)]
+    return tuple((f"{metric}, {name}", sides[0].get(name), value) for name, value in sides[1].items())
+
+
+def _value(metrics: dict[str, Any], name: str) -> float | None:
+    found: float | None = (metrics.get(name) or {}).get("value")
+    return found
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
