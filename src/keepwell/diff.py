@@ -19,12 +19,12 @@ from keepwell.comparison import (
     package_differences,
     setting_differences,
 )
-from keepwell.errors import KeepwellError, VersionNotFound
-from keepwell.ingestion import key_of
+from keepwell.errors import KeepwellError
+from keepwell.ingestion import key_of, to_kind, to_polars
 from keepwell.training import Code, from_bytes, lock_of, needed_packages
 
 if TYPE_CHECKING:
-    from keepwell.project import Project
+    from keepwell.orchestration import Context
     from keepwell.registry import Version
 
 GROUPS = ("code", "setting", "seed", "package", "contract", "data")
@@ -79,82 +79,48 @@ class VersionDiff:
         return "\n".join(lines) + "\n"
 
 
-def diff(project: Project, before: int | str | datetime, after: int | str | datetime) -> VersionDiff:
-    """Compare two versions.
-
-    Parameters
-    ----------
-    before, after : version number, alias, run id, or a moment (the version that served then).
-
-    Raises
-    ------
-    VersionNotFound, RunNotFound : there is none.
-    VersionSwept : its files are gone.
-    """
-    old, new = (_version(project, one) for one in (before, after))
-    artifacts = project.context.artifacts
+def diff(context: Context, old: Version, new: Version) -> VersionDiff:
+    """Compare two versions whose files are kept."""
+    artifacts = context.artifacts
     codes = [Code.get(artifacts, one.code).files() for one in (old, new)]
     settings = [json.loads(artifacts.get(one.settings)) for one in (old, new)]
     locks = [lock_of(artifacts.get(one.environment)) for one in (old, new)]
     needed = set().union(*(needed_packages(files) for files in codes))
     packages = [{name: version for name, version in lock.items() if name in needed} for lock in locks]
     frames = [from_bytes(artifacts.get(one.training_set)) for one in (old, new)]
-    answers, silent = _answers(project, old, new, frames[1])
+    answers, silent = _answers(context, old, new, frames[1])
     return VersionDiff(
         old.number,
         new.number,
         (
-            *code_differences(*codes),
+            *code_differences(codes[0], codes[1]),
             *setting_differences(*settings),
             *package_differences(*packages),
-            *_contract(project, old, new),
-            *frame_differences(*frames, key_of(project.context.outline.entity, project.context.outline.time)),
+            *_contract(context, old, new),
+            *frame_differences(frames[0], frames[1], key_of(context.outline.entity, context.outline.time)),
         ),
         tuple((name, _value(old.facts["metrics"], name), _value(new.facts["metrics"], name)) for name in new.facts["metrics"]),
-        _slices(old, new, project.context.metric),
+        _slices(old, new, context.metric),
         answers,
         silent,
     )
 
 
-def _version(project: Project, ref: int | str | datetime) -> Version:
-    from keepwell.registry import refuse_swept
-
-    if isinstance(ref, datetime):
-        found, _ = project.serving(ref)
-        if found is None:
-            raise VersionNotFound(project.name, f"the one that served at {ref:%Y-%m-%d %H:%M}", [one.number for one in project.versions()])
-    elif str(ref).startswith("build-"):
-        run, _ = project.run_steps(str(ref))
-        of_run = {one.run: one for one in project.versions()}
-        if run.run not in of_run:
-            raise VersionNotFound(project.name, f"of run {run.run}", sorted(one.number for one in of_run.values()))
-        found = of_run[run.run]
-    else:
-        found = project.version(ref)
-    with project.context.database.read() as connection:
-        refuse_swept(connection, project.name, found.number)
-    return found
-
-
-def _contract(project: Project, old: Version, new: Version) -> list[Difference]:
-    texts = [{"contract.toml": project.context.artifacts.get(one.contract).decode()} if one.contract else {} for one in (old, new)]
+def _contract(context: Context, old: Version, new: Version) -> list[Difference]:
+    texts = [{"contract.toml": context.artifacts.get(one.contract).decode()} if one.contract else {} for one in (old, new)]
     return [
         Difference("contract", one.what, f"version {old.number}'s", f"version {new.number}'s", one.detail)
         for one in code_differences(*texts)
     ]
 
 
-def _answers(project: Project, old: Version, new: Version, rows: pl.DataFrame) -> tuple[AnswerChange | None, str | None]:
+def _answers(context: Context, old: Version, new: Version, rows: pl.DataFrame) -> tuple[AnswerChange | None, str | None]:
     """Both models on the rows that the newer one kept from training, as far as the older one takes the same features."""
-    context = project.context
     rows = rows.filter(pl.col(context.outline.time) > datetime.fromisoformat(new.facts["holdout_from"]))
     try:
         given = [context.predictor(one.number).answer(rows.select(rows.columns[3:])) for one in (old, new)]
         slices = None
         if context.model.slices is not None:
-            from keepwell.ingestion import to_kind, to_polars
-
             slices = to_polars(context.model.slices(to_kind(rows.drop("label"), context.model.frame)), "slices")
         return answer_change(np.asarray(given[0]), np.asarray(given[1]), slices), None
     except (KeepwellError, pl.exceptions.PolarsError) as error:

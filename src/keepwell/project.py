@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from keepwell.deployment import Rollout
+    from keepwell.diff import VersionDiff
     from keepwell.keeping import Backup, Freed, Manifest, Told
     from keepwell.orchestration import Context, CycleRecord, Engine, Reproduction
     from keepwell.registry import AliasChange, Version
@@ -279,19 +280,42 @@ class Project:
         VersionSwept, NotRepeatable : its files are gone, or were never kept.
         """
         from keepwell.orchestration import reproduce
-        from keepwell.registry import get_version, refuse_swept
         from keepwell.training import Proof, record_proof
 
-        run = str(ref)
-        if not run.startswith("build-"):
-            with self.context.database.read() as connection:
-                version = get_version(connection, self.name, ref)
-                refuse_swept(connection, self.name, version.number)
-            run = version.run
+        run = str(ref) if str(ref).startswith("build-") else self._kept_version(ref).run
         found = reproduce(self.context, *self.run_steps(run), here=here)
         kept = Proof(run, found.at, found.verdict, found.step, found.sentence, {"here": here, "change": found.change})
         with self.context.database.begin() as connection:
             record_proof(connection, self.name, f"{run}/{uuid.uuid4().hex}", kept)
+        return found
+
+    def diff(self, before: int | str | datetime, after: int | str | datetime) -> VersionDiff:
+        """Two versions side by side: number, alias, run id, or a moment (the version that served then).
+
+        Raises
+        ------
+        VersionNotFound, RunNotFound, VersionSwept
+        """
+        from keepwell.diff import diff
+
+        return diff(self.context, self._kept_version(before), self._kept_version(after))
+
+    def _kept_version(self, ref: int | str | datetime) -> Version:
+        from keepwell.errors import VersionNotFound
+        from keepwell.registry import refuse_swept
+
+        if isinstance(ref, datetime):
+            found, _ = self.serving(ref)
+            asked = f"that served at {ref:%Y-%m-%d %H:%M}"
+        elif str(ref).startswith("build-"):
+            run, _ = self.run_steps(str(ref))
+            found, asked = next((one for one in self.versions() if one.run == run.run), None), f"of run {run.run}"
+        else:
+            found, asked = self.version(ref), str(ref)
+        if found is None:
+            raise VersionNotFound(self.name, asked, [one.number for one in self.versions()])
+        with self.context.database.read() as connection:
+            refuse_swept(connection, self.name, found.number)
         return found
 
     def kept_versions(self) -> list[int]:

@@ -1,17 +1,20 @@
-"""`keepwell reproduce`: run what is on record again, and see whether it comes out the same."""
+"""`keepwell reproduce` and `keepwell diff`: does it come out the same again, and what is not the same between two?"""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from keepwell.cli import screen
-from keepwell.cli.door import FAILED, HERE, AsJson, Folder, command, examples, opened, show_json
+from keepwell.cli.door import FAILED, HERE, AsJson, Folder, command, examples, opened, read_moment, show_json
 
 if TYPE_CHECKING:
     from keepwell import Project
+    from keepwell.comparison import Difference
     from keepwell.orchestration import Reproduction
 
 PANEL = "Look"
@@ -29,6 +32,12 @@ def register(app: typer.Typer) -> None:
             "keepwell reproduce all",
         ),
     )(reproduce)
+    app.command(
+        rich_help_panel=PANEL,
+        epilog=examples(
+            "keepwell diff champion 12", "keepwell diff 2026-01-01 2026-03-01 --full", "keepwell diff champion 12 --markdown > review.md"
+        ),
+    )(diff)
 
 
 @command
@@ -57,6 +66,46 @@ def reproduce(
         raise typer.Exit(FAILED)
 
 
+@command
+def diff(
+    before: Annotated[str, typer.Argument(metavar="A", help="A version, an alias, a run, or a moment (the version that served then).")],
+    after: Annotated[str, typer.Argument(metavar="B", help="The other one.")],
+    folder: Folder = HERE,
+    full: Annotated[bool, typer.Option("--full", help="Whole differences, not their first lines.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="For a pull request.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """What differs between two versions: code, settings, packages, contract, data, scores, and answers to the same rows."""
+    with opened(folder) as project:
+        found = project.diff(_ref(before), _ref(after))
+    if as_json:
+        show_json(found.as_dict())
+        return
+    if markdown:
+        sys.stdout.write(found.as_markdown())
+        return
+    screen.say(screen.bold(f"{found.sentence}."))
+    shown = None if full else SHOWN
+    if found.differences:
+        screen.say("")
+        _differences(found.differences, shown)
+    screen.say("")
+    rows = [(name, screen.number(old), screen.number(new)) for name, old, new in (*found.metrics, *found.slices)]
+    screen.table(("Each on its own held-out days", f"Version {found.before}", f"Version {found.after}"), rows)
+    if found.answers and found.answers.slices and found.answers.changed:
+        screen.say("")
+        parts = [(name, f"{n:,}", f"{share:.0%}", f"{mean:.3g}") for name, n, share, mean in found.answers.slices]
+        screen.table(("Answers by slice", "Rows", "Changed", "Mean size"), parts, right=("Rows", "Changed", "Mean size"))
+    if found.silent:
+        screen.say(found.silent)
+
+
+def _ref(text: str) -> str | datetime:
+    if "-" not in text or text.startswith("build-"):
+        return text
+    return read_moment(text)
+
+
 def _all(project: Project, here: bool) -> list[Reproduction]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -76,13 +125,7 @@ def _tell(found: Reproduction) -> None:
         if differences:
             screen.say("")
             screen.say(screen.bold(title))
-            for one in differences[:SHOWN]:
-                screen.say(f"  {one.sentence}")
-                if one.kind == "code":
-                    for line in [text for text in one.detail.splitlines() if text[:1] in "+-" and text[:3] not in ("+++", "---")][:SHOWN]:
-                        screen.say(screen.dim(f"      {line}"))
-            if differences[SHOWN:]:
-                screen.say(f"  and {len(differences) - SHOWN} more; --json lists all")
+            _differences(differences, SHOWN)
     if found.change and "largest" in found.change:
         change = found.change
         screen.say("")
@@ -102,3 +145,13 @@ def _summary(found: list[Reproduction]) -> None:
     if odd:
         screen.say("")
         screen.table(("Version", "Verdict", "What"), [(str(one.version), one.verdict, one.sentence) for one in odd], wide="What")
+
+
+def _differences(differences: Sequence[Difference], shown: int | None) -> None:
+    for one in differences[:shown]:
+        screen.say(f"  {one.sentence}")
+        if one.kind in ("code", "contract"):
+            for line in [text for text in one.detail.splitlines() if text[:1] in "+-" and text[:3] not in ("+++", "---")][:shown]:
+                screen.say(screen.dim(f"      {line}"))
+    if shown is not None and differences[shown:]:
+        screen.say(f"  and {len(differences) - shown} more; --json lists all")

@@ -1,0 +1,65 @@
+"""Two versions side by side: what was changed is named, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from projects import BUILT_AT
+from typer.testing import CliRunner
+
+from keepwell import Project
+from keepwell.cli import app
+from keepwell.errors import VersionNotFound
+
+LATER = datetime(2026, 1, 20, 6, tzinfo=UTC)
+
+
+@pytest.fixture
+def two(tiny: Path) -> Path:
+    """A project whose second version has one line of `features` more to say."""
+    path = tiny / "model.py"
+    path.write_text(path.read_text().replace('"warmth", "cloud")', '"warmth", cloud=pl.col("cloud") ** 2)'))
+    with Project(tiny) as project:
+        project.run(LATER, build=True)
+        assert len(project.versions()) == 2
+    return tiny
+
+
+def test_a_version_differs_from_itself_in_nothing(tiny: Path) -> None:
+    with Project(tiny) as project:
+        found = project.diff(1, "champion")
+    assert found.differences == () and found.sentence.startswith("Versions 1 and 1: nothing differs; all ")
+
+
+def test_what_was_changed_is_named(two: Path) -> None:
+    with Project(two) as project:
+        found = project.diff(1, 2)
+        by_run = project.diff(project.version(1).run, project.version(2).run)
+    assert {one.kind for one in found.differences} == {"code", "contract", "data"}  # the first had none yet
+    assert [one.what for one in found.differences if one.kind == "code"] == ["model.py"]
+    assert found.answers is not None and found.answers.changed
+    assert by_run.as_dict() == found.as_dict()
+
+
+def test_moments_name_the_versions_that_served(tiny: Path) -> None:
+    with Project(tiny) as project:
+        assert project.diff(BUILT_AT, LATER).before == 1
+        with pytest.raises(VersionNotFound, match="served at 2020"):
+            project.diff(datetime(2020, 1, 1, tzinfo=UTC), BUILT_AT)
+
+
+def test_at_the_command_line_in_three_forms(two: Path) -> None:
+    def run(*words: str) -> str:
+        result = CliRunner().invoke(app, ["-C", str(two), *words])
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    assert "code: model.py line" in run("diff", "1", "2")
+    markdown = run("diff", "1", "2", "--markdown")
+    assert markdown.startswith("### Versions 1 and 2: differ in code, contract, data") and "```diff" in markdown
+    assert json.loads(run("diff", "1", "2", "--json"))["after"] == 2
+    assert "Version 1 is identical" in run("reproduce", "1")
+    assert json.loads(run("reproduce", "all", "--json"))["reproductions"][0]["verdict"] == "identical"
