@@ -60,6 +60,14 @@ def test_a_version_repeats_bit_by_bit(tiny: Path) -> None:
     assert all(step.recorded == step.found for step in found.steps)
 
 
+def test_later_days_change_nothing_about_it(tiny: Path) -> None:
+    with Project(tiny) as project:
+        project.run(LATER)
+    for here in (False, True):
+        found = reproduce(tiny, here=here)
+        assert (found.verdict, sentences(found)) == ("identical", [])
+
+
 def test_by_alias_and_by_run_it_is_the_same(tiny: Path) -> None:
     with Project(tiny) as project:
         run = project.version(1).run

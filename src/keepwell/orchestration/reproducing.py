@@ -32,6 +32,7 @@ from keepwell.training import (
     load_model,
     machine,
     needed_packages,
+    pin,
     unpin,
 )
 
@@ -153,13 +154,23 @@ class _Kept:
         code = code_differences(self.code.files(), context.code.files())
         return (*code, *setting_differences(before, after), *self.data(context))
 
+    def now(self, context: Context, scratch: ArtifactStore) -> Inputs:
+        """The same rows as the tables hold them now. Truth that came in later belongs to later builds, and is left out."""
+        key = list(key_of(context.outline.entity, context.outline.time))
+        now = replace(context, artifacts=scratch).inputs(self.run.as_of)
+        then = unpin(scratch, self.pins["labels"], time=key[1])
+        if then.is_empty() or now.labels.is_empty():
+            return now
+        labels = now.labels.join(then.select(key), on=key, how="semi", maintain_order="left")
+        return replace(now, labels=labels, pins={**now.pins, "labels": pin(scratch, labels, key[1])})
+
     def data(self, context: Context) -> list[Difference]:
         """Rows that the tables hold otherwise now: restated since, or changed behind Keepwell's back."""
         scratch = _Scratch(context.artifacts)
         key = key_of(context.outline.entity, context.outline.time)
         found: list[Difference] = []
         try:
-            now = replace(context, artifacts=scratch).inputs(self.run.as_of)
+            now = self.now(context, scratch)
         except KeepwellError as error:  # the pinned copies do without the tables
             return [Difference("data", "tables", "whole", "damaged", error.message, {"rows": 0, "said": error.message})]
         for name, pins in self.pins.items():
@@ -187,8 +198,7 @@ def _pinned(context: Context, kept: _Kept) -> _Bench:
 
 def _here(context: Context, kept: _Kept) -> _Bench:
     artifacts = _Scratch(context.artifacts)
-    now = replace(context, artifacts=artifacts).inputs(kept.run.as_of)
-    return _bench(context, artifacts, now, context.settings, context.code, context.outline)
+    return _bench(context, artifacts, kept.now(context, artifacts), context.settings, context.code, context.outline)
 
 
 def _bench(context: Context, artifacts: ArtifactStore, given: Inputs, settings: Settings, code: Code, outline: Outline) -> _Bench:
