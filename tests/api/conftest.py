@@ -1,50 +1,27 @@
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 import stores
-import uvicorn
+from listening import listening_at
 
 from keepwell import Project
-from keepwell.api import create_app
-
-
-@contextmanager
-def _listening(folder: Path, flags: Mapping[str, Any] | None = None) -> Iterator[tuple[Project, httpx.Client]]:
-    """A real server over the project, in a thread of this process, and a client that talks to it."""
-    with Project(folder, {"serve": {"port": 0, **(flags or {})}}) as project:
-        app = create_app(project)
-        server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="on", log_config=None, access_log=False, ws="none"))
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        try:
-            while not server.started:
-                assert thread.is_alive(), "the server did not start"
-                thread.join(0.01)
-            port = server.servers[0].sockets[0].getsockname()[1]
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
-                yield project, client
-        finally:
-            server.should_exit = True
-            thread.join(20)
 
 
 @pytest.fixture
 def listening() -> Callable[..., AbstractContextManager[tuple[Project, httpx.Client]]]:
     """Serve any folder: `with listening(folder, flags) as (project, client)`."""
-    return _listening
+    return listening_at
 
 
 @pytest.fixture
 def served(tiny: Path) -> Iterator[tuple[Project, httpx.Client]]:
     """The tiny project with a champion, served."""
-    with _listening(tiny) as both:
+    with listening_at(tiny) as both:
         yield both
 
 
@@ -52,5 +29,5 @@ def served(tiny: Path) -> Iterator[tuple[Project, httpx.Client]]:
 def shared(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, httpx.Client]]:
     """One server for many tests that change nothing."""
     folder = stores.copy_project(built, tmp_path_factory.mktemp("shared") / "tiny")
-    with _listening(folder) as both:
+    with listening_at(folder) as both:
         yield both

@@ -164,7 +164,7 @@ def _import(home: Path, file: str, digest: str) -> ModuleType:
                 missing = [function for function in FUNCTIONS if f"'{function}'" in str(error)]
                 raise FunctionMissing(file, missing[0] if missing else str(error), [f for f in FUNCTIONS if f not in missing]) from None
             raise FunctionBroken(file, f"could not be imported: {type(error).__name__}: {error}") from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a script's sys.exit() must not end whoever looks at it
             del sys.modules[name]
             raise FunctionBroken(file, f"could not be imported: {type(error).__name__}: {error}{_line(error, home)}") from error
         finally:
