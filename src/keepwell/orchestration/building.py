@@ -260,6 +260,7 @@ def enter(context: Context, run: str, as_of: datetime, prepared: Result, trained
         "parent": evaluated["champion"],
         "gate": gated,
         "seed": context.settings.build.seed,
+        "packages": digest_of(context.packages_json),
     }
     version = Version(
         number=number,

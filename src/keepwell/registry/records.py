@@ -48,7 +48,7 @@ class AliasChange:
 
 
 def digests_of(version: Version) -> Iterator[tuple[str, str]]:
-    """(what, digest) of each artifact that a version needs to answer and to be judged again."""
+    """(what, digest) of each artifact that a version needs to answer, to be judged again, and to be built again."""
     for what in ("model_file", "code", "contract", "settings", "training_set", "environment", "card"):
         if digest := getattr(version, what):
             yield what.replace("_", " "), digest
@@ -56,6 +56,11 @@ def digests_of(version: Version) -> Iterator[tuple[str, str]]:
         yield "golden rows", rows
     if sheet := version.facts.get("sheet"):
         yield "evaluation sheet", sheet
+    if packages := version.facts.get("packages"):
+        yield "packages", packages
+    for name, pins in version.facts.get("pins", {}).items():
+        for year, files in pins.items():
+            yield f"{name} of {year}", files["file"]
 
 
 @dataclass(frozen=True)
