@@ -30,11 +30,11 @@ def measured(database: str) -> dict[str, tuple[float, float]]:
 def main() -> None:
     """Measure, and write the page."""
     columns = {name: measured(name) for name in ("sqlite", "postgresql")}
+    machine = f"{os.cpu_count()} processors, Python {platform.python_version()}"
     lines = [
         "# Performance",
         "",
-        f"Written by `python benchmarks/budgets.py` on {datetime.now(UTC):%Y-%m-%d}: {os.cpu_count()} processors, Python "
-        + f"{platform.python_version()}. Medians of one run; other machines give other figures.",
+        f"Written by `python benchmarks/budgets.py` on {datetime.now(UTC):%Y-%m-%d}. {machine}. Medians of one run.",
         "",
         "| What | Budget, ms | SQLite, ms | PostgreSQL, ms | Within |",
         "| --- | --: | --: | --: | --- |",
