@@ -12,6 +12,7 @@ from crashing import resume_clean, run_and_die, run_clean, run_in_process, start
 from projects import BUILT_AT, tiny_project
 
 from keepwell import Project
+from keepwell.keeping.tables import forget_workflows
 
 NEXT = BUILT_AT + timedelta(days=1)
 STEPS = ["gather", "label", "check", "begin", "prepare", "train", "evaluate", "gate", "register", "deploy", "predict"]
@@ -30,6 +31,18 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_kill_in_any_step_changes_nothing_in_the_end(undisturbed: Path, tmp_path: Path, step_name: str, when: str) -> None:
     folder = tiny_project(tmp_path / "tiny")
     assert run_in_process(run_and_die, folder, BUILT_AT, step_name, when) == -signal.SIGKILL
+    assert run_in_process(resume_clean, folder) == 0
+    assert run_in_process(run_clean, folder, NEXT) == 0
+    assert record_of(folder) == record_of(undisturbed)
+
+
+@pytest.mark.parametrize("step_name", STEPS)
+def test_a_cycle_whose_workflow_is_forgotten_begins_anew_and_decides_the_same(undisturbed: Path, tmp_path: Path, step_name: str) -> None:
+    """As after a restore: only the record is left, not what the workflow library knew."""
+    folder = tiny_project(tmp_path / "tiny")
+    assert run_in_process(run_and_die, folder, BUILT_AT, step_name, "after") == -signal.SIGKILL
+    with Project(folder) as project, project.context.database.begin() as connection:
+        assert forget_workflows(connection, "tiny") > 0
     assert run_in_process(resume_clean, folder) == 0
     assert run_in_process(run_clean, folder, NEXT) == 0
     assert record_of(folder) == record_of(undisturbed)

@@ -13,7 +13,7 @@ from keepwell.ingestion import Gathered, changed_rows, key_of, last_gather
 from keepwell.monitoring import Checkup, Evidence, check_up, last_checkup, record_checkup
 from keepwell.orchestration.context import Context
 from keepwell.registry import CHAMPION, aliases_now
-from keepwell.retraining import State, decide, record_decision
+from keepwell.retraining import State, decide, get_decision, record_decision
 from keepwell.serving import LABELS, POSTED, Labelling, get_labelling, joined, record_labelling, representative, total_labels
 from keepwell.storage import Event, literal, record_event
 from keepwell.training import labels_of, list_runs
@@ -59,8 +59,14 @@ def _found(context: Context, observations: pl.DataFrame) -> pl.DataFrame:
 
 
 def check(context: Context, cycle: str, as_of: datetime, asked: bool) -> bool:
-    """Check up on the model and decide about a new version; both are recorded. True when a build is due."""
+    """Check up on the model and decide about a new version; both are recorded. True when a build is due.
+
+    A cycle that begins anew stands by what it decided: a version that it has made since must not change its mind.
+    """
     with context.database.read() as connection:
+        decided = get_decision(connection, context.name, cycle)
+        if decided and (decided.build or not asked):
+            return decided.build
         gathered = _gathered(connection, context, cycle)
         before = last_checkup(connection, context.name, before=as_of)
         word = before.verdict if before else "unknown"

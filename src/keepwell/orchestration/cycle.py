@@ -11,9 +11,10 @@ from keepwell.orchestration import building, checking, gathering, predicting
 from keepwell.orchestration.context import Context
 from keepwell.orchestration.durable import Engine, step, workflow
 from keepwell.orchestration.tables import CycleRecord, begin_cycle, end_cycle, get_cycle, last_cycle, list_cycles
-from keepwell.registry import CHALLENGER, CHAMPION, AliasChange, aliases_now, get_version, set_alias
-from keepwell.retraining import list_decisions
+from keepwell.registry import CHALLENGER, CHAMPION, AliasChange, aliases_now, get_version, list_versions, set_alias
+from keepwell.retraining import get_decision
 from keepwell.storage import Event, record_event
+from keepwell.training import list_runs
 
 _open: dict[str, Context] = {}
 AHEAD = timedelta(minutes=5)  # clocks of two machines may differ by this much
@@ -104,7 +105,9 @@ def care(model: str, cycle: str, moment: str, asked: bool, attempt: int) -> None
 def build(model: str, run: str, cycle: str, moment: str) -> int | None:
     """The durable build. Answers the version's number, or None when a step refused or failed."""
     context, as_of = _open[model], datetime.fromisoformat(moment)
-    step("begin", _begin, context, run, cycle, as_of)
+    registered: int | None = step("begin", _begin, context, run, cycle, as_of)
+    if registered is not None:
+        return registered
     try:
         prepared = step("prepare", building.prepare, context, run, as_of)
         trained = step("train", building.train, context, run, prepared)
@@ -122,10 +125,18 @@ def _gather(context: Context, cycle: str, as_of: datetime) -> tuple[int, int, in
     return gathered.new, gathered.changed, gathered.quarantined
 
 
-def _begin(context: Context, run: str, cycle: str, as_of: datetime) -> None:
+def _begin(context: Context, run: str, cycle: str, as_of: datetime) -> int | None:
+    """Keep that the build begins. Answers the version that the cycle has made already, when it begins anew: the workflow
+    library may have forgotten what it did (after a restore), and an earlier attempt may have failed after building."""
     with context.database.read() as connection:
-        reason = list_decisions(connection, context.name, 1)[0][1].sentence
-    building.begin(context, run, cycle, as_of, reason)
+        runs = {found.run for found in list_runs(connection, context.name) if found.cycle == cycle}
+        made = [version.number for version in list_versions(connection, context.name) if version.run in runs]
+        decision = get_decision(connection, context.name, cycle)
+    if made:
+        return made[-1]
+    assert decision is not None
+    building.begin(context, run, cycle, as_of, decision.sentence)
+    return None
 
 
 def _build_failed(context: Context, run: str, as_of: datetime, error: KeepwellError) -> None:

@@ -4,6 +4,6 @@ The state of a model comes in; a recorded decision with its reason in one senten
 """
 
 from keepwell.retraining.policy import RetrainDecision, State, decide
-from keepwell.retraining.tables import last_decision, list_decisions, record_decision
+from keepwell.retraining.tables import get_decision, list_decisions, record_decision
 
-__all__ = ["RetrainDecision", "State", "decide", "last_decision", "list_decisions", "record_decision"]
+__all__ = ["RetrainDecision", "State", "decide", "get_decision", "list_decisions", "record_decision"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -30,13 +31,18 @@ def record_decision(connection: sa.Connection, model: str, cycle: str, as_of: da
     insert_once(connection, decisions, {"model": model, "cycle": cycle, "as_of": as_of, **values})
 
 
-def last_decision(connection: sa.Connection, model: str) -> RetrainDecision | None:
-    """The newest decision."""
-    rows = list_decisions(connection, model, 1)
-    return rows[0][1] if rows else None
+def get_decision(connection: sa.Connection, model: str, cycle: str) -> RetrainDecision | None:
+    """What a cycle decided, or None while it has not."""
+    query = sa.select(decisions).where(decisions.c.model == model, decisions.c.cycle == cycle)
+    row = connection.execute(query).first()
+    return _decision(row) if row else None
 
 
 def list_decisions(connection: sa.Connection, model: str, limit: int | None = None) -> list[tuple[datetime, RetrainDecision]]:
     """The newest decisions with their moments, newest first."""
     query = sa.select(decisions).where(decisions.c.model == model).order_by(decisions.c.as_of.desc()).limit(limit)
-    return [(row.as_of, RetrainDecision(row.build, row.trigger, row.held_by, row.sentence)) for row in connection.execute(query)]
+    return [(row.as_of, _decision(row)) for row in connection.execute(query)]
+
+
+def _decision(row: Any) -> RetrainDecision:
+    return RetrainDecision(row.build, row.trigger, row.held_by, row.sentence)
