@@ -44,6 +44,16 @@ def test_what_was_changed_is_named(two: Path) -> None:
     assert by_run.as_dict() == found.as_dict()
 
 
+def test_each_version_is_asked_through_its_own_features(tiny: Path) -> None:
+    path = tiny / "model.py"
+    path.write_text(path.read_text().replace('"warmth", "cloud")', '"warmth", sky=pl.col("cloud") * 2)'))
+    with Project(tiny) as project:
+        project.run(LATER, build=True)
+        found = project.diff(1, 2)
+    assert found.silent is None
+    assert found.answers is not None and found.answers.rows > 50 and found.answers.changed
+
+
 def test_moments_name_the_versions_that_served(tiny: Path) -> None:
     with Project(tiny) as project:
         assert project.diff(BUILT_AT, LATER).before == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from keepwell.comparison import (
 )
 from keepwell.errors import KeepwellError
 from keepwell.ingestion import key_of, to_kind, to_polars
-from keepwell.training import Code, from_bytes, lock_of, needed_packages
+from keepwell.training import Code, from_bytes, lock_of, needed_packages, unpin
 
 if TYPE_CHECKING:
     from keepwell.orchestration import Context
@@ -115,16 +115,27 @@ def _contract(context: Context, old: Version, new: Version) -> list[Difference]:
 
 
 def _answers(context: Context, old: Version, new: Version, rows: pl.DataFrame) -> tuple[AnswerChange | None, str | None]:
-    """Both models on the rows that the newer one kept from training, as far as the older one takes the same features."""
-    rows = rows.filter(pl.col(context.outline.time) > datetime.fromisoformat(new.facts["holdout_from"]))
+    """Both versions on the rows that the newer one kept from training, each through its own features code."""
+    key = list(key_of(context.outline.entity, context.outline.time))
+    since = datetime.fromisoformat(new.facts["holdout_from"])
+    rows = rows.filter(pl.col(key[1]) > since)
     try:
-        given = [context.predictor(one.number).answer(rows.select(rows.columns[3:])) for one in (old, new)]
+        given = [_answered(context, one, new, since, rows.select(key)) for one in (old, new)]
         slices = None
         if context.model.slices is not None:
             slices = to_polars(context.model.slices(to_kind(rows.drop("label"), context.model.frame)), "slices")
-        return answer_change(np.asarray(given[0]), np.asarray(given[1]), slices), None
+        return answer_change(given[0], given[1], slices), None
     except (KeepwellError, pl.exceptions.PolarsError) as error:
         return None, f"The two cannot be asked the same rows: {getattr(error, 'message', error)}"
+
+
+def _answered(context: Context, version: Version, new: Version, since: datetime, rows: pl.DataFrame) -> np.ndarray:
+    """A version's answers to rows, from the observations that the newer one was built on; NaN where it makes no row of them."""
+    predictor = context.predictor(version.number)
+    start = since - timedelta(days=predictor.model.lookback_days)
+    made = predictor.features(unpin(context.artifacts, new.facts["pins"]["observations"], time=context.outline.time, since=start))
+    answered = made.select(rows.columns).with_columns(pl.Series("answer", predictor.answer(made)))
+    return rows.join(answered, on=rows.columns, how="left", maintain_order="left")["answer"].fill_null(float("nan")).to_numpy()
 
 
 def _slices(old: Version, new: Version, metric: str) -> tuple[tuple[str, float | None, float | None], ...]:
