@@ -261,6 +261,13 @@ class EmptyWindow(DataError):
         )
 
 
+class FrameInvalid(DataError):
+    """A frame given to watch a model does not fit its reference; nothing of it was taken in."""
+
+    def __init__(self, about: str, problem: str, hint: str) -> None:
+        super().__init__(f"The {about} cannot be used: {problem}. {hint}", about=about, problem=problem)
+
+
 class InputInvalid(DataError):
     """A request's row does not fit the model's signature."""
 

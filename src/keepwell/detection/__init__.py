@@ -1,0 +1,42 @@
+"""Tell when: channels whose mean stays put while a model is well, and one detector with a set rate of false alarms for all of them.
+
+A labelled reference comes in; evidence per batch and the interval of an onset go out.
+"""
+
+from keepwell.detection.channels import Channel, Last, batch_means, channels_of, column_values
+from keepwell.detection.columns import NULL, UNSEEN, Column, Columns, Rows, day_of, moments
+from keepwell.detection.conditionals import CLIP, Conditionals
+from keepwell.detection.detector import EDetector, batches_to_prove
+from keepwell.detection.null import Null
+from keepwell.detection.onset import Onset, scan
+from keepwell.detection.outcome import TASKS, Outcome, clipped, logit, sigmoid
+from keepwell.detection.reference import Fitted, Reference
+
+__all__ = [
+    "CLIP",
+    "NULL",
+    "TASKS",
+    "UNSEEN",
+    "Channel",
+    "Column",
+    "Columns",
+    "Conditionals",
+    "EDetector",
+    "Fitted",
+    "Last",
+    "Null",
+    "Onset",
+    "Outcome",
+    "Reference",
+    "Rows",
+    "batch_means",
+    "batches_to_prove",
+    "channels_of",
+    "clipped",
+    "column_values",
+    "day_of",
+    "logit",
+    "moments",
+    "scan",
+    "sigmoid",
+]

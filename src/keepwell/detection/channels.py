@@ -1,0 +1,154 @@
+"""The channels of a model: what is averaged over each batch, how much of a change is tolerated, and what a channel speaks of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from keepwell.detection.columns import Columns, Rows
+from keepwell.detection.outcome import Outcome
+
+TOLERATED = {"m": 0.15, "s": 0.08, "n": 0.02, "r": 0.05, "u": 0.005}
+LOSS_TOLERATED = {"gap": 0.05, "loss": 0.08, "diff": 0.10}  # shares of the reference's mean loss
+TWO_SIDED = ("m", "s", "signed")
+
+
+@dataclass(frozen=True)
+class Channel:
+    """`kind`: "gap", "loss", "signed" (of labels), "diff" (estimated loss), or of a column "m" (misfit), "s" (spread of the misfit), "n" (missing),
+    "r" (repeated), "u" (unseen level); `column` its name, "" for those of the model."""
+
+    kind: str
+    column: str = ""
+
+    @property
+    def name(self) -> str:
+        """As it is shown."""
+        return f"{self.kind}:{self.column}" if self.column else self.kind
+
+    @property
+    def is_of_labels(self) -> bool:
+        """Does it need labels?"""
+        return self.kind in ("gap", "loss", "signed")
+
+    @property
+    def is_two_sided(self) -> bool:
+        """Is a move down a change, too?"""
+        return self.kind in TWO_SIDED
+
+    @property
+    def is_share(self) -> bool:
+        """Is it a share of rows?"""
+        return self.kind in ("n", "r", "u")
+
+
+def channels_of(columns: Columns, outcome: Outcome, has_labels: bool = True) -> tuple[Channel, ...]:
+    """The channels in their order: labels first, then the estimate, then columns."""
+    signed = [Channel("signed", str(number)) for number in range(outcome.classes)] if outcome.task == "multiclass" else [Channel("signed")]
+    found = [Channel("gap"), Channel("loss"), *signed] if has_labels else []
+    found.append(Channel("diff"))
+    for column in columns.numbers:
+        if column.is_watched:
+            found += [Channel("m", column.name), Channel("s", column.name)]
+            if len(column.masses) == 0 or sum(1 for _ in column.masses) < 1 / 0.05:
+                found.append(Channel("r", column.name))
+        if column.is_watched or column.nulls == 0 or column.scale > 0:
+            found.append(Channel("n", column.name))
+    for column in columns.categories:
+        if column.is_watched:
+            found += [Channel("u", column.name)]
+        found.append(Channel("n", column.name))
+    return tuple(found)
+
+
+def tolerated(channels: Sequence[Channel], outcome: Outcome, sensitive: bool = False) -> np.ndarray:
+    """The change of each channel's mean that is no decline, (C,)."""
+    found = []
+    for channel in channels:
+        if channel.kind in LOSS_TOLERATED:
+            share = 0.02 if sensitive and channel.is_of_labels else LOSS_TOLERATED[channel.kind]
+            found.append(share * outcome.loss)
+        elif channel.kind == "signed":
+            found.append(float(np.sqrt(0.05 * outcome.loss * (1.0 if outcome.task == "regression" else 2 * outcome.spread))))
+        else:
+            found.append(TOLERATED[channel.kind])
+    return np.array(found)
+
+
+def shares(channels: Sequence[Channel]) -> np.ndarray:
+    """Of the false-alarm budget: half for the label channels, half for the others, equal within; (C,)."""
+    labelled = np.array([channel.is_of_labels for channel in channels])
+    groups = [labelled, ~labelled] if labelled.any() else [~labelled]
+    found = np.zeros(len(channels))
+    for group in groups:
+        found[group] = 1 / (len(groups) * group.sum())
+    return found
+
+
+@dataclass(eq=False)
+class Last:
+    """The last value of each number for each entity, (E + 1, d); rows of unknown entities share the last place."""
+
+    values: np.ndarray
+
+    @classmethod
+    def none(cls, columns: Columns) -> Last:
+        """Nothing seen yet."""
+        place = columns.entity_place
+        entities = len(columns.categories[place].levels) if place is not None else 0
+        return cls(np.full((entities + 1, len(columns.numbers)), np.nan))
+
+    def repeats(self, columns: Columns, rows: Rows) -> np.ndarray:
+        """Which values equal their entity's last one and are not among those that many rows share, (n, d); remembers the newest."""
+        found = np.zeros(rows.numbers.shape, bool)
+        if len(rows) == 0:
+            return found
+        entity = np.where((rows.entity >= 0) & (rows.entity < len(self.values) - 1), rows.entity, len(self.values) - 1)
+        order = np.lexsort((np.arange(len(rows)), entity))
+        sorted_entity, values = entity[order], rows.numbers[order]
+        before = np.vstack([self.values[sorted_entity[:1]], values[:-1]])
+        first = np.r_[True, sorted_entity[1:] != sorted_entity[:-1]]
+        before[first] = self.values[sorted_entity[first]]
+        same = values == before
+        for place, column in enumerate(columns.numbers):
+            if column.masses:
+                same[:, place] &= ~np.isin(values[:, place], column.masses)
+        found[order] = same
+        last = np.r_[sorted_entity[1:] != sorted_entity[:-1], True]
+        newest = values[last]
+        self.values[sorted_entity[last]] = np.where(np.isnan(newest), self.values[sorted_entity[last]], newest)
+        return found
+
+
+def column_values(channels: Sequence[Channel], columns: Columns, rows: Rows, residuals: np.ndarray, repeats: np.ndarray) -> np.ndarray:
+    """Row values of the column channels, (n, C) with NaN where a channel says nothing of a row; label channels and `diff` are left NaN."""
+    numbers = {column.name: place for place, column in enumerate(columns.numbers)}
+    categories = {column.name: place for place, column in enumerate(columns.categories)}
+    found = np.full((len(rows), len(channels)), np.nan)
+    for at, channel in enumerate(channels):
+        if channel.kind in ("m", "s"):
+            apart = residuals[:, numbers[channel.column]]
+            found[:, at] = apart if channel.kind == "m" else np.abs(apart)
+        elif channel.kind == "r":
+            known = np.isfinite(rows.numbers[:, numbers[channel.column]])
+            found[known, at] = repeats[known, numbers[channel.column]]
+        elif channel.kind == "n" and channel.column in numbers:
+            found[:, at] = np.isnan(rows.numbers[:, numbers[channel.column]])
+        elif channel.kind == "n":
+            found[:, at] = rows.codes[:, categories[channel.column]] == -1
+        elif channel.kind == "u":
+            codes = rows.codes[:, categories[channel.column]]
+            found[codes != -1, at] = codes[codes != -1] == -2
+    return found
+
+
+def batch_means(values: np.ndarray, batch: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Means and counts of row values (n, C) by batch number 0 to count - 1: both (count, C), means NaN where there is no row."""
+    there = np.isfinite(values)
+    sums, counts = np.zeros((count, values.shape[1])), np.zeros((count, values.shape[1]))
+    np.add.at(sums, batch, np.where(there, values, 0.0))
+    np.add.at(counts, batch, there)
+    with np.errstate(invalid="ignore"):
+        return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan), counts

@@ -1,0 +1,147 @@
+"""How a channel behaves while nothing is wrong: its season, its memory and its noise; and batches in units of that noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import nnls
+
+YEAR = 365.2425
+MEMORY = 0.9  # more is not told from a change of the mean
+CLIP = 6.0
+RIDGE = 1.0  # in batches
+BLOCK = 30  # batches whose means tell how uncertain the reference's own mean is
+BETS = np.array([0.05, 0.1, 0.2, 0.35, 0.55, 0.8, 1.2])
+
+
+@dataclass(frozen=True, eq=False)
+class Null:
+    """Of C channels: `season` (k, C) coefficients, `memory` (C,) AR(1), `common` and `each` (C,) of the variance a + b / n, `margin`
+    (C,) tolerated change with the uncertainty of the mean, `cost` (2, L, C) of each bet on the upper and lower side."""
+
+    waves: int
+    is_weekly: bool
+    season: np.ndarray
+    memory: np.ndarray
+    common: np.ndarray
+    each: np.ndarray
+    margin: np.ndarray
+    cost: np.ndarray
+
+    @classmethod
+    def fit(cls, means: np.ndarray, counts: np.ndarray, time: np.ndarray, tolerated: np.ndarray) -> Null:
+        """Fit on a reference.
+
+        Parameters
+        ----------
+        means : (T, C) batch means, NaN where a batch has no row of a channel. counts : (T, C) rows in them.
+        time : (T,) days since 1970 of the batches, increasing. tolerated : (C,) change of the mean that is no decline.
+        """
+        span = float(time[-1] - time[0]) if len(time) else 0.0
+        waves = 2 if span >= 550 else 1 if span >= 300 else 0
+        is_weekly = len(time) > 1 and float(np.median(np.diff(time))) < 5 and span >= 56
+        made = cls(waves, is_weekly, *(np.empty(0) for _ in range(6)))
+        design = made._design(time)
+        there = np.isfinite(means) & (counts > 0)
+        channels = means.shape[1]
+        season = np.zeros((design.shape[1], channels))
+        penalty = np.diag([1e-9, *[RIDGE] * (design.shape[1] - 1)])
+        for channel in range(channels):
+            mine = there[:, channel]
+            if mine.sum() >= 3:
+                X, y = design[mine], means[mine, channel]
+                season[:, channel] = np.linalg.solve(X.T @ X + penalty, X.T @ y)
+        apart = np.where(there, means - design @ season, np.nan)
+        memory = _memory(apart)
+        fresh = apart[1:] - memory * np.where(np.isnan(apart[:-1]), 0.0, apart[:-1])
+        common, each = _variance(fresh, counts[1:])
+        blocks = _block_means(apart)
+        with np.errstate(invalid="ignore"):
+            doubt = np.nan_to_num(np.nanstd(blocks, axis=0)) / np.sqrt(max(len(blocks), 1)) if len(blocks) > 1 else np.zeros(channels)
+        margin = tolerated + doubt
+        made = cls(waves, is_weekly, season, memory, common, each, margin, np.empty(0))
+        z = fresh / np.sqrt(made.variance(counts[1:]))
+        return cls(waves, is_weekly, season, memory, common, each, margin, _cost(np.clip(z, -CLIP, CLIP)))
+
+    def _design(self, time: np.ndarray) -> np.ndarray:
+        parts = [np.ones(len(time))]
+        for wave in range(1, self.waves + 1):
+            angle = 2 * np.pi * wave * time / YEAR
+            parts += [np.sin(angle), np.cos(angle)]
+        if self.is_weekly:
+            day = np.floor(time) % 7
+            parts += [(day == number).astype(float) - 1 / 7 for number in range(6)]
+        return np.stack(parts, axis=1)
+
+    def usual(self, time: np.ndarray) -> np.ndarray:
+        """What each channel's mean usually is at these times, (T, C)."""
+        return np.asarray(self._design(time) @ self.season)
+
+    def variance(self, counts: np.ndarray) -> np.ndarray:
+        """Of a batch's innovation, by its count, (T, C)."""
+        return np.asarray(self.common + self.each / np.maximum(counts, 1))
+
+    def innovations(self, apart: np.ndarray, before: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """How far deseasoned means `apart` are from what those `before` let expect, in standard deviations, without margin; (T, C)."""
+        fresh = apart - self.memory * np.where(np.isnan(before), 0.0, before)
+        return np.clip(fresh / np.sqrt(self.variance(counts)), -CLIP, CLIP)
+
+    def slack(self, counts: np.ndarray) -> np.ndarray:
+        """The margin in the same unit, (T, C)."""
+        return np.asarray(self.margin * (1 - self.memory) / np.sqrt(self.variance(counts)))
+
+
+def _memory(apart: np.ndarray) -> np.ndarray:
+    before, after = apart[:-1], apart[1:]
+    both = np.isfinite(before) & np.isfinite(after)
+    top = np.where(both, before * after, 0.0).sum(axis=0)
+    bottom = np.where(both, before**2, 0.0).sum(axis=0)
+    return np.asarray(np.clip(top / np.maximum(bottom, 1e-12), 0.0, MEMORY))
+
+
+def _variance(fresh: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """v(n) = a + b / n by non-negative least squares of squares on (1, 1/n); at least a quarter of the mean square."""
+    channels = fresh.shape[1]
+    common, each = np.full(channels, 1e-12), np.zeros(channels)
+    for channel in range(channels):
+        there = np.isfinite(fresh[:, channel]) & (counts[:, channel] > 0)
+        if there.sum() < 3:
+            common[channel] = 1.0
+            continue
+        squares = fresh[there, channel] ** 2
+        design = np.stack([np.ones(there.sum()), 1 / counts[there, channel]], axis=1)
+        (a, b), _ = nnls(design, squares)
+        mean = squares.mean()
+        if mean > 0:
+            # Where counts hardly differ the two cannot be told apart, and a fit of zero for the typical batch would be no noise at all.
+            typical = a + b * design[:, 1].mean()
+            a, b = (a, b) if typical > 0.25 * mean else (mean, 0.0)
+            a = max(a, 0.25 * mean - b * design[:, 1].min())
+        common[channel], each[channel] = max(a, 1e-12), b
+    return common, each
+
+
+def _block_means(apart: np.ndarray) -> np.ndarray:
+    blocks = [apart[at : at + BLOCK] for at in range(0, len(apart) - BLOCK + 1, BLOCK)]
+    with np.errstate(invalid="ignore"):
+        return np.array([_mean(block) for block in blocks]).reshape(len(blocks), apart.shape[1])
+
+
+def _mean(block: np.ndarray) -> np.ndarray:
+    there = np.isfinite(block)
+    return np.asarray(np.where(there, block, 0.0).sum(axis=0) / np.maximum(there.sum(axis=0), 1))
+
+
+def _cost(z: np.ndarray) -> np.ndarray:
+    """psi(lambda) = max(lambda^2 / 2, log upper estimate of the reference's mean of exp(+-lambda z)); (2, L, C)."""
+    there = np.isfinite(z)
+    known = np.maximum(there.sum(axis=0), 1)
+    cost = np.empty((2, len(BETS), z.shape[1]))
+    for side, sign in enumerate((1.0, -1.0)):
+        for bet, size in enumerate(BETS):
+            value = np.where(there, np.exp(size * sign * np.where(there, z, 0.0)), np.nan)
+            mean = np.where(there, value, 0.0).sum(axis=0) / known
+            spread = np.sqrt(np.where(there, (value - mean) ** 2, 0.0).sum(axis=0) / known)
+            cost[side, bet] = np.maximum(size**2 / 2, np.log(np.maximum(mean + spread / np.sqrt(known), 1e-12)))
+    return cost

@@ -1,0 +1,155 @@
+"""What an answer should cost: the loss of a row, the loss to expect of it, and the error with its sign."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+FLOOR = 0.01  # probabilities are clipped: one sure mistake must not outweigh a month
+FOLDS = 3
+CAPPED = 0.995  # squared errors beyond this quantile of the reference count as it
+TASKS = ("binary", "multiclass", "regression")
+
+
+def clipped(p: np.ndarray) -> np.ndarray:
+    """Probabilities inside [0.01, 0.99]."""
+    return np.clip(p, FLOOR, 1 - FLOOR)
+
+
+def logit(p: np.ndarray) -> np.ndarray:
+    """log(p / (1 - p)) of clipped probabilities."""
+    p = clipped(p)
+    return np.asarray(np.log(p / (1 - p)))
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    """The other way."""
+    return np.asarray(1 / (1 + np.exp(-np.clip(x, -30, 30))))
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """How a model's answers are priced.
+
+    `curve` (classes, 3) recalibrates each class's probability: sigmoid(a + b logit p + c logit(p)^2 / 4). For regression `cap` is the largest
+    squared error that counts, `bias` the reference's mean error, `scale` the answers' standard deviation, `weights` tell the squared error from the conditionals' basis
+    and the answer. `loss` is the mean loss of the reference (L0), `spread` the mean of p (1 - p) or of the squared error.
+    """
+
+    task: str
+    classes: int
+    curve: np.ndarray
+    cap: float
+    bias: float
+    scale: float
+    weights: np.ndarray
+    loss: float
+    spread: float
+
+    @classmethod
+    def fit(cls, task: str, label: np.ndarray, answer: np.ndarray, basis: np.ndarray) -> tuple[Outcome, dict[str, np.ndarray]]:
+        """Fit on labelled reference rows in time order; `answer` is (n,) or (n, classes). Answers also their out-of-fold channels."""
+        fold = np.minimum(np.arange(len(label)) * FOLDS // max(len(label), 1), FOLDS - 1)
+        whole = cls._fit_all(task, label, answer, basis)
+        parts = {}
+        for number in range(FOLDS):
+            mine = fold == number
+            if mine.any():
+                part = cls._fit_all(task, label[~mine], answer[~mine], basis[~mine])
+                for name, values in part.channels(label[mine], answer[mine], basis[mine]).items():
+                    parts.setdefault(name, np.full(len(label), np.nan))[mine] = values
+        return whole, parts
+
+    @classmethod
+    def _fit_all(cls, task: str, label: np.ndarray, answer: np.ndarray, basis: np.ndarray) -> Outcome:
+        if task == "regression":
+            error = label - answer
+            cap = float(np.quantile(error**2, CAPPED)) if len(error) else 1.0
+            squared = np.minimum(error**2, cap)
+            scale = max(float(answer.std()), 1e-9) if len(answer) else 1.0
+            design = _with_answer(basis, answer / scale)
+            weights = np.linalg.solve(design.T @ design + 10.0 * np.eye(design.shape[1]), design.T @ squared)
+            bias, loss = float(error.mean()), float(squared.mean())
+            return cls(task, 1, np.zeros((1, 3)), cap, bias, scale, weights, loss, loss)
+        classes = 1 if task == "binary" else answer.shape[1]
+        p = answer.reshape(len(answer), classes)
+        hits = [label == 1] if task == "binary" else [label == number for number in range(classes)]
+        curve = np.array([_calibrate(p[:, number], hit) for number, hit in enumerate(hits)])
+        made = cls(task, classes, curve, 0.0, 0.0, 1.0, np.empty(0), 1.0, 1.0)
+        right = made.calibrated(answer)
+        loss = float(made.losses(label, answer).mean()) if len(label) else 1.0
+        return cls(task, classes, curve, 0.0, 0.0, 1.0, np.empty(0), loss, float((right * (1 - right)).mean(axis=0).max()) if len(label) else 0.25)
+
+    def calibrated(self, answer: np.ndarray) -> np.ndarray:
+        """Recalibrated probabilities, (n, classes); of a binary task the one of class 1."""
+        x = logit(answer.reshape(len(answer), self.classes))
+        p = sigmoid(self.curve[:, 0] + self.curve[:, 1] * x + self.curve[:, 2] * x * x / 4)
+        return p if self.task == "binary" else p / np.maximum(p.sum(axis=1, keepdims=True), 1e-9)
+
+    def losses(self, label: np.ndarray, answer: np.ndarray) -> np.ndarray:
+        """The loss of each row, (n,): log loss, or the capped squared error."""
+        if self.task == "regression":
+            return np.minimum((label - answer) ** 2, self.cap)
+        if self.task == "binary":
+            p = clipped(answer)
+            return np.asarray(-np.log(np.where(label == 1, p, 1 - p)))
+        return np.asarray(-np.log(clipped(answer)[np.arange(len(label)), label.astype(int)]))
+
+    def expected(self, answer: np.ndarray, basis: np.ndarray) -> np.ndarray:
+        """The loss to expect of each row, label unseen, (n,)."""
+        if self.task == "regression":
+            return np.clip(_with_answer(basis, answer / self.scale) @ self.weights, 0.05 * self.loss, self.cap)
+        p, right = clipped(answer), self.calibrated(answer)
+        if self.task == "binary":
+            right = right[:, 0]
+            return np.asarray(-right * np.log(p) - (1 - right) * np.log(1 - p))
+        return np.asarray(-(right * np.log(p)).sum(axis=1))
+
+    def divergence(self, better: np.ndarray, answer: np.ndarray) -> np.ndarray:
+        """What answering `answer` where `better` is right costs, (n,): Kullback-Leibler, or the squared difference."""
+        if self.task == "regression":
+            return (better - answer) ** 2
+        q, p = clipped(better), clipped(answer)
+        if self.task == "binary":
+            return np.asarray(q * np.log(q / p) + (1 - q) * np.log((1 - q) / (1 - p)))
+        return np.asarray((q * np.log(q / p)).sum(axis=1))
+
+    def channels(self, label: np.ndarray, answer: np.ndarray, basis: np.ndarray) -> dict[str, np.ndarray]:
+        """Row values of the label channels: `gap` (loss beyond the expected one), `loss`, and `signed` errors."""
+        loss = self.losses(label, answer)
+        found = {"gap": loss - self.expected(answer, basis), "loss": loss}
+        if self.task == "regression":
+            return {**found, "signed": label - answer - self.bias}
+        right = self.calibrated(answer)
+        if self.task == "binary":
+            return {**found, "signed": label - right[:, 0]}
+        return {**found, **{f"signed:{number}": (label == number) - right[:, number] for number in range(self.classes)}}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values and arrays."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+def _with_answer(basis: np.ndarray, answer: np.ndarray) -> np.ndarray:
+    return np.column_stack([basis, answer, answer**2])
+
+
+def _calibrate(p: np.ndarray, hit: np.ndarray, rounds: int = 25) -> np.ndarray:
+    """Penalised logistic regression on logit p and its square, towards the model being right as it is (Platt 1999; one curve more)."""
+    if len(p) < 30 or hit.all() or not hit.any():
+        return np.array([0.0, 1.0, 0.0])
+    x = logit(p)
+    design = np.column_stack([np.ones_like(x), x, x * x / 4])
+    weights, prior = np.array([0.0, 1.0, 0.0]), np.array([0.0, 1.0, 0.0])
+    penalty = np.diag([0.5, 5.0, 20.0])
+    for _ in range(rounds):
+        q = sigmoid(design @ weights)
+        gradient = design.T @ (hit - q) - penalty @ (weights - prior)
+        hessian = design.T @ (design * (q * (1 - q))[:, None]) + penalty
+        step = np.linalg.solve(hessian, gradient)
+        weights = weights + step
+        if np.abs(step).max() < 1e-8:
+            break
+    return np.asarray(weights)

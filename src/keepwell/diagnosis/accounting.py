@@ -1,0 +1,71 @@
+"""Where the rise of the loss comes from: lines that add up to what was measured."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from keepwell.detection import sigmoid
+from keepwell.diagnosis.contrast import Contrast
+from keepwell.diagnosis.records import Cause, Part
+
+
+def account(contrast: Contrast, causes: list[Cause]) -> tuple[float, float, tuple[Part, ...]] | None:
+    """The rise of the mean loss of labelled rows, its standard error, and its parts; None with too few labels.
+
+    rise = harder cases (of which those that broken columns make look so) + wronger than expected (of which a constant move, the rest).
+
+    References
+    ----------
+    Cai, Namkoong, Yadlowsky (2023), Diagnosing model performance under distribution shift: the same split, there with densities.
+    """
+    case, reference = contrast.case, contrast.case.reference
+    outcome = reference.outcome
+    known = [index[np.isfinite(case.label[index])] for index in (contrast.before, contrast.after)]
+    if min(len(index) for index in known) < 20:
+        return None
+    gap_place, diff_place = reference.place("gap"), reference.place("diff")
+    assert gap_place is not None and diff_place is not None
+    losses, expected, errors = [], [], []
+    for index in known:
+        rows = case.rows.take(index)
+        usual = reference.null.usual(rows.time)[:, [gap_place, diff_place]]
+        told = outcome.expected(case.answer[index], reference.conditionals.basis(rows)) - usual[:, 1]
+        gap = outcome.losses(case.label[index], case.answer[index]) - (told + usual[:, 1]) - usual[:, 0]
+        losses.append(told + gap)
+        expected.append(told)
+        errors.append(contrast.mean_by_batch(told + gap, index)[1])
+    rise = float(losses[1].mean() - losses[0].mean())
+    harder = float(expected[1].mean() - expected[0].mean())
+    wronger = rise - harder
+    parts = [Part("harder cases", harder)]
+    constant = _constant(contrast, known[1])
+    faults = sum(cause.harm or 0.0 for cause in causes if cause.cls == "data_quality")
+    left = wronger
+    if faults > 0:
+        for cause in causes:
+            if cause.cls == "data_quality" and cause.harm:
+                parts.append(Part(f"{cause.kind.replace('_', ' ')} in {cause.column}", cause.harm))
+                left -= cause.harm
+    elif constant is not None:
+        parts.append(Part("labels more or less frequent than expected", constant))
+        left -= constant
+    parts.append(Part("relation to the label changed" if any(c.cls == "concept_shift" for c in causes) else "not explained", left))
+    return rise, float(np.hypot(*errors)), tuple(parts)
+
+
+def _constant(contrast: Contrast, index: np.ndarray) -> float | None:
+    """How much of the loss a constant correction of the answers would take away."""
+    from keepwell.diagnosis.relation import _intercept
+
+    case, outcome = contrast.case, contrast.case.reference.outcome
+    label, answer = case.label[index], case.answer[index]
+    if outcome.task == "binary":
+        from keepwell.detection import logit
+
+        x = logit(outcome.calibrated(answer)[:, 0])
+        now = outcome.losses(label, sigmoid(x))
+        return float((now - outcome.losses(label, sigmoid(x + _intercept(x, label)))).mean())
+    if outcome.task == "regression":
+        error = label - answer - outcome.bias
+        return float(np.minimum(error**2, outcome.cap).mean() - np.minimum((error - error.mean()) ** 2, outcome.cap).mean())
+    return None

@@ -1,0 +1,143 @@
+"""From what rings to since when and why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from keepwell.detection import Onset, scan
+from keepwell.diagnosis.accounting import account
+from keepwell.diagnosis.contrast import Contrast
+from keepwell.diagnosis.isolation import Root, roots_of
+from keepwell.diagnosis.price import price
+from keepwell.diagnosis.records import Began, Case, Cause, Explanation
+from keepwell.diagnosis.relation import cause_without_fault, mix_harm, mix_of
+from keepwell.diagnosis.signatures import signature_of
+
+LOOK_BACK = 300  # batches
+BLAMED = 0.02  # of the reference's loss: less harm than this blames nobody
+LEVEL = 0.9
+OWN = {"missing": "n", "new_category": "u", "stuck": "r"}
+
+
+def explain(case: Case) -> Explanation:
+    """Say since when and why, as far as it can be proven.
+
+    Columns are looked at first: a broken one is priced by asking the model again. Only when no column carries harm is the relation to
+    the label questioned.
+    """
+    first, channel = _first(case)
+    contrast = Contrast.at(case, first.at)
+    roots = roots_of(contrast)
+    # The root's own channel is the sharpest clock; what moved is judged again from there.
+    if roots and (own := _own_onset(case, roots[0])) is not None and abs(own[0].at - first.at) > 2:
+        again = Contrast.at(case, own[0].at)
+        found = roots_of(again)
+        if found and found[0].column == roots[0].column:
+            first, channel, contrast, roots = own[0], own[1], again, found
+    causes = _faults(contrast, roots)
+    blamed = [cause for cause in causes if cause.harm is not None and cause.harm > BLAMED * case.reference.outcome.loss]
+    labels_ring = any(case.ringing[at] for at, one in enumerate(case.reference.channels) if one.is_of_labels or one.kind == "diff")
+    harm = sum(cause.harm or 0.0 for cause in blamed)
+    error = float(np.sqrt(sum((cause.error or 0.0) ** 2 for cause in blamed)))
+    if blamed:
+        causes = sorted(causes, key=lambda cause: -(cause.harm or 0.0))
+        own_root = next((root for root in roots if root.column == causes[0].column), None)
+        if own_root is not None and (own := _own_onset(case, own_root)) is not None:
+            first, channel = own
+    elif labels_ring:
+        began = _of_labels(case)
+        if began is not None:
+            first, channel = began
+            contrast = Contrast.at(case, first.at)
+        accounted = account(contrast, [])
+        rise = accounted[0] if accounted else None
+        causes = [*cause_without_fault(contrast, rise), *(replace(cause, harm=cause.harm) for cause in causes)]
+    accounted = account(contrast, causes)
+    return Explanation(
+        began=_began(case, first, channel),
+        causes=tuple(causes),
+        harm=harm if blamed else None if case.predict is None else 0.0,
+        harm_error=error if blamed else None,
+        rise=accounted[0] if accounted else None,
+        rise_error=accounted[1] if accounted else None,
+        parts=accounted[2] if accounted else (),
+        expected=case.reference.outcome.loss,
+        has_labels=bool(np.isfinite(case.label[contrast.after]).any()),
+    )
+
+
+def _faults(contrast: Contrast, roots: list[Root]) -> list[Cause]:
+    """Each root read and priced, all others repaired on both sides."""
+    case = contrast.case
+    entity = case.reference.columns.entity
+    found = []
+    for root in roots:
+        if root.column == entity and root.hard == "new_category":
+            harm, error = mix_harm(contrast)
+            share, gained = mix_of(contrast)
+            words = f"{share:.0%} of the rows come from others in {entity}, most from {gained}"
+            found.append(Cause("covariate_shift", root.column, harm, error, root.score, gained, words))
+            continue
+        others = [other.column for other in roots if other.column != root.column and other.column != entity]
+        own = _own_onset(case, root)
+        read = signature_of(contrast, root, [name for name in others if name != root.partner], own[0] if own else None)
+        priced = price(contrast, root.column, others, read.undo)
+        harm_, error_ = priced if priced is not None else (None, None)
+        found.append(Cause(read.kind, root.column, harm_, error_, root.score, read.scope, read.detail))
+    return found
+
+
+def _first(case: Case) -> tuple[Onset, str]:
+    """The sharpest onset among what rings."""
+    best: tuple[Onset, str] | None = None
+    for at in np.flatnonzero(case.ringing):
+        if (found := _scan(case, int(at))) is not None and (best is None or found.score > best[0].score):
+            best = found, case.reference.channels[at].name
+    assert best is not None, "something must ring"
+    return best
+
+
+def _scan(case: Case, at: int, sign: int | None = None) -> Onset | None:
+    """The onset in one channel, positions counted in the case's batches."""
+    there = np.flatnonzero(np.isfinite(case.z[:, at]))[-LOOK_BACK:]
+    if len(there) < 3:
+        return None
+    channel = case.reference.channels[at]
+    z = case.z[there, at] * (case.sides[at] if sign is None else sign)
+    found = scan(z, shortest=3 if channel.is_of_labels else 1, level=LEVEL)
+    return replace(found, at=int(there[found.at]), low=int(there[found.low]), high=int(there[found.high]))
+
+
+def _own_onset(case: Case, root: Root) -> tuple[Onset, str] | None:
+    """The onset in the root's own channels, the sharpest of them."""
+    kinds = [OWN[root.hard]] if root.hard else ["m", "s", "r"]
+    best: tuple[Onset, str] | None = None
+    for kind in kinds:
+        at = case.reference.place(kind, root.column)
+        if at is None:
+            continue
+        sign = 1 if kind in ("n", "u", "r") else int(np.sign(root.misfit if kind == "m" else root.spread)) or 1
+        found = _scan(case, at, sign)
+        if found is not None and (best is None or found.score > best[0].score):
+            best = found, f"{kind}:{root.column}"
+    return best
+
+
+def _of_labels(case: Case) -> tuple[Onset, str] | None:
+    """The sharpest onset among the label channels and the estimate that ring."""
+    found: list[tuple[Onset, str]] = []
+    for at, channel in enumerate(case.reference.channels):
+        if (channel.is_of_labels or channel.kind == "diff") and case.ringing[at] and (one := _scan(case, at)) is not None:
+            found.append((one, channel.name))
+    return max(found, key=lambda pair: pair[0].score, default=None)
+
+
+def _began(case: Case, onset: Onset, channel: str) -> Began:
+    def moment(position: int, late: bool = False) -> datetime:
+        number = case.numbers[min(position, len(case.numbers) - 1)] + (1 if late else 0)
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=float(number * case.reference.width))
+
+    return Began(moment(onset.at), moment(onset.low), moment(onset.high, late=True), LEVEL, onset.shape, channel)

@@ -1,0 +1,120 @@
+"""Which column is the root? A broken column makes its neighbours look broken; only when the root is repaired do they look well again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from keepwell.detection import Rows
+from keepwell.diagnosis.contrast import Contrast
+
+HARD = {"n": (0.05, 4.0), "u": (0.01, 3.0), "r": (0.10, 4.0)}  # channel -> (change of the share, in standard errors)
+KINDS = {"n": "missing", "u": "new_category", "r": "stuck"}
+MISFIT, SPREAD, SURE = 0.18, 0.12, 4.0
+IDLE_MISFIT, IDLE_SPREAD = 0.10, 0.08
+CANDIDATES = 5
+ROOTS = 3
+SWAPPED = 0.35  # exchanging two columns must leave no more than this share of the misfit
+
+
+@dataclass(frozen=True)
+class Root:
+    """A column that no other explains. `hard` is "missing", "new_category", "stuck" or "" (told by its misfit); `partner` the column it
+    was exchanged with; `misfit`, `spread` how far it moved, in residual scales; `score` in standard errors."""
+
+    column: str
+    hard: str = ""
+    partner: str = ""
+    misfit: float = 0.0
+    spread: float = 0.0
+    score: float = 0.0
+    share: float = 0.0
+
+
+def roots_of(contrast: Contrast) -> list[Root]:
+    """The columns at the root of what moved, the hard signatures first."""
+    hard = _hard(contrast)
+    return [*hard, *_soft(contrast, hard)]
+
+
+def repaired(contrast: Contrast, columns: list[str], rows: Rows | None = None) -> Rows:
+    """Rows of both sides with some columns told by the others."""
+    reference = contrast.case.reference
+    numbers = [place for place, column in enumerate(reference.columns.numbers) if column.name in columns]
+    categories = [place for place, column in enumerate(reference.columns.categories) if column.name in columns]
+    return reference.conditionals.repaired(rows if rows is not None else contrast.both, numbers, categories)
+
+
+def _hard(contrast: Contrast) -> list[Root]:
+    reference = contrast.case.reference
+    change, z = contrast.effect()
+    found: dict[str, Root] = {}
+    for at, channel in enumerate(reference.channels):
+        if channel.kind not in HARD:
+            continue
+        least, sure = HARD[channel.kind]
+        is_sure = z[at] > sure or contrast.case.ringing[at]
+        if change[at] > least and is_sure:
+            root = Root(channel.column, KINDS[channel.kind], score=float(z[at]), share=float(change[at]))
+            known = found.get(channel.column)
+            if known is None or known.share < root.share:
+                found[channel.column] = root
+    return sorted(found.values(), key=lambda root: -root.share)
+
+
+def _soft(contrast: Contrast, hard: list[Root]) -> list[Root]:
+    reference = contrast.case.reference
+    names = [column.name for column in reference.columns.numbers]
+    watched = np.array([column.is_watched for column in reference.columns.numbers], bool)
+    errors = contrast.error()
+    m_error, s_error = (np.array([_at(errors, reference.place(kind, name)) for name in names]) for kind in ("m", "s"))
+    fixed = [root.column for root in hard]
+    found: list[Root] = []
+    for _ in range(ROOTS):
+        base = repaired(contrast, fixed) if fixed else contrast.both
+        misfit, spread = contrast.misfits(base)
+        free = watched & ~np.isin(names, fixed)
+        off = free & (((np.abs(misfit) > MISFIT) & (np.abs(misfit) > SURE * m_error)) | ((np.abs(spread) > SPREAD) & (np.abs(spread) > SURE * s_error)))
+        size = np.maximum(np.abs(misfit) / MISFIT, np.abs(spread) / SPREAD) * off
+        candidates = [int(place) for place in np.argsort(-size)[:CANDIDATES] if off[place]]
+        if not candidates:
+            break
+        total = _anomaly(misfit, spread, free)
+        left = {}
+        for place in candidates:
+            others = free.copy()
+            others[place] = False
+            left[place] = _anomaly(*contrast.misfits(repaired(contrast, [*fixed, names[place]])), others) - 0.02 * size[place]
+        best = min(left, key=lambda place: left[place])
+        pair = _swapped(contrast, base, candidates[:4], total, left[best], free) if len(candidates) > 1 else None
+        places = pair or (best,)
+        for place in places:
+            score = max(abs(misfit[place]) / max(m_error[place], 1e-9), abs(spread[place]) / max(s_error[place], 1e-9))
+            partner = names[places[1 - places.index(place)]] if pair else ""
+            found.append(Root(names[place], "", partner, float(misfit[place]), float(spread[place]), float(score)))
+            fixed.append(names[place])
+    return found
+
+
+def _at(values: np.ndarray, place: int | None) -> float:
+    return float(values[place]) if place is not None else float("inf")
+
+
+def _anomaly(misfit: np.ndarray, spread: np.ndarray, free: np.ndarray) -> float:
+    over = np.maximum(np.abs(misfit) - IDLE_MISFIT, 0) + np.maximum(spread - IDLE_SPREAD, 0)
+    return float(over[free].sum())
+
+
+def _swapped(contrast: Contrast, base: Rows, candidates: list[int], total: float, single: float, free: np.ndarray) -> tuple[int, int] | None:
+    """Two columns that fit when they are exchanged afterwards."""
+    best, found = max(SWAPPED * total, 0.0), None
+    for one, other in combinations(candidates, 2):
+        numbers = base.numbers.copy()
+        after = np.ix_(contrast.is_after, [one, other])
+        numbers[after] = numbers[np.ix_(contrast.is_after, [other, one])]
+        left = _anomaly(*contrast.misfits(Rows(base.time, base.entity, numbers, base.codes)), free)
+        if left < best and left <= single + 0.05:
+            best, found = left, (one, other)
+    return found

@@ -1,0 +1,128 @@
+"""What a diagnosis works on, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from keepwell.detection import Reference, Rows
+
+CLASSES = {
+    "unit_change": "data_quality",
+    "scaled": "data_quality",
+    "bias_ramp": "data_quality",
+    "stuck": "data_quality",
+    "noise": "data_quality",
+    "missing": "data_quality",
+    "new_category": "data_quality",
+    "swapped": "data_quality",
+    "outage": "data_quality",
+    "duplicate_rows": "data_quality",
+    "covariate_shift": "covariate_shift",
+    "label_shift": "label_shift",
+    "concept_shift": "concept_shift",
+    "unknown": "unknown",
+}
+Predict = Callable[[pl.DataFrame], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """What is known when something rings.
+
+    Parameters
+    ----------
+    numbers : (T,) numbers of the batches seen, increasing, reference included. apart, z, counts : (T, C) deseasonalised means, innovations
+        and rows; NaN where a channel had no row.
+    frame, rows : the rows kept of these batches, as they came and as arrays; `batch` (n,) their batch numbers; `answer` (n,) or
+        (n, classes); `label` (n,) NaN while unknown; `repeats` (n, d).
+    ringing, sides : (C,) which channels ring, and to which side each moved.
+    predict : asks the model about rows like `frame`'s; None when it cannot be asked.
+    """
+
+    reference: Reference
+    numbers: np.ndarray
+    apart: np.ndarray
+    z: np.ndarray
+    counts: np.ndarray
+    frame: pl.DataFrame
+    rows: Rows
+    batch: np.ndarray
+    answer: np.ndarray
+    label: np.ndarray
+    ringing: np.ndarray
+    sides: np.ndarray
+    predict: Predict | None = None
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One cause: its kind (see `CLASSES`), the column it sits on ("" for none), how sure, and what it costs.
+
+    `harm` is the rise of the loss that it explains, in the loss's unit (None when it cannot be priced), `error` its standard error;
+    `scope` names the entities or the slice it touches, `detail` tells it in words.
+    """
+
+    kind: str
+    column: str = ""
+    harm: float | None = None
+    error: float | None = None
+    evidence: float = 0.0
+    scope: str = ""
+    detail: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def cls(self) -> str:
+        """The broad class: data_quality, covariate_shift, label_shift, concept_shift or unknown."""
+        return CLASSES[self.kind]
+
+
+@dataclass(frozen=True)
+class Began:
+    """When it began: the most likely moment and the interval that holds it with `level`; `shape` is step, ramp or burst."""
+
+    at: datetime
+    low: datetime
+    high: datetime
+    level: float
+    shape: str
+    channel: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """One line of the accounting: its name and its part of the change of the loss."""
+
+    name: str
+    amount: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Since when and why.
+
+    `causes` are ranked, the likeliest first, empty when nothing is proven; `rise` is the measured change of the loss since the onset (None
+    without labels), `parts` add up to it; `expected` is the reference's mean loss.
+    """
+
+    began: Began
+    causes: tuple[Cause, ...]
+    harm: float | None
+    harm_error: float | None
+    rise: float | None
+    rise_error: float | None
+    parts: tuple[Part, ...]
+    expected: float
+    has_labels: bool
+    notes: tuple[str, ...] = ()
+
+    @property
+    def cause(self) -> Cause | None:
+        """The likeliest."""
+        return self.causes[0] if self.causes else None

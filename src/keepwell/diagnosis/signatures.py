@@ -1,0 +1,238 @@
+"""What is wrong with the root column: another unit, another scale, an offset, noise, stuck, or other people who turned up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from keepwell.detection import CLIP, Onset, Rows
+from keepwell.diagnosis.contrast import Contrast
+from keepwell.diagnosis.isolation import Root, repaired
+from keepwell.diagnosis.price import Undo
+
+# What a value may have been turned into: (name, factor, offset) of new = factor * old + offset.
+CONVERSIONS: tuple[tuple[str, float, float], ...] = (
+    ("°C to °F", 1.8, 32.0),
+    ("°F to °C", 1 / 1.8, -32 / 1.8),
+    ("°C to K", 1.0, 273.15),
+    ("K to °C", 1.0, -273.15),
+    ("°F to K", 1 / 1.8, 459.67 / 1.8),
+    ("hPa to kPa", 0.1, 0.0),
+    ("kPa to hPa", 10.0, 0.0),
+    ("hPa to inHg", 0.02953, 0.0),
+    ("inHg to hPa", 1 / 0.02953, 0.0),
+    ("km/h to m/s", 1 / 3.6, 0.0),
+    ("m/s to km/h", 3.6, 0.0),
+    ("km/h to knots", 1 / 1.852, 0.0),
+    ("knots to km/h", 1.852, 0.0),
+    ("knots to m/s", 0.514444, 0.0),
+    ("m/s to knots", 1 / 0.514444, 0.0),
+    ("mph to km/h", 1.609344, 0.0),
+    ("km/h to mph", 1 / 1.609344, 0.0),
+    ("mm to inches", 1 / 25.4, 0.0),
+    ("inches to mm", 25.4, 0.0),
+    ("cm to inches", 1 / 2.54, 0.0),
+    ("inches to cm", 2.54, 0.0),
+    ("feet to m", 0.3048, 0.0),
+    ("m to feet", 1 / 0.3048, 0.0),
+    ("lb to kg", 0.453592, 0.0),
+    ("kg to lb", 1 / 0.453592, 0.0),
+    ("fraction to percent", 100.0, 0.0),
+    ("percent to fraction", 0.01, 0.0),
+    ("thousandfold", 1000.0, 0.0),
+    ("a thousandth", 0.001, 0.0),
+)
+OFF = 1.6  # mean absolute misfit of an entity that is touched; two times what it is when all is well
+CALM = 0.8  # mean absolute value of a standard normal
+
+
+@dataclass(frozen=True)
+class Signature:
+    """`kind` of the cause, the entities it touches ("" for all), how to undo it (None when nothing is known), and in words."""
+
+    kind: str
+    scope: str
+    undo: Undo | None
+    detail: str
+
+
+def signature_of(contrast: Contrast, root: Root, others: list[str], onset: Onset | None) -> Signature:
+    """Read what happened to a root column.
+
+    Parameters
+    ----------
+    others : columns that are broken too, told by the rest on both sides. onset : of the column's own channel, for its shape.
+    """
+    if root.hard:
+        words = {"missing": "values are missing", "new_category": "unknown values came", "stuck": "the last value is repeated"}
+        return Signature(root.hard, "", None, f"{words[root.hard]} in {root.share:.0%} more of the rows")
+    if root.partner:
+        return Signature("swapped", "", None, f"exchanged with {root.partner}")
+    return _Column.of(contrast, root, others).read(onset)
+
+
+@dataclass(frozen=True, eq=False)
+class _Column:
+    """The root column on both sides: values `x`, what the others tell `g`, both (n,), and which rows after the onset are `touched`."""
+
+    contrast: Contrast
+    root: Root
+    place: int
+    rows: Rows
+    x: np.ndarray
+    g: np.ndarray
+    touched: np.ndarray
+    scope: str
+
+    @classmethod
+    def of(cls, contrast: Contrast, root: Root, others: list[str]) -> _Column:
+        reference = contrast.case.reference
+        place = next(at for at, column in enumerate(reference.columns.numbers) if column.name == root.column)
+        rows = repaired(contrast, others) if others else contrast.both
+        x, g = rows.numbers[:, place], reference.conditionals.expected(rows)[:, place]
+        residual = np.abs(reference.conditionals.residuals(rows)[:, place])
+        touched, scope = _touched(contrast, residual)
+        return cls(contrast, root, place, rows, x, g, touched & np.isfinite(x), scope)
+
+    @property
+    def unit(self) -> float:
+        """One residual scale in the column's own unit."""
+        reference = self.contrast.case.reference
+        return float(reference.columns.numbers[self.place].scale * reference.conditionals.scales[self.place])
+
+    def off(self, x: np.ndarray, g: np.ndarray) -> float:
+        """Mean absolute misfit, in residual scales."""
+        return float(np.minimum(np.abs(x - g) / self.unit, CLIP).mean()) if len(x) else 0.0
+
+    def read(self, onset: Onset | None) -> Signature:
+        x, g = self.x[self.touched], self.g[self.touched]
+        r2 = float(self.contrast.case.reference.conditionals.r2[self.place])
+        if len(x) < 8:
+            return Signature("noise", self.scope, None, "too few rows to tell more")
+        if self._is_selection(r2):
+            return Signature("covariate_shift", self.scope, None, "the rows that come are others: the other columns moved along")
+        slope, _, fit = _line(g, x)
+        now = self.off(x, g)
+        before = self.x[~self.contrast.is_after & np.isfinite(self.x)]
+        if fit < 0.35 * r2 and x.std() < 0.3 * before.std():
+            return Signature("stuck", self.scope, None, "hardly moves any more")
+        if (found := self._conversion(x, g, before, now, slope)) is not None:
+            return found
+        if abs(self.root.misfit) > 0.6 * self.root.spread and abs(self.root.misfit) > 0.15:
+            shift = float(np.median(x - g))
+            words = f"reads {abs(shift):.3g} too {'high' if shift > 0 else 'low'}"
+            is_ramp = onset is not None and onset.shape == "ramp"
+            return Signature("bias_ramp", self.scope, None if is_ramp else _less(shift), f"{words}{', and drifts on' if is_ramp else ''}")
+        return Signature("noise", self.scope, None, f"scatters {now / CALM:.1f} times as much around what the others tell")
+
+    def _is_selection(self, r2: float) -> bool:
+        """Selecting rows by a column moves the others along; a broken sensor does not."""
+        if r2 < 0.15 or abs(self.root.misfit) > 1.2:
+            return False
+        after = self.contrast.is_after & np.isfinite(self.x)
+        before = ~self.contrast.is_after & np.isfinite(self.x)
+        time = self.rows.time
+        told = _deseasoned(self.g, time, before)
+        left = self.x - self.g
+        moved_g = float(told[after].mean() - told[before].mean())
+        moved_e = float(left[after].mean() - left[before].mean())
+        if moved_g * moved_e <= 0:
+            return False
+        return moved_g / (moved_g + moved_e) > r2 / 2
+
+    def _conversion(self, x: np.ndarray, g: np.ndarray, before: np.ndarray, now: float, slope: float) -> Signature | None:
+        """A conversion, or a free factor, whose undoing brings the column home."""
+        calm = self.off(before, self.g[~self.contrast.is_after & np.isfinite(self.x)])
+        level = _level(before)
+        found = []
+        for name, factor, offset in CONVERSIONS:
+            undone = (x - offset) / factor
+            found.append((self.off(undone, g) + self._shape(undone, before), name, factor, offset))
+        scale = self._factor(x, g, before)
+        free = (self.off(x / scale, g) + self._shape(x / scale, before) + 0.08, "", scale, 0.0) if scale else None
+        best = min(found)
+        if free is not None and free[0] < best[0]:
+            best = free
+        home = self.off((x - best[3]) / best[2], g)
+        if not (home < 2.0 * max(calm, 0.5 * CALM) and home < 0.75 * now) or now + self._shape(x, before) < best[0] + 0.25:
+            return None
+        factor, offset, name = best[2], best[3], best[1]
+
+        def undo(values: np.ndarray) -> np.ndarray:
+            # Where only some entities are touched, a value is taken back when that brings it nearer to where values were.
+            back = (values - offset) / factor
+            return np.where(np.abs(back - level) < np.abs(values - level), back, values) if self.scope else back
+
+        if name:
+            return Signature("unit_change", self.scope, undo, f"looks converted, {name} (values times {factor:.4g}{f', plus {offset:.4g}' if offset else ''})")
+        return Signature("scaled", self.scope, undo, f"is multiplied by {factor:.3g}")
+
+    def _factor(self, x: np.ndarray, g: np.ndarray, before: np.ndarray) -> float | None:
+        both = (np.abs(x) > 1e-9) & (np.abs(g) > 0.25 * np.abs(g).mean() + 1e-9)
+        if both.sum() < 8:
+            return None
+        ratio = float((x[both] * g[both]).sum() / (g[both] ** 2).sum())
+        positive, positive_before = x[x > 0], before[before > 0]
+        if len(positive) > 8 and len(positive_before) > 8:
+            by_size = float(np.exp(np.log(positive).mean() - np.log(positive_before).mean()))
+            r2 = float(self.contrast.case.reference.conditionals.r2[self.place])
+            ratio = by_size if r2 < 0.4 else ratio
+        return ratio if ratio > 0 and abs(np.log(ratio)) > 0.1 else None
+
+    def _shape(self, x: np.ndarray, before: np.ndarray) -> float:
+        """Distance of two distributions, in standard deviations of the one before; it speaks where the others tell little."""
+        r2 = float(self.contrast.case.reference.conditionals.r2[self.place])
+        if len(before) < 20:
+            return 0.0
+        levels = np.linspace(0.05, 0.95, 19)
+        spread = max(float(before.std()), 1e-9)
+        apart = np.abs(np.quantile(x, levels) - np.quantile(before, levels)).mean() / spread
+        return float(min(apart, 3.0) * (1 - r2))
+
+
+def _touched(contrast: Contrast, residual: np.ndarray) -> tuple[np.ndarray, str]:
+    """Rows after the onset of the entities that are off, and their names; all rows where that says nothing."""
+    columns = contrast.case.reference.columns
+    everything = contrast.is_after.copy()
+    if columns.entity_place is None:
+        return everything, ""
+    entity = contrast.both.entity
+    levels = columns.categories[columns.entity_place].levels
+    off = []
+    present = np.unique(entity[contrast.is_after & (entity >= 0)])
+    for code in present:
+        mine = (entity == code) & np.isfinite(residual)
+        after, before = residual[mine & contrast.is_after], residual[mine & ~contrast.is_after]
+        usual = before.mean() if len(before) >= 10 else CALM
+        if len(after) and after.mean() > max(OFF, 1.6 * usual):
+            off.append(int(code))
+    if not off or len(off) == len(present):
+        return everything, ""
+    names = ", ".join(levels[code] for code in off[:4]) + (f" and {len(off) - 4} more" if len(off) > 4 else "")
+    return everything & np.isin(entity, off), names
+
+
+def _deseasoned(values: np.ndarray, time: np.ndarray, fit_on: np.ndarray) -> np.ndarray:
+    angle = 2 * np.pi * time / 365.2425
+    design = np.stack([np.ones_like(time), np.sin(angle), np.cos(angle)], axis=1)
+    if fit_on.sum() < 60 or np.ptp(time[fit_on]) < 150:
+        return values - values[fit_on].mean() if fit_on.any() else values
+    weights = np.linalg.lstsq(design[fit_on], values[fit_on], rcond=None)[0]
+    return np.asarray(values - design @ weights)
+
+
+def _line(g: np.ndarray, x: np.ndarray) -> tuple[float, float, float]:
+    """Slope, intercept and r2 of x on g."""
+    if g.std() < 1e-12 or x.std() < 1e-12:
+        return 0.0, float(x.mean()), 0.0
+    slope = float(((g - g.mean()) * (x - x.mean())).mean() / g.var())
+    return slope, float(x.mean() - slope * g.mean()), float(np.corrcoef(g, x)[0, 1] ** 2)
+
+
+def _level(values: np.ndarray) -> float:
+    return float(np.median(values)) if len(values) else 0.0
+
+
+def _less(shift: float) -> Undo:
+    return lambda values: values - shift

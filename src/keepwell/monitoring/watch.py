@@ -1,0 +1,313 @@
+"""Watch any model on plain frames: batches go in, signals come out, few and true."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import polars as pl
+
+from keepwell.detection import EDetector, Last, Reference, batch_means, column_values
+from keepwell.diagnosis import Case, Cause, Explanation, Predict
+from keepwell.errors import FrameInvalid
+from keepwell.monitoring.arrivals import arrivals_note
+from keepwell.monitoring.budget import days_between
+from keepwell.monitoring.incidents import Incident, Judgement, judge
+from keepwell.monitoring.memory import KEY, Kept, Series, thinned
+from keepwell.monitoring.signals import Signal
+
+LABELLED = 0.9  # share of a batch's labels with which it is tested
+PATIENCE = 1.5  # label delays after which a batch is tested with the labels that are in
+
+
+class Watch:
+    """A watch over one version of a model.
+
+    Parameters
+    ----------
+    reference : labelled rows that the model was not trained on: the time column, the columns to watch, `answer` and `label`. At least 60 batches
+        and 200 rows; a year, better two, where there are seasons.
+    model : ``model(frame) -> answers``, asked about rows like the reference's when a change must be priced; None when it cannot be asked.
+    time, entity, key : names of the columns that say when, whose, and which row (labels that come later name it; default entity and time).
+    answer, label : names of those columns. The answer is the probability of class 1, the predicted value, or a list of class probabilities.
+    columns : what to watch; default all others.
+    task : "binary", "multiclass" (labels 0, 1, 2, ...) or "regression".
+    false_alarms : the budget over all channels together, such as "1 per 3 years".
+    batch_days : length of a batch; default a day, longer when there are fewer than five rows a day.
+    label_delay_days : after how many days labels are usually in; default as long as it takes.
+    sensitive : tolerate 2 % more loss instead of 5 %, at the price of more true but small alarms.
+
+    Raises
+    ------
+    FrameInvalid : the reference cannot be used; says why.
+    """
+
+    def __init__(
+        self,
+        reference: pl.DataFrame,
+        model: Predict | None = None,
+        *,
+        time: str = "time",
+        entity: str | None = None,
+        key: str | None = None,
+        answer: str = "answer",
+        label: str = "label",
+        columns: Sequence[str] | None = None,
+        task: str = "binary",
+        false_alarms: str = "1 per 3 years",
+        batch_days: float | None = None,
+        label_delay_days: float | None = None,
+        sensitive: bool = False,
+    ) -> None:
+        self.model, self.time, self.entity, self.key = model, time, entity, key
+        self.answer, self.label, self.task = answer, label, task
+        self.label_delay_days = label_delay_days
+        frame = self._tidy(reference, "reference")
+        if label not in frame.columns:
+            raise FrameInvalid("reference", f"it lacks the label column '{label}'", f"It has {', '.join(frame.columns)}.")
+        given = self._answers(frame, "reference")
+        labels = frame[label].cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
+        names = columns or [name for name in frame.columns if name not in (time, answer, label, key, KEY)]
+        self.columns = tuple(names)
+        self.reference, fitted = Reference.fit(
+            frame, labels, given, time=time, entity=entity, names=names, task=task, width=batch_days, sensitive=sensitive
+        )
+        null, ref = self.reference.null, self.reference
+        self.run_length = days_between(false_alarms) / ref.width
+        two_sided = np.array([channel.is_two_sided for channel in ref.channels])
+        self.detector = EDetector.new(null.cost, two_sided, ref.shares(), self.run_length)
+        apart = fitted.means - null.usual(ref.middle(fitted.numbers))
+        z = np.vstack([np.full((1, apart.shape[1]), np.nan), null.innovations(apart[1:], apart[:-1], fitted.counts[1:])])
+        self.series = Series(fitted.numbers, apart, z, fitted.counts)
+        order = fitted.order
+        kept = Kept(frame[order].drop(label, answer, strict=False), fitted.rows, ref.batch_of(fitted.rows.time), given[order], labels[order])
+        self.kept = kept.take(thinned(kept.batch))
+        self.last = Last.none(ref.columns)
+        self.last.repeats(ref.columns, fitted.rows)
+        self.open: list[Kept] = []
+        self.closed = int(fitted.numbers[-1])
+        self.unlabelled: list[int] = []
+        self.incident: Incident | None = None
+        self.judgement: Judgement | None = None
+        self.incidents = 0
+        self.noted: dict[str, int] = {}
+        self.late = 0
+        self.unknown_labels = 0
+
+    # --- doors --------------------------------------------------------------------------------------------------------
+
+    def update(self, batch: pl.DataFrame, labels: pl.DataFrame | None = None, *, until: datetime | None = None) -> list[Signal]:
+        """Take in rows and labels, and test every batch that has closed.
+
+        Parameters
+        ----------
+        batch : new rows in any order, with the reference's columns; a `label` column may hold the labels that are known.
+        labels : labels of earlier rows: the key column(s) and `label`.
+        until : everything before this moment has come; default the batch before the newest row's.
+
+        Raises
+        ------
+        FrameInvalid : something does not fit; nothing of it was taken in.
+        """
+        added = self._read(batch)
+        said = self._labels(labels) if labels is not None and labels.height else None
+        ref = self.reference
+        if until is not None:
+            last = int(ref.batch_of(np.array([_days(until) + 1e-9]))[0]) - 1
+        elif added is not None:
+            last = int(added.batch.max()) - 1
+        else:
+            last = self.closed
+        # Nothing is refused from here on: the state changes only now.
+        if added is not None:
+            late = added.batch <= self.closed
+            self.late += int(late.sum())
+            if not late.all():
+                self.open.append(added.take(~late))
+        if said is not None:
+            self._take_labels(*said)
+        signals: list[Signal] = []
+        for number in range(self.closed + 1, last + 1):
+            signals += self._close(number)
+        return signals
+
+    def plan(self, rises: Sequence[float] = (0.05, 0.10, 0.20, 0.50)) -> dict[float, float]:
+        """How many batches a rise of the loss by these shares takes to prove, with this volume and budget; infinite when it is tolerated."""
+        from keepwell.detection import batches_to_prove
+
+        ref = self.reference
+        at = ref.place("gap")
+        assert at is not None
+        count = np.full(len(ref.channels), ref.rows_a_batch)
+        spread = float(np.sqrt(ref.null.variance(count)[at]))
+        threshold = float(self.detector.threshold[at])
+        still = 1 - float(ref.null.memory[at])
+        return {
+            rise: batches_to_prove(rise * ref.outcome.loss * still / spread, float(ref.null.margin[at]) * still / spread, threshold)
+            for rise in rises
+        }
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def _tidy(self, frame: pl.DataFrame, about: str) -> pl.DataFrame:
+        if self.key is not None:
+            if self.key not in frame.columns:
+                raise FrameInvalid(about, f"it lacks the key column '{self.key}'", f"It has {', '.join(frame.columns)}.")
+            key = pl.col(self.key).cast(pl.String)
+        else:
+            names = [name for name in (self.entity, self.time) if name is not None]
+            if missing := [name for name in names if name not in frame.columns]:
+                raise FrameInvalid(about, f"it lacks {', '.join(missing)}", f"It has {', '.join(frame.columns)}.")
+            key = pl.concat_str([pl.col(name).cast(pl.String) for name in names], separator="|", ignore_nulls=True)
+        return frame.with_columns(key.alias(KEY))
+
+    def _answers(self, frame: pl.DataFrame, about: str) -> np.ndarray:
+        if self.answer in frame.columns:
+            column = frame[self.answer]
+            given = np.array(column.to_list(), float) if column.dtype.is_nested() else column.cast(pl.Float64, strict=False).to_numpy()
+        elif self.model is not None:
+            given = np.asarray(self.model(frame), float)
+        else:
+            raise FrameInvalid(about, f"it lacks the answers '{self.answer}', and there is no model to ask", "Give one of the two.")
+        if not np.isfinite(given).all():
+            bad = int((~np.isfinite(given)).sum())
+            raise FrameInvalid(about, f"{bad} answers are missing or infinite", "Give only rows that were answered.")
+        return given
+
+    def _read(self, batch: pl.DataFrame) -> Kept | None:
+        if batch.height == 0:
+            return None
+        frame = self._tidy(batch, "batch")
+        rows = self.reference.columns.read(frame)
+        given = self._answers(frame, "batch")
+        labels = np.full(len(rows), np.nan)
+        if self.label in frame.columns:
+            labels = frame[self.label].cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
+        names = [name for name in self.kept.frame.columns if name in frame.columns]
+        order = np.argsort(rows.time, kind="stable")
+        kept = Kept(frame.select(names), rows, self.reference.batch_of(rows.time), given, labels)
+        return kept.take(order)
+
+    def _labels(self, labels: pl.DataFrame) -> tuple[pl.Series, np.ndarray]:
+        if self.label not in labels.columns:
+            raise FrameInvalid("labels", f"they lack '{self.label}'", f"They have {', '.join(labels.columns)}.")
+        frame = self._tidy(labels, "labels")
+        values = frame[self.label].cast(pl.Float64, strict=False)
+        if values.null_count() or not values.is_finite().all():
+            raise FrameInvalid("labels", "some are missing or no numbers", "Give only labels that are known.")
+        return frame[KEY], values.to_numpy()
+
+    def _take_labels(self, keys: pl.Series, values: np.ndarray) -> None:
+        found, unknown = self.kept.put_labels(keys, values)
+        known = len(keys) - unknown
+        for part in self.open:
+            more, missing = part.put_labels(keys, values)
+            known += len(keys) - missing
+        self.unknown_labels += max(len(keys) - known, 0)
+
+    # --- one batch ----------------------------------------------------------------------------------------------------
+
+    def _close(self, number: int) -> list[Signal]:
+        ref = self.reference
+        parts = [part.take(part.batch == number) for part in self.open if (part.batch == number).any()]
+        self.open = [part.take(part.batch != number) for part in self.open if (part.batch != number).any()]
+        self.closed = number
+        signals = []
+        channels = len(ref.channels)
+        apart, z, counts = (np.full(channels, np.nan) for _ in range(3))
+        counts = np.zeros(channels)
+        if parts:
+            batch = parts[0]
+            for part in parts[1:]:
+                batch.append(part, number)
+            residuals = ref.conditionals.residuals(batch.rows)
+            values = column_values(ref.channels, ref.columns, batch.rows, residuals, self.last.repeats(ref.columns, batch.rows))
+            diff = ref.place("diff")
+            values[:, diff] = ref.outcome.expected(batch.answer, ref.conditionals.basis(batch.rows))
+            means, sizes = batch_means(values, np.zeros(len(batch.rows), int), 1)
+            apart, counts = means[0] - ref.null.usual(ref.middle(np.array([number])))[0], sizes[0]
+            z = self._step(number, apart, counts, means[0])
+            self.kept.append(batch.take(thinned(batch.batch)), int(self.series.numbers[max(len(self.series.numbers) - 400, 0)]))
+            self.unlabelled.append(number)
+        self.series.append(number, apart, z, counts)
+        if (note := arrivals_note(self, parts[0] if parts else None, number)) is not None:
+            signals.append(note)
+        self._test_labels(number)
+        return signals + self._judge(number)
+
+    def _step(self, number: int, apart: np.ndarray, counts: np.ndarray, means: np.ndarray) -> np.ndarray:
+        """Innovations of a batch's channels, handed to the detector; channels without a row are passed over."""
+        null = self.reference.null
+        at = self.series.place(number)
+        if at is None:
+            before = self.series.apart[-1] if self.series.numbers[-1] == number - 1 else np.full(len(apart), np.nan)
+        else:
+            before = self.series.before(at)
+        z = np.where(counts > 0, null.innovations(apart[None], before[None], counts[None])[0], np.nan)
+        self.detector.update(z, null.slack(counts[None])[0], self.reference.increments(z, means, counts))
+        return np.asarray(z)
+
+    def _test_labels(self, number: int) -> None:
+        """Test the label channels of batches whose labels are in, in their order."""
+        ref = self.reference
+        mine = np.array([channel.is_of_labels for channel in ref.channels])
+        while self.unlabelled:
+            head = self.unlabelled[0]
+            index = np.flatnonzero(self.kept.batch == head)
+            known = index[np.isfinite(self.kept.label[index])]
+            waited = (number - head) * ref.width
+            overdue = self.label_delay_days is not None and waited > PATIENCE * self.label_delay_days + ref.width
+            if len(known) < LABELLED * len(index) and not overdue:
+                if self.label_delay_days is None and waited > 400 * ref.width:
+                    self.unlabelled.pop(0)
+                    continue
+                break
+            self.unlabelled.pop(0)
+            at = self.series.place(head)
+            if at is None or len(known) == 0:
+                continue
+            rows = self.kept.rows.take(known)
+            told = ref.outcome.channels(self.kept.label[known], self.kept.answer[known], ref.conditionals.basis(rows))
+            means = np.full(len(ref.channels), np.nan)
+            for place, channel in enumerate(ref.channels):
+                if channel.is_of_labels:
+                    means[place] = told[channel.name].mean()
+            counts = np.where(mine, float(len(known)), 0.0)
+            apart = means - ref.null.usual(ref.middle(np.array([head])))[0]
+            z = self._step(head, apart, counts, means)
+            self.series.apart[at, mine], self.series.z[at, mine], self.series.counts[at, mine] = apart[mine], z[mine], counts[mine]
+
+    # --- what it means ------------------------------------------------------------------------------------------------
+
+    def case(self) -> Case:
+        """All that is known now, for a diagnosis."""
+        return Case(
+            self.reference,
+            self.series.numbers,
+            self.series.apart,
+            self.series.z,
+            self.series.counts,
+            self.kept.frame,
+            self.kept.rows,
+            self.kept.batch,
+            self.kept.answer,
+            self.kept.label,
+            self.detector.ringing,
+            self.detector.sides(),
+            self.model,
+        )
+
+    def _judge(self, number: int) -> list[Signal]:
+        return judge(self, number)
+
+    def signal(self, kind: str, number: int, causes: Sequence[Cause], explanation: Explanation | None = None) -> Signal:
+        """A signal of the batch that closed."""
+        end = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=float((number + 1) * self.reference.width))
+        return Signal(kind, end, self.incidents, tuple(causes), explanation)
+
+
+def _days(moment: datetime) -> float:
+    if moment.tzinfo is None:
+        raise FrameInvalid("moment `until`", f"{moment} has no time zone", "Give an aware one, such as datetime(..., tzinfo=UTC).")
+    return moment.timestamp() / 86400
