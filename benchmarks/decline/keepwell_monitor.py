@@ -22,10 +22,9 @@ class KeepwellMonitor(Monitor):
         frame = self._frame(reference_X, timestamps, reference_p).with_columns(label=pl.Series(np.asarray(reference_y, float)))
         delay = model.label_delay
         names = list(reference_X.columns)
-        self.kinds = {name: reference_X[name].dtype for name in names}
 
         def ask(rows: pl.DataFrame) -> np.ndarray:
-            columns = {name: _back(rows[name], self.kinds[name]) for name in names}
+            columns = {name: _back(rows[name]) for name in names}
             return np.asarray(model.predict(pd.DataFrame(columns)))
 
         self.watch = Watch(
@@ -59,7 +58,7 @@ class KeepwellMonitor(Monitor):
         columns["time"] = times.dt.replace_time_zone("UTC")
         for name in X.columns:
             values = X[name].to_numpy()
-            is_text = values.dtype == object
+            is_text = not pd.api.types.is_numeric_dtype(X[name])
             columns[name] = (
                 pl.Series([v if isinstance(v, str) else None for v in values], dtype=pl.String)
                 if is_text
@@ -68,7 +67,7 @@ class KeepwellMonitor(Monitor):
         return pl.DataFrame({**columns, "answer": pl.Series(np.asarray(p, float), dtype=pl.Float64)})
 
 
-def _back(column: pl.Series, kind: Any) -> Any:
+def _back(column: pl.Series) -> Any:
     if column.dtype == pl.String:
         return np.array(column.to_list(), dtype=object)
     return column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
@@ -78,7 +77,7 @@ def _entity(X: Any, timestamps: Any, model: Any) -> str | None:
     """A text column that the model does not use and that names each row of a day once says whose row it is."""
     day = np.asarray(timestamps).astype("datetime64[D]")
     for name in X.columns:
-        if X[name].dtype == object and name not in model.features:
+        if not pd.api.types.is_numeric_dtype(X[name]) and name not in model.features:
             pairs = pd.DataFrame({"day": day, "entity": X[name].to_numpy()})
             if pairs.drop_duplicates().shape[0] > 0.95 * len(pairs):
                 return str(name)

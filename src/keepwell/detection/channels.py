@@ -11,13 +11,14 @@ from keepwell.detection.columns import Columns, Rows
 from keepwell.detection.outcome import Outcome
 
 TOLERATED = {"m": 0.15, "s": 0.08, "n": 0.02, "r": 0.05, "u": 0.005}
-LOSS_TOLERATED = {"gap": 0.05, "loss": 0.08, "diff": 0.10}  # shares of the reference's mean loss
-TWO_SIDED = ("m", "s", "signed")
+LOSS_TOLERATED = {"gap": 0.02, "loss": 0.04, "diff": 0.08}  # shares of the reference's mean loss
+ERROR_TOLERATED = 0.01  # a constant error that costs this share of it; what it really costs is measured before anything is told
+TWO_SIDED = ("m", "s", "signed", "score")
 
 
 @dataclass(frozen=True)
 class Channel:
-    """`kind`: "gap", "loss", "signed" (of labels), "diff" (estimated loss), or of a column "m" (misfit), "s" (spread of the misfit), "n" (missing),
+    """`kind`: "gap", "loss", "signed", "score" (of labels; a score is the error times a column: does it depend on it?), "diff" (estimated loss), or of a column "m" (misfit), "s" (spread of the misfit), "n" (missing),
     "r" (repeated), "u" (unseen level); `column` its name, "" for those of the model."""
 
     kind: str
@@ -31,7 +32,7 @@ class Channel:
     @property
     def is_of_labels(self) -> bool:
         """Does it need labels?"""
-        return self.kind in ("gap", "loss", "signed")
+        return self.kind in ("gap", "loss", "signed", "score")
 
     @property
     def is_two_sided(self) -> bool:
@@ -47,7 +48,8 @@ class Channel:
 def channels_of(columns: Columns, outcome: Outcome, has_labels: bool = True) -> tuple[Channel, ...]:
     """The channels in their order: labels first, then the estimate, then columns."""
     signed = [Channel("signed", str(number)) for number in range(outcome.classes)] if outcome.task == "multiclass" else [Channel("signed")]
-    found = [Channel("gap"), Channel("loss"), *signed] if has_labels else []
+    scores = [Channel("score", column.name) for column in columns.numbers if column.is_watched] if outcome.task != "multiclass" else []
+    found = [Channel("gap"), Channel("loss"), *signed, *scores] if has_labels else []
     found.append(Channel("diff"))
     for column in columns.numbers:
         if column.is_watched:
@@ -70,20 +72,35 @@ def tolerated(channels: Sequence[Channel], outcome: Outcome, sensitive: bool = F
         if channel.kind in LOSS_TOLERATED:
             share = 0.02 if sensitive and channel.is_of_labels else LOSS_TOLERATED[channel.kind]
             found.append(share * outcome.loss)
-        elif channel.kind == "signed":
-            found.append(float(np.sqrt(0.05 * outcome.loss * (1.0 if outcome.task == "regression" else 2 * outcome.spread))))
+        elif channel.kind in ("signed", "score"):
+            found.append(float(np.sqrt(ERROR_TOLERATED * outcome.loss * (1.0 if outcome.task == "regression" else 2 * outcome.spread))))
         else:
             found.append(TOLERATED[channel.kind])
     return np.array(found)
 
 
 def shares(channels: Sequence[Channel]) -> np.ndarray:
-    """Of the false-alarm budget: half for the label channels, half for the others, equal within; (C,)."""
-    labelled = np.array([channel.is_of_labels for channel in channels])
-    groups = [labelled, ~labelled] if labelled.any() else [~labelled]
+    """Of the false-alarm budget: a third each for the label channels, the scores and the others, equal within; (C,)."""
+    scores = np.array([channel.kind == "score" for channel in channels])
+    labelled = np.array([channel.is_of_labels for channel in channels]) & ~scores
+    groups = [group for group in (labelled, scores, ~labelled & ~scores) if group.any()]
     found = np.zeros(len(channels))
     for group in groups:
         found[group] = 1 / (len(groups) * group.sum())
+    return found
+
+
+def label_values(channels: Sequence[Channel], columns: Columns, rows: Rows, told: dict[str, np.ndarray]) -> np.ndarray:
+    """Row values of the label channels, (n, C), from what `Outcome.channels` told; the others are left NaN."""
+    numbers = {column.name: place for place, column in enumerate(columns.numbers)}
+    found = np.full((len(rows), len(channels)), np.nan)
+    for at, channel in enumerate(channels):
+        if channel.kind == "score":
+            column = columns.numbers[numbers[channel.column]]
+            line = np.clip((rows.numbers[:, numbers[channel.column]] - column.mean) / column.scale, -3, 3)
+            found[:, at] = told["signed"] * line  # NaN where the value is missing
+        elif channel.is_of_labels:
+            found[:, at] = told[channel.name]
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from keepwell.detection.channels import Channel, Last, batch_means, channels_of, column_values, shares, tolerated
+from keepwell.detection.channels import Channel, Last, batch_means, channels_of, column_values, label_values, shares, tolerated
 from keepwell.detection.columns import Columns, Rows
 from keepwell.detection.conditionals import Conditionals
 from keepwell.detection.null import Null
@@ -85,11 +85,8 @@ class Reference:
         outcome, labelled = Outcome.fit(task, label, answer, basis)
         channels = channels_of(columns, outcome)
         values = column_values(channels, columns, rows, residuals, Last.none(columns).repeats(columns, rows))
-        for at, channel in enumerate(channels):
-            if channel.is_of_labels:
-                values[:, at] = labelled[channel.name]
-            elif channel.kind == "diff":
-                values[:, at] = labelled["loss"] - labelled["gap"]
+        values = np.where(np.isnan(values), label_values(channels, columns, rows, labelled), values)
+        values[:, next(at for at, channel in enumerate(channels) if channel.kind == "diff")] = labelled["loss"] - labelled["gap"]
         means, counts = batch_means(values, batch, len(numbers))
         middle = (numbers + 0.5) * width
         null = Null.fit(means, counts, middle, tolerated(channels, outcome, sensitive))

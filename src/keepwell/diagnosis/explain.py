@@ -17,6 +17,7 @@ from keepwell.diagnosis.relation import cause_without_fault, mix_harm, mix_of
 from keepwell.diagnosis.signatures import signature_of
 
 LOOK_BACK = 300  # batches
+NEAR = 4  # batches
 BLAMED = 0.02  # of the reference's loss: less harm than this blames nobody
 LEVEL = 0.9
 OWN = {"missing": "n", "new_category": "u", "stuck": "r"}
@@ -30,11 +31,11 @@ def explain(case: Case) -> Explanation:
     """
     first, channel = _first(case)
     contrast = Contrast.at(case, first.at)
-    roots = roots_of(contrast)
+    roots = _of_this_time(case, roots_of(contrast), first)
     # The root's own channel is the sharpest clock; what moved is judged again from there.
     if roots and (own := _own_onset(case, roots[0])) is not None and abs(own[0].at - first.at) > 2:
         again = Contrast.at(case, own[0].at)
-        found = roots_of(again)
+        found = _of_this_time(case, roots_of(again), own[0])
         if found and found[0].column == roots[0].column:
             first, channel, contrast, roots = own[0], own[1], again, found
     causes = _faults(contrast, roots)
@@ -56,6 +57,7 @@ def explain(case: Case) -> Explanation:
         rise = accounted[0] if accounted else None
         causes = [*cause_without_fault(contrast, rise), *(replace(cause, harm=cause.harm) for cause in causes)]
     accounted = account(contrast, causes)
+    gap = _gap(contrast)
     return Explanation(
         began=_began(case, first, channel),
         causes=tuple(causes),
@@ -64,9 +66,35 @@ def explain(case: Case) -> Explanation:
         rise=accounted[0] if accounted else None,
         rise_error=accounted[1] if accounted else None,
         parts=accounted[2] if accounted else (),
+        gap=gap[0] if gap else None,
+        gap_error=gap[1] if gap else None,
         expected=case.reference.outcome.loss,
         has_labels=bool(np.isfinite(case.label[contrast.after]).any()),
     )
+
+
+def _of_this_time(case: Case, roots: list[Root], first: Onset) -> list[Root]:
+    """Roots that began when this began, or that ring by themselves: others are slow and old, and did not cause this."""
+
+    def rings(root: Root) -> bool:
+        places = [case.reference.place(kind, root.column) for kind in ("m", "s", "r", "n", "u")]
+        return any(place is not None and case.ringing[place] for place in places)
+
+    def belongs(root: Root) -> bool:
+        own = _own_onset(case, root)
+        return own is not None and first.low - NEAR <= own[0].at <= first.high + NEAR
+
+    near = {root.column: belongs(root) for root in roots}
+    kept = [root for root in roots if near[root.column] or rings(root)]
+    return sorted(kept or roots, key=lambda root: not near[root.column])
+
+
+def _gap(contrast: Contrast) -> tuple[float, float] | None:
+    """The rise of the loss beyond what these cases let expect, and its standard error; None while no label is in."""
+    at = contrast.case.reference.place("gap")
+    if at is None or not np.isfinite(contrast.case.apart[contrast.post, at]).any():
+        return None
+    return float(contrast.effect()[0][at]), float(contrast.error()[at])
 
 
 def _faults(contrast: Contrast, roots: list[Root]) -> list[Cause]:
@@ -84,7 +112,7 @@ def _faults(contrast: Contrast, roots: list[Root]) -> list[Cause]:
         others = [other.column for other in roots if other.column != root.column and other.column != entity]
         own = _own_onset(case, root)
         read = signature_of(contrast, root, [name for name in others if name != root.partner], own[0] if own else None)
-        priced = price(contrast, root.column, others, read.undo)
+        priced = price(contrast, root, read, others)
         harm_, error_ = priced if priced is not None else (None, None)
         found.append(Cause(read.kind, root.column, harm_, error_, root.score, read.scope, read.detail))
     return found

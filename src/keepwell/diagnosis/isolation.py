@@ -35,6 +35,9 @@ class Root:
 
 def roots_of(contrast: Contrast) -> list[Root]:
     """The columns at the root of what moved, the hard signatures first."""
+    # Exchanged columns can look stuck or broken each by itself: whether they fit when exchanged back is asked first.
+    if pair := _exchanged(contrast):
+        return pair
     hard = _hard(contrast)
     return [*hard, *_soft(contrast, hard)]
 
@@ -65,11 +68,7 @@ def _hard(contrast: Contrast) -> list[Root]:
 
 
 def _soft(contrast: Contrast, hard: list[Root]) -> list[Root]:
-    reference = contrast.case.reference
-    names = [column.name for column in reference.columns.numbers]
-    watched = np.array([column.is_watched for column in reference.columns.numbers], bool)
-    errors = contrast.error()
-    m_error, s_error = (np.array([_at(errors, reference.place(kind, name)) for name in names]) for kind in ("m", "s"))
+    names, watched, m_error, s_error = _numbers(contrast)
     fixed = [root.column for root in hard]
     found: list[Root] = []
     for _ in range(ROOTS):
@@ -88,14 +87,35 @@ def _soft(contrast: Contrast, hard: list[Root]) -> list[Root]:
             others[place] = False
             left[place] = _anomaly(*contrast.misfits(repaired(contrast, [*fixed, names[place]])), others) - 0.02 * size[place]
         best = min(left, key=lambda place: left[place])
-        pair = _swapped(contrast, base, candidates[:4], total, left[best], free) if len(candidates) > 1 else None
-        places = pair or (best,)
-        for place in places:
-            score = max(abs(misfit[place]) / max(m_error[place], 1e-9), abs(spread[place]) / max(s_error[place], 1e-9))
-            partner = names[places[1 - places.index(place)]] if pair else ""
-            found.append(Root(names[place], "", partner, float(misfit[place]), float(spread[place]), float(score)))
-            fixed.append(names[place])
+        score = max(abs(misfit[best]) / max(m_error[best], 1e-9), abs(spread[best]) / max(s_error[best], 1e-9))
+        found.append(Root(names[best], "", "", float(misfit[best]), float(spread[best]), float(score)))
+        fixed.append(names[best])
     return found
+
+
+def _exchanged(contrast: Contrast) -> list[Root]:
+    names, watched, m_error, s_error = _numbers(contrast)
+    misfit, spread = contrast.misfits(contrast.both)
+    size = np.maximum(np.abs(misfit) / MISFIT, np.abs(spread) / SPREAD) * watched
+    candidates = [int(place) for place in np.argsort(-size)[:CANDIDATES] if size[place] > 3]
+    pair = _swapped(contrast, contrast.both, candidates, _anomaly(misfit, spread, watched), watched) if len(candidates) > 1 else None
+    if pair is None:
+        return []
+    found = []
+    for place, other in (pair, pair[::-1]):
+        score = max(abs(misfit[place]) / max(m_error[place], 1e-9), abs(spread[place]) / max(s_error[place], 1e-9))
+        found.append(Root(names[place], "", names[other], float(misfit[place]), float(spread[place]), float(score)))
+    return found
+
+
+def _numbers(contrast: Contrast) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
+    """Of the numbers: names, which are watched, and the standard errors of their two channels' changes."""
+    reference = contrast.case.reference
+    names = [column.name for column in reference.columns.numbers]
+    watched = np.array([column.is_watched for column in reference.columns.numbers], bool)
+    errors = contrast.error()
+    m_error, s_error = (np.array([_at(errors, reference.place(kind, name)) for name in names]) for kind in ("m", "s"))
+    return names, watched, m_error, s_error
 
 
 def _at(values: np.ndarray, place: int | None) -> float:
@@ -107,7 +127,7 @@ def _anomaly(misfit: np.ndarray, spread: np.ndarray, free: np.ndarray) -> float:
     return float(over[free].sum())
 
 
-def _swapped(contrast: Contrast, base: Rows, candidates: list[int], total: float, single: float, free: np.ndarray) -> tuple[int, int] | None:
+def _swapped(contrast: Contrast, base: Rows, candidates: list[int], total: float, free: np.ndarray) -> tuple[int, int] | None:
     """Two columns that fit when they are exchanged afterwards."""
     best, found = max(SWAPPED * total, 0.0), None
     for one, other in combinations(candidates, 2):
@@ -115,6 +135,6 @@ def _swapped(contrast: Contrast, base: Rows, candidates: list[int], total: float
         after = np.ix_(contrast.is_after, [one, other])
         numbers[after] = numbers[np.ix_(contrast.is_after, [other, one])]
         left = _anomaly(*contrast.misfits(Rows(base.time, base.entity, numbers, base.codes)), free)
-        if left < best and left <= single + 0.05:
+        if left < best:
             best, found = left, (one, other)
     return found

@@ -1,64 +1,137 @@
-"""What does a broken column cost? The model is asked again with the column repaired; no label is needed."""
+"""What does a broken column cost? What happened to it is done to good rows, and the model is asked again; no label is needed."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 import polars as pl
 
-from keepwell.detection import Rows
+from keepwell.detection import NULL, UNSEEN, Rows
 from keepwell.diagnosis.contrast import Contrast
-from keepwell.diagnosis.isolation import repaired
+from keepwell.diagnosis.isolation import Root, repaired
+from keepwell.diagnosis.signatures import Signature
 
-Undo = Callable[[np.ndarray], np.ndarray]
-
-
-def as_frame(contrast: Contrast, rows: Rows, columns: list[str]) -> pl.DataFrame:
-    """The case's frame of both sides with some columns as `rows` has them."""
-    reference = contrast.case.reference
-    frame = contrast.case.frame[np.r_[contrast.before, contrast.after]]
-    changed = []
-    for place, column in enumerate(reference.columns.numbers):
-        if column.name in columns and frame.schema[column.name].is_numeric():
-            values = pl.Series(column.name, rows.numbers[:, place])
-            changed.append(values.fill_nan(None))
-    for place, column in enumerate(reference.columns.categories):
-        if column.name in columns:
-            codes, was = rows.codes[:, place], contrast.both.codes[:, place]
-            told = [column.levels[code] if code >= 0 else None for code in codes]
-            old = frame[column.name].cast(pl.String, strict=False).to_list()
-            values = pl.Series(column.name, [new if code != before else kept for new, code, before, kept in zip(told, codes, was, old, strict=True)])
-            changed.append(values.cast(frame.schema[column.name], strict=False))
-    return frame.with_columns(changed)
+NEVER_SEEN = "(never seen)"
 
 
-def price(contrast: Contrast, column: str, others: list[str], undo: Undo | None = None) -> tuple[float, float] | None:
-    """Expected regret of answering with a broken column, per row since the onset, beyond what repairing costs before it.
+def price(contrast: Contrast, root: Root, read: Signature, others: list[str]) -> tuple[float, float] | None:
+    """Expected regret per row of answering with a broken column, (harm, standard error) in the loss's unit; None when the model cannot be asked.
+
+    Where it is known what happened, it is done to the good rows before the onset, weighted by how often it happens to rows like them.
+    Else the column is told by the others, after and before: what telling costs before is taken off.
 
     Parameters
     ----------
-    others : columns repaired on both sides, so that only this one is priced.
-    undo : maps a broken value back; where it is known the repair is exact, else the column is told by the others.
-
-    Returns
-    -------
-    (harm, standard error) in the loss's unit, or None when the model cannot be asked.
+    others : columns that are broken too.
     """
     case = contrast.case
-    if case.predict is None:
+    if case.predict is None or len(contrast.after) == 0:
         return None
+    tried = _faked(contrast, root, read)
+    if tried is not None and len(contrast.before) >= 20:
+        rows, weights = tried
+        index = contrast.before
+        good = np.asarray(case.predict(case.frame[index]))
+        bad = np.asarray(case.predict(as_frame(contrast, rows, [root.column, *([root.partner] if root.partner else [])], index)))
+        mean, error = contrast.mean_by_batch(case.reference.outcome.divergence(good, bad) * weights, index)
+        return mean, error
+    return _told(contrast, root.column, others)
+
+
+def _faked(contrast: Contrast, root: Root, read: Signature) -> tuple[Rows, np.ndarray] | None:
+    """The good rows with the fault done to them, and how likely each is to meet it, (n,)."""
+    columns = contrast.case.reference.columns
+    before, after = contrast.case.rows.take(contrast.before), contrast.case.rows.take(contrast.after)
+    numbers, codes = before.numbers.copy(), before.codes.copy()
+    place = next((at for at, column in enumerate(columns.numbers) if column.name == root.column), None)
+    category = next((at for at, column in enumerate(columns.categories) if column.name == root.column), None)
+    if root.partner and place is not None:
+        other = next(at for at, column in enumerate(columns.numbers) if column.name == root.partner)
+        numbers[:, [place, other]] = numbers[:, [other, place]]
+        return Rows(before.time, before.entity, numbers, codes), np.ones(len(before))
+    if root.hard == "missing" and place is not None:
+        numbers[:, place] = np.nan
+        return Rows(before.time, before.entity, numbers, codes), _more(before, after, np.isnan(before.numbers[:, place]), np.isnan(after.numbers[:, place]))
+    if root.hard in ("missing", "new_category") and category is not None:
+        code = NULL if root.hard == "missing" else UNSEEN
+        codes[:, category] = code
+        rows = Rows(before.time, before.entity, numbers, codes)
+        if root.hard == "new_category":
+            return rows, _lost(before.codes[:, category], after.codes[:, category], len(columns.categories[category].levels))
+        return rows, _more(before, after, before.codes[:, category] == code, after.codes[:, category] == code)
+    if root.hard == "stuck" and place is not None:
+        weights = np.zeros(len(before))
+        for entity in np.unique(after.entity):
+            mine, theirs = before.entity == entity, after.numbers[after.entity == entity, place]
+            theirs = theirs[np.isfinite(theirs)]
+            if len(theirs) >= 3:
+                values, counts = np.unique(theirs, return_counts=True)
+                usual = before.numbers[mine, place]
+                usual_share = (usual == values[counts.argmax()]).mean() if mine.any() else 0.0
+                if (share := counts.max() / len(theirs) - usual_share) > 0.2:
+                    numbers[mine, place], weights[mine] = values[counts.argmax()], share
+        return Rows(before.time, before.entity, numbers, codes), weights
+    if read.fake is None or place is None:
+        return None
+    numbers[:, place] = read.fake(numbers[:, place], np.random.default_rng(len(numbers)))
+    touched = np.ones(len(before)) if read.entities is None else np.isin(before.entity, read.entities).astype(float)
+    return Rows(before.time, before.entity, numbers, codes), touched * read.share
+
+
+def _more(before: Rows, after: Rows, was: np.ndarray, is_so: np.ndarray) -> np.ndarray:
+    """For each row before, the chance that the fault newly meets a row of its entity; rows that had it already cost nothing."""
+    weights = np.zeros(len(before))
+    for entity in np.unique(before.entity):
+        mine, theirs = before.entity == entity, after.entity == entity
+        if theirs.any():
+            usual = float(was[mine].mean())
+            weights[mine] = max(float(is_so[theirs].mean()) - usual, 0.0) / max(1 - usual, 1e-9)
+    return np.where(was, 0.0, weights)
+
+
+def _lost(before: np.ndarray, after: np.ndarray, levels: int) -> np.ndarray:
+    """For each row before, how much of its level's share is gone."""
+    shares = [np.bincount(codes[codes >= 0], minlength=levels) / max(len(codes), 1) for codes in (before, after)]
+    gone = np.clip((shares[0] - shares[1]) / np.maximum(shares[0], 1e-9), 0.0, 1.0)
+    # What came unseen is shared out over the levels that lost most; small losses are chance.
+    unseen = float((after == UNSEEN).mean())
+    lost = np.where(gone > 0.5, gone, 0.0)
+    total = float((lost * shares[0]).sum())
+    if total < 0.5 * unseen:
+        lost = np.full(levels, unseen)
+    return np.where(before >= 0, lost[np.maximum(before, 0)], 0.0)
+
+
+def _told(contrast: Contrast, column: str, others: list[str]) -> tuple[float, float]:
+    """The regret against answers with the column told by the others, after less before."""
+    case = contrast.case
+    assert case.predict is not None
     base = repaired(contrast, others) if others else contrast.both
     fixed = repaired(contrast, [column], base)
-    if undo is not None:
-        place = next(at for at, one in enumerate(case.reference.columns.numbers) if one.name == column)
-        numbers = base.numbers.copy()
-        numbers[contrast.is_after, place] = undo(numbers[contrast.is_after, place])
-        fixed = Rows(base.time, base.entity, numbers, base.codes)
-    before = np.asarray(case.predict(as_frame(contrast, base, others)))
-    after = np.asarray(case.predict(as_frame(contrast, fixed, [*others, column])))
-    cost = case.reference.outcome.divergence(after, before)
     index = np.r_[contrast.before, contrast.after]
-    post, post_error = contrast.mean_by_batch(cost[contrast.is_after], index[contrast.is_after])
-    pre, pre_error = contrast.mean_by_batch(cost[~contrast.is_after], index[~contrast.is_after]) if len(contrast.before) else (0.0, 0.0)
+    given = np.asarray(case.predict(as_frame(contrast, base, others, index)))
+    better = np.asarray(case.predict(as_frame(contrast, fixed, [*others, column], index)))
+    cost = case.reference.outcome.divergence(better, given)
+    post, post_error = contrast.mean_by_batch(cost[contrast.is_after], contrast.after)
+    pre, pre_error = contrast.mean_by_batch(cost[~contrast.is_after], contrast.before) if len(contrast.before) else (0.0, 0.0)
     return post - pre, float(np.hypot(post_error, pre_error))
+
+
+def as_frame(contrast: Contrast, rows: Rows, columns: list[str], index: np.ndarray) -> pl.DataFrame:
+    """The case's rows at `index` as the model takes them, with some columns as `rows` has them."""
+    case = contrast.case
+    frame = case.frame[index]
+    changed = []
+    for place, column in enumerate(case.reference.columns.numbers):
+        if column.name in columns and frame.schema[column.name].is_numeric():
+            changed.append(pl.Series(column.name, rows.numbers[:, place]).fill_nan(None))
+    for place, column in enumerate(case.reference.columns.categories):
+        if column.name in columns:
+            codes, was = rows.codes[:, place], case.rows.codes[index, place]
+            old = frame[column.name].cast(pl.String, strict=False).to_list()
+            told = {NULL: None, UNSEEN: NEVER_SEEN}
+            values = [
+                kept if code == before else told.get(int(code)) if code < 0 else column.levels[code]
+                for code, before, kept in zip(codes, was, old, strict=True)
+            ]
+            changed.append(pl.Series(column.name, values, dtype=pl.String).cast(frame.schema[column.name], strict=False))
+    return frame.with_columns(changed)

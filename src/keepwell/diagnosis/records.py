@@ -108,7 +108,7 @@ class Explanation:
     """Since when and why.
 
     `causes` are ranked, the likeliest first, empty when nothing is proven; `rise` is the measured change of the loss since the onset (None
-    without labels), `parts` add up to it; `expected` is the reference's mean loss.
+    without labels), `parts` add up to it; `gap` is how much more than expected of these very cases it rose; `expected` is the reference's mean loss.
     """
 
     began: Began
@@ -118,6 +118,8 @@ class Explanation:
     rise: float | None
     rise_error: float | None
     parts: tuple[Part, ...]
+    gap: float | None
+    gap_error: float | None
     expected: float
     has_labels: bool
     notes: tuple[str, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,9 @@ import numpy as np
 from keepwell.detection import CLIP, Onset, Rows
 from keepwell.diagnosis.contrast import Contrast
 from keepwell.diagnosis.isolation import Root, repaired
-from keepwell.diagnosis.price import Undo
+
+Undo = Callable[[np.ndarray], np.ndarray]
+Fake = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 # What a value may have been turned into: (name, factor, offset) of new = factor * old + offset.
 CONVERSIONS: tuple[tuple[str, float, float], ...] = (
@@ -49,12 +52,19 @@ CALM = 0.8  # mean absolute value of a standard normal
 
 @dataclass(frozen=True)
 class Signature:
-    """`kind` of the cause, the entities it touches ("" for all), how to undo it (None when nothing is known), and in words."""
+    """`kind` of the cause, the entities it touches ("" for all), and in words.
+
+    `fake` does the same to good values, so that the cost can be tried out: it takes values (n,) and random numbers; `entities` are the codes of
+    those touched (None for all) and `share` how much of their rows. `undo` maps a broken value back. None where nothing is known.
+    """
 
     kind: str
     scope: str
-    undo: Undo | None
     detail: str
+    fake: Fake | None = None
+    undo: Undo | None = None
+    entities: tuple[int, ...] | None = None
+    share: float = 1.0
 
 
 def signature_of(contrast: Contrast, root: Root, others: list[str], onset: Onset | None) -> Signature:
@@ -66,9 +76,9 @@ def signature_of(contrast: Contrast, root: Root, others: list[str], onset: Onset
     """
     if root.hard:
         words = {"missing": "values are missing", "new_category": "unknown values came", "stuck": "the last value is repeated"}
-        return Signature(root.hard, "", None, f"{words[root.hard]} in {root.share:.0%} more of the rows")
+        return Signature(root.hard, "", f"{words[root.hard]} in {root.share:.0%} more of the rows")
     if root.partner:
-        return Signature("swapped", "", None, f"exchanged with {root.partner}")
+        return Signature("swapped", "", f"exchanged with {root.partner}")
     return _Column.of(contrast, root, others).read(onset)
 
 
@@ -84,6 +94,7 @@ class _Column:
     g: np.ndarray
     touched: np.ndarray
     scope: str
+    entities: tuple[int, ...] | None
 
     @classmethod
     def of(cls, contrast: Contrast, root: Root, others: list[str]) -> _Column:
@@ -92,8 +103,8 @@ class _Column:
         rows = repaired(contrast, others) if others else contrast.both
         x, g = rows.numbers[:, place], reference.conditionals.expected(rows)[:, place]
         residual = np.abs(reference.conditionals.residuals(rows)[:, place])
-        touched, scope = _touched(contrast, residual)
-        return cls(contrast, root, place, rows, x, g, touched & np.isfinite(x), scope)
+        touched, scope, entities = _touched(contrast, residual)
+        return cls(contrast, root, place, rows, x, g, touched & np.isfinite(x), scope, entities)
 
     @property
     def unit(self) -> float:
@@ -109,27 +120,37 @@ class _Column:
         x, g = self.x[self.touched], self.g[self.touched]
         r2 = float(self.contrast.case.reference.conditionals.r2[self.place])
         if len(x) < 8:
-            return Signature("noise", self.scope, None, "too few rows to tell more")
+            return self._said("noise", "too few rows to tell more")
         if self._is_selection(r2):
-            return Signature("covariate_shift", self.scope, None, "the rows that come are others: the other columns moved along")
+            return Signature("covariate_shift", self.scope, "the rows that come are others: the other columns moved along")
         slope, _, fit = _line(g, x)
         now = self.off(x, g)
         before = self.x[~self.contrast.is_after & np.isfinite(self.x)]
         if fit < 0.35 * r2 and x.std() < 0.3 * before.std():
-            return Signature("stuck", self.scope, None, "hardly moves any more")
+            level = float(np.median(x))
+            return self._said("stuck", "hardly moves any more", lambda values, _: np.full_like(values, level))
         if (found := self._conversion(x, g, before, now, slope)) is not None:
             return found
         if abs(self.root.misfit) > 0.6 * self.root.spread and abs(self.root.misfit) > 0.15:
-            shift = float(np.median(x - g))
-            words = f"reads {abs(shift):.3g} too {'high' if shift > 0 else 'low'}"
             is_ramp = onset is not None and onset.shape == "ramp"
-            return Signature("bias_ramp", self.scope, None if is_ramp else _less(shift), f"{words}{', and drifts on' if is_ramp else ''}")
-        return Signature("noise", self.scope, None, f"scatters {now / CALM:.1f} times as much around what the others tell")
+            newest = slice(-max(len(x) // 3, 8), None) if is_ramp else slice(None)
+            shift = float(np.median((x - g)[newest]))
+            words = f"reads {abs(shift):.3g} too {'high' if shift > 0 else 'low'}{', and drifts on' if is_ramp else ''}"
+            return self._said("bias_ramp", words, lambda values, _: values + shift, None if is_ramp else lambda values: values - shift)
+        quiet = self.x[~self.contrast.is_after] - self.g[~self.contrast.is_after]
+        extra = float(np.sqrt(max(_spread(x - g) ** 2 - _spread(quiet[np.isfinite(quiet)]) ** 2, 0.0)))
+        words = f"scatters {now / CALM:.1f} times as much around what the others tell"
+        return self._said("noise", words, lambda values, draw: values + draw.normal(0, extra, len(values)))
+
+    def _said(self, kind: str, detail: str, fake: Fake | None = None, undo: Undo | None = None) -> Signature:
+        after = self.contrast.is_after & np.isfinite(self.x)
+        share = 1.0 if self.entities is not None else float(self.touched.sum() / max(after.sum(), 1))
+        return Signature(kind, self.scope, detail, fake, undo, self.entities, share)
 
     def _is_selection(self, r2: float) -> bool:
         """Selecting rows by a column moves the others along; a broken sensor does not."""
-        if r2 < 0.15 or abs(self.root.misfit) > 1.2:
-            return False
+        if r2 < 0.15 or abs(self.root.misfit) > 1.2 or self.root.spread > 0.5 * abs(self.root.misfit) + 0.1:
+            return False  # a sensor that scatters more, or jumps, is no selection
         after = self.contrast.is_after & np.isfinite(self.x)
         before = ~self.contrast.is_after & np.isfinite(self.x)
         time = self.rows.time
@@ -164,9 +185,13 @@ class _Column:
             back = (values - offset) / factor
             return np.where(np.abs(back - level) < np.abs(values - level), back, values) if self.scope else back
 
+        def fake(values: np.ndarray, _: np.random.Generator) -> np.ndarray:
+            return values * factor + offset
+
         if name:
-            return Signature("unit_change", self.scope, undo, f"looks converted, {name} (values times {factor:.4g}{f', plus {offset:.4g}' if offset else ''})")
-        return Signature("scaled", self.scope, undo, f"is multiplied by {factor:.3g}")
+            words = f"looks converted, {name} (values times {factor:.4g}{f', plus {offset:.4g}' if offset else ''})"
+            return self._said("unit_change", words, fake, undo)
+        return self._said("scaled", f"is multiplied by {factor:.3g}", fake, undo)
 
     def _factor(self, x: np.ndarray, g: np.ndarray, before: np.ndarray) -> float | None:
         both = (np.abs(x) > 1e-9) & (np.abs(g) > 0.25 * np.abs(g).mean() + 1e-9)
@@ -191,12 +216,19 @@ class _Column:
         return float(min(apart, 3.0) * (1 - r2))
 
 
-def _touched(contrast: Contrast, residual: np.ndarray) -> tuple[np.ndarray, str]:
+def _touched(contrast: Contrast, residual: np.ndarray) -> tuple[np.ndarray, str, tuple[int, ...] | None]:
     """Rows after the onset of the entities that are off, and their names; all rows where that says nothing."""
     columns = contrast.case.reference.columns
     everything = contrast.is_after.copy()
     if columns.entity_place is None:
-        return everything, ""
+        # Some rows far off and the others well: one of several feeds is broken.
+        far = everything & (residual > 3)
+        usual = (residual[~everything & np.isfinite(residual)] > 3).mean() if (~everything).any() else 0.0
+        share = far.sum() / max(everything.sum(), 1)
+        rest = residual[everything & ~far & np.isfinite(residual)]
+        if usual + 0.05 < share < 0.9 and len(rest) >= 10 and rest.mean() < 1.2:
+            return far, f"{share:.0%} of the rows", None
+        return everything, "", None
     entity = contrast.both.entity
     levels = columns.categories[columns.entity_place].levels
     off = []
@@ -208,9 +240,17 @@ def _touched(contrast: Contrast, residual: np.ndarray) -> tuple[np.ndarray, str]
         if len(after) and after.mean() > max(OFF, 1.6 * usual):
             off.append(int(code))
     if not off or len(off) == len(present):
-        return everything, ""
+        return everything, "", None
     names = ", ".join(levels[code] for code in off[:4]) + (f" and {len(off) - 4} more" if len(off) > 4 else "")
-    return everything & np.isin(entity, off), names
+    return everything & np.isin(entity, off), names, tuple(off)
+
+
+def _spread(values: np.ndarray) -> float:
+    """Standard deviation of a normal with the same quartiles: a few wild values do not count."""
+    if len(values) < 4:
+        return 0.0
+    low, high = np.quantile(values, [0.25, 0.75])
+    return float((high - low) / 1.349)
 
 
 def _deseasoned(values: np.ndarray, time: np.ndarray, fit_on: np.ndarray) -> np.ndarray:

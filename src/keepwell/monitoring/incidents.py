@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from keepwell.monitoring.signals import Signal
     from keepwell.monitoring.watch import Watch
 
-HARM = 0.05  # of the reference's loss: a change in the data that costs less is a note
+HARM = 0.04  # of the reference's loss: a change in the data that costs less is a note
+MEASURED = 0.02  # the same for a rise that labels have measured, less its standard error
 LOOKS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256)  # batches after something new rings at which it is diagnosed
 SETTLING = (1, 2, 4, 7, 10, 14, 21, 28)  # batches after a decline was told at which its diagnosis is made better
 
@@ -48,10 +49,14 @@ def judge(watch: Watch, number: int) -> list[Signal]:
     judgement = watch.judgement
     if judgement is None or (ringing & ~judgement.ringing).any():
         judgement = watch.judgement = Judgement(ringing, number, judgement.harmful if judgement else 0, judgement.roots if judgement else set())
-    if number - judgement.since not in LOOKS and not judgement.harmful:
+    if number - judgement.since not in LOOKS and (number - judgement.since) % 4 and not judgement.harmful:
         return []
     explanation = explain(watch.case())
-    by_labels = any(ringing[at] for at, channel in enumerate(watch.reference.channels) if channel.is_of_labels or channel.kind == "diff")
+    kinds = {channel.kind for at, channel in enumerate(watch.reference.channels) if ringing[at]}
+    # An error that has a sign is proven long before its cost is: it counts when what was measured says that it costs.
+    by_labels = bool(kinds & {"gap", "loss", "diff"}) or (
+        bool(kinds & {"signed", "score"}) and (explanation.gap or 0.0) - (explanation.gap_error or 0.0) > MEASURED * explanation.expected
+    )
     harm = (explanation.harm or 0.0) - (explanation.harm_error or 0.0)
     judgement.harmful = judgement.harmful + 1 if harm > HARM * explanation.expected else 0
     if by_labels or judgement.harmful >= 2:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 
-from keepwell.detection import EDetector, Last, Reference, batch_means, column_values
+from keepwell.detection import EDetector, Last, Reference, batch_means, column_values, label_values
 from keepwell.diagnosis import Case, Cause, Explanation, Predict
 from keepwell.errors import FrameInvalid
 from keepwell.monitoring.arrivals import arrivals_note
@@ -269,11 +269,9 @@ class Watch:
                 continue
             rows = self.kept.rows.take(known)
             told = ref.outcome.channels(self.kept.label[known], self.kept.answer[known], ref.conditionals.basis(rows))
-            means = np.full(len(ref.channels), np.nan)
-            for place, channel in enumerate(ref.channels):
-                if channel.is_of_labels:
-                    means[place] = told[channel.name].mean()
-            counts = np.where(mine, float(len(known)), 0.0)
+            values = label_values(ref.channels, ref.columns, rows, told)
+            batch_mean, sizes = batch_means(values, np.zeros(len(rows), int), 1)
+            means, counts = batch_mean[0], np.where(mine, sizes[0], 0.0)
             apart = means - ref.null.usual(ref.middle(np.array([head])))[0]
             z = self._step(head, apart, counts, means)
             self.series.apart[at, mine], self.series.z[at, mine], self.series.counts[at, mine] = apart[mine], z[mine], counts[mine]
