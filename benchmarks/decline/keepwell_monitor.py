@@ -12,7 +12,7 @@ from decline_bench.protocol import Event, Monitor
 
 from keepwell.monitoring import Watch
 
-FALSE_ALARMS = "1 per 25 years"
+FALSE_ALARMS = 1000  # batches of the benchmark, whatever their length, from one false alarm to the next
 
 
 class KeepwellMonitor(Monitor):
@@ -33,7 +33,7 @@ class KeepwellMonitor(Monitor):
             entity=_entity(reference_X, timestamps, model),
             key="id",
             columns=names,
-            false_alarms=FALSE_ALARMS,
+            false_alarms=f"1 per {FALSE_ALARMS * float(model.batch / np.timedelta64(1, 'D')):.0f} days",
             label_delay_days=None if delay is None else float(delay / np.timedelta64(1, "D")),
         )
 

@@ -268,6 +268,13 @@ class FrameInvalid(DataError):
         super().__init__(f"The {about} cannot be used: {problem}. {hint}", about=about, problem=problem)
 
 
+class WatchStateInvalid(DataError):
+    """Bytes that are not the state of a watch."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"These bytes are no state of a watch: {problem}. `Watch.state()` gives them.", problem=problem)
+
+
 class InputInvalid(DataError):
     """A request's row does not fit the model's signature."""
 

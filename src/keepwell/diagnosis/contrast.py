@@ -35,6 +35,15 @@ class Contrast:
         return cls(case, pre, post, before, after)
 
     @cached_property
+    def past(self) -> np.ndarray:
+        """Positions of the rows of the year before the onset: every season, for what a fault will cost."""
+        if len(self.post) == 0:
+            return self.before
+        first = self.case.numbers[self.post[0]]
+        year = round(365 / self.case.reference.width)
+        return _thinned(np.flatnonzero((self.case.batch < first) & (self.case.batch >= first - year)))
+
+    @cached_property
     def both(self) -> Rows:
         """Rows of both sides, before first."""
         return self.case.rows.take(np.r_[self.before, self.after])

@@ -18,6 +18,7 @@ from keepwell.diagnosis.signatures import signature_of
 
 LOOK_BACK = 300  # batches
 NEAR = 4  # batches
+EXPLAINS = 0.2  # of what labels measured
 BLAMED = 0.02  # of the reference's loss: less harm than this blames nobody
 LEVEL = 0.9
 OWN = {"missing": "n", "new_category": "u", "stuck": "r"}
@@ -39,25 +40,27 @@ def explain(case: Case) -> Explanation:
         if found and found[0].column == roots[0].column:
             first, channel, contrast, roots = own[0], own[1], again, found
     causes = _faults(contrast, roots)
-    blamed = [cause for cause in causes if cause.harm is not None and cause.harm > BLAMED * case.reference.outcome.loss]
-    labels_ring = any(case.ringing[at] for at, one in enumerate(case.reference.channels) if one.is_of_labels or one.kind == "diff")
+    loss = case.reference.outcome.loss
+    blamed = [cause for cause in causes if cause.harm is not None and cause.harm > BLAMED * loss]
     harm = sum(cause.harm or 0.0 for cause in blamed)
     error = float(np.sqrt(sum((cause.error or 0.0) ** 2 for cause in blamed)))
-    if blamed:
+    by_labels = _of_labels(case)
+    elsewhere = Contrast.at(case, by_labels[0].at) if by_labels else None
+    gap = _gap(elsewhere) if elsewhere is not None else None
+    # Labels say how much there is to explain: a fault that costs far less did not do it.
+    is_enough = gap is None or harm > EXPLAINS * gap[0] or gap[0] - harm < 2 * gap[1]
+    if blamed and (by_labels is None or is_enough):
         causes = sorted(causes, key=lambda cause: -(cause.harm or 0.0))
         own_root = next((root for root in roots if root.column == causes[0].column), None)
         if own_root is not None and (own := _own_onset(case, own_root)) is not None:
             first, channel = own
-    elif labels_ring:
-        began = _of_labels(case)
-        if began is not None:
-            first, channel = began
-            contrast = Contrast.at(case, first.at)
+    elif by_labels is not None and elsewhere is not None:
+        (first, channel), contrast = by_labels, elsewhere
         accounted = account(contrast, [])
-        rise = accounted[0] if accounted else None
-        causes = [*cause_without_fault(contrast, rise), *(replace(cause, harm=cause.harm) for cause in causes)]
+        found = cause_without_fault(contrast, accounted[0] if accounted else None)
+        causes = [*found, *causes] if found else causes
     accounted = account(contrast, causes)
-    gap = _gap(contrast)
+    gap = gap or _gap(contrast)
     return Explanation(
         began=_began(case, first, channel),
         causes=tuple(causes),
@@ -105,6 +108,10 @@ def _faults(contrast: Contrast, roots: list[Root]) -> list[Cause]:
     for root in roots:
         if root.column == entity and root.hard == "new_category":
             harm, error = mix_harm(contrast)
+            if (measured := account(contrast, [])) is not None:
+                rise, doubt = measured[0], max(measured[1], 1e-9)
+                weight = error**2 / (error**2 + doubt**2)
+                harm, error = weight * rise + (1 - weight) * harm, float(np.sqrt(weight) * doubt)
             share, gained = mix_of(contrast)
             words = f"{share:.0%} of the rows come from others in {entity}, most from {gained}"
             found.append(Cause("covariate_shift", root.column, harm, error, root.score, gained, words))
@@ -124,7 +131,9 @@ def _first(case: Case) -> tuple[Onset, str]:
     for at in np.flatnonzero(case.ringing):
         if (found := _scan(case, int(at))) is not None and (best is None or found.score > best[0].score):
             best = found, case.reference.channels[at].name
-    assert best is not None, "something must ring"
+    if best is None:  # it rang in the first batches: there is nothing before it yet
+        last = len(case.numbers) - 1
+        return Onset(last, max(last - 1, 0), last, "step", 0.0, 0.0), ""
     return best
 
 

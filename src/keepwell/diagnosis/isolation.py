@@ -16,7 +16,7 @@ MISFIT, SPREAD, SURE = 0.18, 0.12, 4.0
 IDLE_MISFIT, IDLE_SPREAD = 0.10, 0.08
 CANDIDATES = 5
 ROOTS = 3
-SWAPPED = 0.35  # exchanging two columns must leave no more than this share of the misfit
+SWAPPED = 0.35  # exchanging two columns back must leave no more than this share of the misfit, and less than repairing one of them does
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,9 @@ def _soft(contrast: Contrast, hard: list[Root]) -> list[Root]:
         candidates = [int(place) for place in np.argsort(-size)[:CANDIDATES] if off[place]]
         if not candidates:
             break
-        total = _anomaly(misfit, spread, free)
         left = {}
         for place in candidates:
-            others = free.copy()
-            others[place] = False
-            left[place] = _anomaly(*contrast.misfits(repaired(contrast, [*fixed, names[place]])), others) - 0.02 * size[place]
+            left[place] = _left(contrast, contrast.both, fixed, names, place, free) - 0.02 * size[place]
         best = min(left, key=lambda place: left[place])
         score = max(abs(misfit[best]) / max(m_error[best], 1e-9), abs(spread[best]) / max(s_error[best], 1e-9))
         found.append(Root(names[best], "", "", float(misfit[best]), float(spread[best]), float(score)))
@@ -98,7 +95,11 @@ def _exchanged(contrast: Contrast) -> list[Root]:
     misfit, spread = contrast.misfits(contrast.both)
     size = np.maximum(np.abs(misfit) / MISFIT, np.abs(spread) / SPREAD) * watched
     candidates = [int(place) for place in np.argsort(-size)[:CANDIDATES] if size[place] > 3]
-    pair = _swapped(contrast, contrast.both, candidates, _anomaly(misfit, spread, watched), watched) if len(candidates) > 1 else None
+    if len(candidates) < 2:
+        return []
+    total = _anomaly(misfit, spread, watched)
+    single = min(_left(contrast, contrast.both, [], names, place, watched) for place in candidates)
+    pair = _swapped(contrast, contrast.both, candidates, min(SWAPPED * total, 0.6 * single), watched)
     if pair is None:
         return []
     found = []
@@ -127,9 +128,16 @@ def _anomaly(misfit: np.ndarray, spread: np.ndarray, free: np.ndarray) -> float:
     return float(over[free].sum())
 
 
-def _swapped(contrast: Contrast, base: Rows, candidates: list[int], total: float, free: np.ndarray) -> tuple[int, int] | None:
+def _left(contrast: Contrast, base: Rows, fixed: list[str], names: list[str], place: int, free: np.ndarray) -> float:
+    """How badly the other columns still fit when one more is repaired."""
+    others = free.copy()
+    others[place] = False
+    return _anomaly(*contrast.misfits(repaired(contrast, [*fixed, names[place]], base)), others)
+
+
+def _swapped(contrast: Contrast, base: Rows, candidates: list[int], most: float, free: np.ndarray) -> tuple[int, int] | None:
     """Two columns that fit when they are exchanged afterwards."""
-    best, found = max(SWAPPED * total, 0.0), None
+    best, found = most, None
     for one, other in combinations(candidates, 2):
         numbers = base.numbers.copy()
         after = np.ix_(contrast.is_after, [one, other])

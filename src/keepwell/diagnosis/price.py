@@ -10,13 +10,14 @@ from keepwell.diagnosis.contrast import Contrast
 from keepwell.diagnosis.isolation import Root, repaired
 from keepwell.diagnosis.signatures import Signature
 
+LABELLED = 200  # good rows with labels that measure a cost
 NEVER_SEEN = "(never seen)"
 
 
 def price(contrast: Contrast, root: Root, read: Signature, others: list[str]) -> tuple[float, float] | None:
     """Expected regret per row of answering with a broken column, (harm, standard error) in the loss's unit; None when the model cannot be asked.
 
-    Where it is known what happened, it is done to the good rows before the onset, weighted by how often it happens to rows like them.
+    Where it is known what happened, it is done to the good rows of the year before the onset, weighted by how often it happens to rows like them.
     Else the column is told by the others, after and before: what telling costs before is taken off.
 
     Parameters
@@ -27,20 +28,35 @@ def price(contrast: Contrast, root: Root, read: Signature, others: list[str]) ->
     if case.predict is None or len(contrast.after) == 0:
         return None
     tried = _faked(contrast, root, read)
-    if tried is not None and len(contrast.before) >= 20:
+    if tried is not None and len(contrast.past) >= 20:
         rows, weights = tried
-        index = contrast.before
+        index, outcome = contrast.past, case.reference.outcome
         good = np.asarray(case.predict(case.frame[index]))
         bad = np.asarray(case.predict(as_frame(contrast, rows, [root.column, *([root.partner] if root.partner else [])], index)))
-        mean, error = contrast.mean_by_batch(case.reference.outcome.divergence(good, bad) * weights, index)
-        return mean, error
+        told = contrast.mean_by_batch(outcome.divergence(good, bad) * weights, index)
+        known = np.isfinite(case.label[index])
+        if known.sum() < LABELLED:
+            return told
+        # Good rows have their labels by now: what the fault would have cost them is measured, not told. A model whose answers
+        # move for nothing looks costlier than it is when its own answers are taken for the truth.
+        label = case.label[index][known]
+        cost = (outcome.losses(label, bad[known]) - outcome.losses(label, good[known])) * weights[known]
+        measured = contrast.mean_by_batch(cost, index[known])
+        return _combined(told, measured)
     return _told(contrast, root.column, others)
+
+
+def _combined(told: tuple[float, float], measured: tuple[float, float]) -> tuple[float, float]:
+    """The measured cost, leaning on the told one as far as chance blurs it: the told one is trusted to within half of itself."""
+    doubt = 0.5 * abs(told[0]) + told[1]
+    weight = doubt**2 / max(doubt**2 + measured[1] ** 2, 1e-18)
+    return weight * measured[0] + (1 - weight) * told[0], float(np.sqrt(weight) * measured[1] + (1 - weight) * told[1])
 
 
 def _faked(contrast: Contrast, root: Root, read: Signature) -> tuple[Rows, np.ndarray] | None:
     """The good rows with the fault done to them, and how likely each is to meet it, (n,)."""
     columns = contrast.case.reference.columns
-    before, after = contrast.case.rows.take(contrast.before), contrast.case.rows.take(contrast.after)
+    before, after = contrast.case.rows.take(contrast.past), contrast.case.rows.take(contrast.after)
     numbers, codes = before.numbers.copy(), before.codes.copy()
     place = next((at for at, column in enumerate(columns.numbers) if column.name == root.column), None)
     category = next((at for at, column in enumerate(columns.categories) if column.name == root.column), None)

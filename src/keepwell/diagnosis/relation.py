@@ -13,6 +13,7 @@ from keepwell.diagnosis.records import Cause
 
 BINS = 4
 INFLATED = 1.2  # days differ in more than their rows: the statistic's variance is taken that much larger
+BESIDE = 0.25
 LEVEL = 0.002
 
 
@@ -110,7 +111,7 @@ def _regions(knots: tuple[float, ...]) -> list[str]:
 
 
 def _statistic(errors: dict[str, np.ndarray], bins: dict[str, np.ndarray], batch: dict[str, np.ndarray]) -> tuple[float, int, int]:
-    """sum over bins of (sum_d r_bd)^2 / (1.2 sum_d r_bd^2), minus the degrees of freedom; days are the unit. Also the worst bin and the df."""
+    """Sum over bins of (sum_d r_bd)^2 / (1.2 sum_d r_bd^2), minus the degrees of freedom; days are the unit. Also the worst bin and the df."""
     total, worst, most, df = 0.0, 0, -1.0, 0
     for number in np.unique(bins["after"]):
         mine = bins["after"] == number
@@ -197,7 +198,8 @@ def cause_without_fault(contrast: Contrast, harm: float | None) -> list[Cause]:
     if labelled >= 20:
         moved, shift, signed = relation_of(contrast)
         top = moved.columns[0] if moved.columns else ("", -1.0, "")
-        if top[1] > moved.limit:
+        # What is left after a constant move must be large beside it: a share of labels that moved much leaves traces everywhere.
+        if top[1] > max(moved.limit, BESIDE * signed**2 if abs(signed) > 3 else 0.0):
             for name, strength, region in moved.columns[:4]:
                 found.append(Cause("concept_shift", name, harm, None, strength, region, f"the label follows {name} otherwise, most where it is {region}"))
             if abs(signed) > 3:

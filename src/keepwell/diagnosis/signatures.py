@@ -47,6 +47,8 @@ CONVERSIONS: tuple[tuple[str, float, float], ...] = (
     ("a thousandth", 0.001, 0.0),
 )
 OFF = 1.6  # mean absolute misfit of an entity that is touched; two times what it is when all is well
+NEAR_FACTOR = 0.06  # how far, in logs, the factor may be from that of a conversion
+MOVED = 4.0  # standard errors by which the others must have moved along
 CALM = 0.8  # mean absolute value of a standard normal
 
 
@@ -123,13 +125,13 @@ class _Column:
             return self._said("noise", "too few rows to tell more")
         if self._is_selection(r2):
             return Signature("covariate_shift", self.scope, "the rows that come are others: the other columns moved along")
-        slope, _, fit = _line(g, x)
+        _, _, fit = _line(g, x)
         now = self.off(x, g)
         before = self.x[~self.contrast.is_after & np.isfinite(self.x)]
-        if fit < 0.35 * r2 and x.std() < 0.3 * before.std():
-            level = float(np.median(x))
+        level, share = _most(x)
+        if (fit < 0.35 * r2 and x.std() < 0.3 * before.std()) or (share > 0.4 and (before == level).mean() < 0.1):
             return self._said("stuck", "hardly moves any more", lambda values, _: np.full_like(values, level))
-        if (found := self._conversion(x, g, before, now, slope)) is not None:
+        if (found := self._conversion(x, g, before, now)) is not None:
             return found
         if abs(self.root.misfit) > 0.6 * self.root.spread and abs(self.root.misfit) > 0.15:
             is_ramp = onset is not None and onset.shape == "ramp"
@@ -149,32 +151,37 @@ class _Column:
 
     def _is_selection(self, r2: float) -> bool:
         """Selecting rows by a column moves the others along; a broken sensor does not."""
-        if r2 < 0.15 or abs(self.root.misfit) > 1.2 or self.root.spread > 0.5 * abs(self.root.misfit) + 0.1:
-            return False  # a sensor that scatters more, or jumps, is no selection
-        after = self.contrast.is_after & np.isfinite(self.x)
-        before = ~self.contrast.is_after & np.isfinite(self.x)
-        time = self.rows.time
-        told = _deseasoned(self.g, time, before)
+        if r2 < 0.15 or abs(self.root.misfit) > 1.2:
+            return False
+        before, after = (mask & np.isfinite(self.x) for mask in (~self.contrast.is_after, self.contrast.is_after))
+        told = _deseasoned(self.g, self.rows.time, before)
         left = self.x - self.g
-        moved_g = float(told[after].mean() - told[before].mean())
-        moved_e = float(left[after].mean() - left[before].mean())
-        if moved_g * moved_e <= 0:
+        index = np.r_[self.contrast.before, self.contrast.after]
+        (post, post_error), (pre, pre_error) = (self.contrast.mean_by_batch(told[mask], index[mask]) for mask in (after, before))
+        moved_g, moved_e = post - pre, float(left[after].mean() - left[before].mean())
+        if moved_g * moved_e <= 0 or abs(moved_g) < MOVED * np.hypot(post_error, pre_error):
             return False
         return moved_g / (moved_g + moved_e) > r2 / 2
 
-    def _conversion(self, x: np.ndarray, g: np.ndarray, before: np.ndarray, now: float, slope: float) -> Signature | None:
+    def _conversion(self, x: np.ndarray, g: np.ndarray, before: np.ndarray, now: float) -> Signature | None:
         """A conversion, or a free factor, whose undoing brings the column home."""
         calm = self.off(before, self.g[~self.contrast.is_after & np.isfinite(self.x)])
         level = _level(before)
         found = []
+        scale = self._factor(x, g, before)
+        # Values of a sign that never was come from no conversion without an offset.
+        is_signed = len(before) > 0 and before.min() >= 0 and (x < -1e-9).mean() > 0.02
         for name, factor, offset in CONVERSIONS:
+            if offset == 0 and (is_signed or scale is None or abs(np.log(scale / factor)) > NEAR_FACTOR):
+                continue
             undone = (x - offset) / factor
             found.append((self.off(undone, g) + self._shape(undone, before), name, factor, offset))
-        scale = self._factor(x, g, before)
-        free = (self.off(x / scale, g) + self._shape(x / scale, before) + 0.08, "", scale, 0.0) if scale else None
+        free = (self.off(x / scale, g) + self._shape(x / scale, before) + 0.08, "", scale, 0.0) if scale and not is_signed else None
+        if free is not None:
+            found.append(free)
+        if not found:
+            return None
         best = min(found)
-        if free is not None and free[0] < best[0]:
-            best = free
         home = self.off((x - best[3]) / best[2], g)
         if not (home < 2.0 * max(calm, 0.5 * CALM) and home < 0.75 * now) or now + self._shape(x, before) < best[0] + 0.25:
             return None
@@ -243,6 +250,12 @@ def _touched(contrast: Contrast, residual: np.ndarray) -> tuple[np.ndarray, str,
         return everything, "", None
     names = ", ".join(levels[code] for code in off[:4]) + (f" and {len(off) - 4} more" if len(off) > 4 else "")
     return everything & np.isin(entity, off), names, tuple(off)
+
+
+def _most(values: np.ndarray) -> tuple[float, float]:
+    """The commonest value and its share."""
+    found, counts = np.unique(values, return_counts=True)
+    return float(found[counts.argmax()]), float(counts.max() / len(values))
 
 
 def _spread(values: np.ndarray) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,8 +21,9 @@ SETTLING = (1, 2, 4, 7, 10, 14, 21, 28)  # batches after a decline was told at w
 
 @dataclass(eq=False)
 class Incident:
-    """A decline that was told: in which batch, and the channels that rang."""
+    """A decline that was told: its number, in which batch, the channels that rang, and the columns it blames."""
 
+    number: int
     told: int
     channels: np.ndarray
     explanation: Explanation
@@ -40,40 +41,65 @@ class Judgement:
 
 def judge(watch: Watch, number: int) -> list[Signal]:
     """Signals of the batch that has just closed."""
-    ringing = watch.detector.ringing
-    if watch.incident is not None:
-        return _settle(watch, number)
+    signals = _settle(watch, number)
+    ringing = watch.detector.ringing.copy()
+    for incident in watch.open_incidents:
+        ringing &= ~incident.channels
+    if any(number - incident.told <= SETTLING[-1] for incident in watch.open_incidents):
+        # Echoes of what was told: what rings while an incident settles belongs to it.
+        for incident in watch.open_incidents:
+            incident.channels |= ringing
+        return signals
     if not ringing.any():
         watch.judgement = None
-        return []
+        return signals
     judgement = watch.judgement
     if judgement is None or (ringing & ~judgement.ringing).any():
         judgement = watch.judgement = Judgement(ringing, number, judgement.harmful if judgement else 0, judgement.roots if judgement else set())
-    if number - judgement.since not in LOOKS and (number - judgement.since) % 4 and not judgement.harmful:
-        return []
-    explanation = explain(watch.case())
-    kinds = {channel.kind for at, channel in enumerate(watch.reference.channels) if ringing[at]}
-    # An error that has a sign is proven long before its cost is: it counts when what was measured says that it costs.
-    by_labels = bool(kinds & {"gap", "loss", "diff"}) or (
-        bool(kinds & {"signed", "score"}) and (explanation.gap or 0.0) - (explanation.gap_error or 0.0) > MEASURED * explanation.expected
-    )
+    if number - judgement.since not in LOOKS and (number - judgement.since) % 7 and not judgement.harmful:
+        return signals
+    explanation = explain(replace(watch.case(), ringing=ringing))
+    is_proven = _is_proven(watch, ringing, explanation)
     harm = (explanation.harm or 0.0) - (explanation.harm_error or 0.0)
-    judgement.harmful = judgement.harmful + 1 if harm > HARM * explanation.expected else 0
-    if by_labels or judgement.harmful >= 2:
+    known = {cause.column for incident in watch.open_incidents for cause in incident.explanation.causes[:1] if cause.column}
+    is_new = explanation.cause is None or explanation.cause.column not in known
+    judgement.harmful = judgement.harmful + 1 if harm > HARM * explanation.expected and is_new else 0
+    if (is_proven and is_new) or judgement.harmful >= 2:
         watch.incidents += 1
-        watch.incident = Incident(number, ringing, explanation)
-        return [watch.signal("decline", number, explanation.causes, explanation)]
-    told = [cause for cause in explanation.causes if cause.column not in judgement.roots]
+        watch.open_incidents.append(Incident(watch.incidents, number, ringing, explanation))
+        watch.judgement = None
+        return [*signals, watch.signal("decline", number, explanation.causes, explanation)]
+    told = [cause for cause in explanation.causes if cause.kind != "unknown" and cause.column not in judgement.roots]
     if not told or judgement.harmful:
-        return []
+        return signals
     judgement.roots |= {cause.column for cause in told}
-    return [watch.signal("note", number, told, explanation)]
+    return [*signals, watch.signal("note", number, told, explanation)]
+
+
+def _is_proven(watch: Watch, ringing: np.ndarray, explanation: Explanation) -> bool:
+    """Do the channels of the loss ring, and did what was measured rise so that it matters?
+
+    An error that has a sign is proven long before its cost is, and a tolerated mean wanders: both count only when the labels that are in
+    say that it costs. Without labels the estimate speaks for itself.
+    """
+    kinds = {channel.kind for at, channel in enumerate(watch.reference.channels) if ringing[at]}
+    if not kinds & {"gap", "loss", "signed", "score", "diff"}:
+        return False
+    measured = [(explanation.gap, explanation.gap_error)]
+    if kinds & {"loss", "diff"}:
+        measured.append((explanation.rise, explanation.rise_error))
+    known = [(rise, error or 0.0) for rise, error in measured if rise is not None]
+    if not known:
+        return "diff" in kinds
+    return any(rise - error > MEASURED * explanation.expected for rise, error in known)
 
 
 def _settle(watch: Watch, number: int) -> list[Signal]:
-    incident = watch.incident
-    assert incident is not None
-    if number - incident.told not in SETTLING:
-        return []
-    incident.explanation = explain(watch.case())
-    return [watch.signal("decline", number, incident.explanation.causes, incident.explanation)]
+    """Better diagnoses of what was told lately."""
+    signals = []
+    for incident in watch.open_incidents:
+        if number - incident.told in SETTLING:
+            case = watch.case()
+            incident.explanation = explain(replace(case, ringing=case.ringing & incident.channels | incident.channels))
+            signals.append(watch.signal("decline", number, incident.explanation.causes, incident.explanation, incident.number))
+    return signals

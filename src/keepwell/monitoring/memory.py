@@ -80,7 +80,7 @@ class Kept:
 
 def thinned(batch: np.ndarray) -> np.ndarray:
     """Positions of at most 200 rows of each batch, evenly spread; `batch` is increasing."""
-    found, first, counts = np.unique(batch, return_index=True, return_counts=True)
+    _, first, counts = np.unique(batch, return_index=True, return_counts=True)
     if counts.max(initial=0) <= ROWS_A_BATCH:
         return np.arange(len(batch))
     parts = [

@@ -16,6 +16,7 @@ from keepwell.monitoring.budget import days_between
 from keepwell.monitoring.incidents import Incident, Judgement, judge
 from keepwell.monitoring.memory import KEY, Kept, Series, thinned
 from keepwell.monitoring.signals import Signal
+from keepwell.monitoring.state import from_bytes, to_bytes
 
 LABELLED = 0.9  # share of a batch's labels with which it is tested
 PATIENCE = 1.5  # label delays after which a batch is tested with the labels that are in
@@ -88,7 +89,7 @@ class Watch:
         self.open: list[Kept] = []
         self.closed = int(fitted.numbers[-1])
         self.unlabelled: list[int] = []
-        self.incident: Incident | None = None
+        self.open_incidents: list[Incident] = []
         self.judgement: Judgement | None = None
         self.incidents = 0
         self.noted: dict[str, int] = {}
@@ -131,6 +132,22 @@ class Watch:
         for number in range(self.closed + 1, last + 1):
             signals += self._close(number)
         return signals
+
+    def state(self) -> bytes:
+        """Everything but the model, as bytes that `Watch.load` takes up again."""
+        return to_bytes(self)
+
+    @classmethod
+    def load(cls, state: bytes, model: Predict | None = None) -> Watch:
+        """A watch that goes on where another stopped.
+
+        Raises
+        ------
+        WatchStateInvalid : these are not the bytes of a watch.
+        """
+        watch = cls.__new__(cls)
+        from_bytes(watch, state, model)
+        return watch
 
     def plan(self, rises: Sequence[float] = (0.05, 0.10, 0.20, 0.50)) -> dict[float, float]:
         """How many batches a rise of the loss by these shares takes to prove, with this volume and budget; infinite when it is tolerated."""
@@ -199,10 +216,10 @@ class Watch:
         return frame[KEY], values.to_numpy()
 
     def _take_labels(self, keys: pl.Series, values: np.ndarray) -> None:
-        found, unknown = self.kept.put_labels(keys, values)
+        _, unknown = self.kept.put_labels(keys, values)
         known = len(keys) - unknown
         for part in self.open:
-            more, missing = part.put_labels(keys, values)
+            _, missing = part.put_labels(keys, values)
             known += len(keys) - missing
         self.unknown_labels += max(len(keys) - known, 0)
 
@@ -299,10 +316,10 @@ class Watch:
     def _judge(self, number: int) -> list[Signal]:
         return judge(self, number)
 
-    def signal(self, kind: str, number: int, causes: Sequence[Cause], explanation: Explanation | None = None) -> Signal:
+    def signal(self, kind: str, number: int, causes: Sequence[Cause], explanation: Explanation | None = None, incident: int | None = None) -> Signal:
         """A signal of the batch that closed."""
         end = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=float((number + 1) * self.reference.width))
-        return Signal(kind, end, self.incidents, tuple(causes), explanation)
+        return Signal(kind, end, self.incidents if incident is None else incident, tuple(causes), explanation)
 
 
 def _days(moment: datetime) -> float:
