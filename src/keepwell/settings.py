@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -136,6 +137,22 @@ class CheckSection(Section):
     max_age_days: float = Field(3, gt=0, description="Observations older than this make the verdict 'unknown', days.")
 
 
+class WatchSection(Section):
+    """When a decline is told, see docs/watching.md."""
+
+    on: bool = Field(True, description="Watch the champion: say since when it declines, and because of what.")
+    false_alarms: str = Field("1 per 3 years", description='The budget over all that is watched together, such as "1 per 3 years".')
+    sensitive: bool = Field(False, description="Tell smaller declines too, at the price of more alarms for little.")
+    batch_days: float | None = Field(None, gt=0, description="Days that are tested together; default a day, more where fewer than five rows come.")
+
+    @field_validator("false_alarms")
+    @classmethod
+    def _reads_as_a_budget(cls, value: str) -> str:
+        if re.fullmatch(r"\s*\d+(\.\d+)?\s+per\s+(\d+(\.\d+)?\s+)?(day|week|month|quarter|year)s?\s*", value, re.IGNORECASE) is None:
+            raise ValueError('it reads like "1 per 3 years" (day, week, month, quarter or year)')
+        return value
+
+
 class ScheduleSection(Section):
     """When cycles run by themselves."""
 
@@ -228,6 +245,7 @@ class Settings(BaseSettings):
     promotion: PromotionSection = PromotionSection()
     retrain: RetrainSection = RetrainSection()
     check: CheckSection = CheckSection()
+    watch: WatchSection = WatchSection()
     schedule: ScheduleSection = ScheduleSection()
     serve: ServeSection = ServeSection()
     owner: OwnerSection = OwnerSection()

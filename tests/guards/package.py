@@ -25,6 +25,8 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("orchestration",),
     ("retraining",),
     ("monitoring",),
+    ("diagnosis",),
+    ("detection",),
     ("serving",),
     ("deployment",),
     ("registry",),

@@ -7,12 +7,13 @@ from keepwell.detection.channels import Channel, Last, batch_means, channels_of,
 from keepwell.detection.columns import NULL, UNSEEN, Column, Columns, Rows, day_of, moments
 from keepwell.detection.conditionals import CLIP, Conditionals
 from keepwell.detection.detector import EDetector, batches_to_prove
-from keepwell.detection.null import Null
+from keepwell.detection.null import BETS, Null
 from keepwell.detection.onset import Onset, scan
 from keepwell.detection.outcome import TASKS, Outcome, clipped, logit, sigmoid
 from keepwell.detection.reference import Fitted, Reference
 
 __all__ = [
+    "BETS",
     "CLIP",
     "NULL",
     "TASKS",

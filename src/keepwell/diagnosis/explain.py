@@ -19,6 +19,7 @@ from keepwell.diagnosis.signatures import signature_of
 LOOK_BACK = 300  # batches
 NEAR = 4  # batches
 EXPLAINS = 0.2  # of what labels measured
+HARM = 0.04  # of the reference's loss: a change in the data that costs less is a note
 BLAMED = 0.02  # of the reference's loss: less harm than this blames nobody
 LEVEL = 0.9
 OWN = {"missing": "n", "new_category": "u", "stuck": "r"}
@@ -48,7 +49,7 @@ def explain(case: Case) -> Explanation:
     elsewhere = Contrast.at(case, by_labels[0].at) if by_labels else None
     gap = _gap(elsewhere) if elsewhere is not None else None
     # Labels say how much there is to explain: a fault that costs far less did not do it.
-    is_enough = gap is None or harm > EXPLAINS * gap[0] or gap[0] - harm < 2 * gap[1]
+    is_enough = gap is None or harm - error > HARM * loss or harm > EXPLAINS * gap[0] or gap[0] - harm < 2 * gap[1]
     if blamed and (by_labels is None or is_enough):
         causes = sorted(causes, key=lambda cause: -(cause.harm or 0.0))
         own_root = next((root for root in roots if root.column == causes[0].column), None)

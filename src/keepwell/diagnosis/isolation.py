@@ -94,8 +94,8 @@ def _exchanged(contrast: Contrast) -> list[Root]:
     names, watched, m_error, s_error = _numbers(contrast)
     misfit, spread = contrast.misfits(contrast.both)
     size = np.maximum(np.abs(misfit) / MISFIT, np.abs(spread) / SPREAD) * watched
-    candidates = [int(place) for place in np.argsort(-size)[:CANDIDATES] if size[place] > 3]
-    if len(candidates) < 2:
+    candidates = [int(place) for place in np.argsort(-size)[:CANDIDATES] if size[place] > 1]
+    if len(candidates) < 2 or size[candidates[0]] < 3:
         return []
     total = _anomaly(misfit, spread, watched)
     single = min(_left(contrast, contrast.both, [], names, place, watched) for place in candidates)

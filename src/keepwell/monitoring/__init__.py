@@ -1,11 +1,43 @@
-"""Watch: how the kept answers compare with the truth that came in, and what was expected.
+"""Watch: is the model still as right as it was, since when not, and because of what?
 
-Scored predictions come in; a check-up with a verdict and one sentence goes out.
+Answers and the truth that came in go in; a check-up with a verdict and one sentence goes out, and signals that are few and true.
+`Watch` works on plain frames, for any model.
 """
 
+from keepwell.monitoring.budget import days_between
 from keepwell.monitoring.checkup import VERDICTS, Checkup, Evidence, check_up
 from keepwell.monitoring.signals import Signal
-from keepwell.monitoring.tables import last_checkup, list_checkups, record_checkup
+from keepwell.monitoring.state import explanation_of, plain
+from keepwell.monitoring.tables import (
+    Said,
+    get_watch,
+    last_checkup,
+    list_checkups,
+    list_signals,
+    record_checkup,
+    record_signal,
+    record_watch,
+)
+from keepwell.monitoring.telling import tell
 from keepwell.monitoring.watch import Watch
 
-__all__ = ["VERDICTS", "Checkup", "Evidence", "Signal", "Watch", "check_up", "last_checkup", "list_checkups", "record_checkup"]
+__all__ = [
+    "VERDICTS",
+    "Checkup",
+    "Evidence",
+    "Said",
+    "Signal",
+    "Watch",
+    "check_up",
+    "days_between",
+    "explanation_of",
+    "get_watch",
+    "last_checkup",
+    "list_checkups",
+    "list_signals",
+    "plain",
+    "record_checkup",
+    "record_signal",
+    "record_watch",
+    "tell",
+]

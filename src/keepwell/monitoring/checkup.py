@@ -31,6 +31,7 @@ class Evidence:
     faults : messages of the contract's findings that speak of a broken source.
     source_error : why the source gave nothing, or None.
     before : verdict of the last check-up; a model that was not well must come clearly back before it counts as well.
+    decline : what the watch says of a decline that has not ended, or None.
     """
 
     metric: str
@@ -42,6 +43,7 @@ class Evidence:
     faults: Sequence[str] = ()
     source_error: str | None = None
     before: str = "well"
+    decline: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def check_up(settings: CheckSection, evidence: Evidence, now: datetime) -> Check
     """Judge a model by the labels that are in.
 
     *unknown* when nothing serves, the data is old or too few labels are in: never taken for health.
-    *unwell* when the loss is proven to be above the expected one by more than the tolerance (the lower end of its
+    *unwell* when the watch has proven a decline that has not ended, or the loss is proven to be above the expected one by more than the tolerance (the lower end of its
     95 % interval is above), or above `max_loss`. *watch* when it is above but not proven, or the source or contract
     complains. *well* otherwise. A loss near the limit would change the word every few days, so the way back is longer
     than the way out: an unwell model stays so while the loss is above the limit, and one on watch until half the
@@ -86,6 +88,7 @@ def _measure(settings: CheckSection, evidence: Evidence, now: datetime) -> dict[
         "low": None,
         "high": None,
         "expected": None,
+        "decline": evidence.decline,
     }
     if known.height:
         loss = losses(evidence.metric, known["label"].to_numpy(), known["answer"].to_numpy())
@@ -107,6 +110,8 @@ def _judge(settings: CheckSection, evidence: Evidence, facts: dict[str, Any]) ->
         return "unknown", f"{age}; {settings.max_age_days:g} days are allowed{_source(evidence)}"
     if facts["labels"] < settings.min_labels or facts["expected"] is None:
         return "unknown", f"{facts['labels']} labels are in, {settings.min_labels} are needed to judge"
+    if evidence.decline is not None:
+        return "unwell", evidence.decline
     limit = facts["expected"] * (1 + settings.tolerance)
     numbers = (
         f"{evidence.metric} {facts['realised']:.4f} ({facts['low']:.4f} to {facts['high']:.4f}) over {facts['labels']} labels, "

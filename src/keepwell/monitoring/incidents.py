@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keepwell.diagnosis import Explanation, explain
+from keepwell.detection import BETS, day_of
+from keepwell.diagnosis import HARM, Explanation, explain
 
 if TYPE_CHECKING:
     from keepwell.monitoring.signals import Signal
     from keepwell.monitoring.watch import Watch
 
-HARM = 0.04  # of the reference's loss: a change in the data that costs less is a note
 MEASURED = 0.02  # the same for a rise that labels have measured, less its standard error
-LOOKS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256)  # batches after something new rings at which it is diagnosed
+LOOKS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256)
+AGAIN = 28  # batches after something new rings at which it is diagnosed
+RECOVERED = 200.0  # how much the bets must win before an incident has ended
 SETTLING = (1, 2, 4, 7, 10, 14, 21, 28)  # batches after a decline was told at which its diagnosis is made better
 
 
@@ -27,6 +29,7 @@ class Incident:
     told: int
     channels: np.ndarray
     explanation: Explanation
+    recovery: list[float] = field(default_factory=lambda: [float("-inf")] * len(BETS))
 
 
 @dataclass(eq=False)
@@ -36,12 +39,11 @@ class Judgement:
     ringing: np.ndarray
     since: int
     harmful: int = 0
-    roots: set[str] = field(default_factory=set)
 
 
 def judge(watch: Watch, number: int) -> list[Signal]:
     """Signals of the batch that has just closed."""
-    signals = _settle(watch, number)
+    signals = [*_settle(watch, number), *_recover(watch, number)]
     ringing = watch.detector.ringing.copy()
     for incident in watch.open_incidents:
         ringing &= ~incident.channels
@@ -55,24 +57,28 @@ def judge(watch: Watch, number: int) -> list[Signal]:
         return signals
     judgement = watch.judgement
     if judgement is None or (ringing & ~judgement.ringing).any():
-        judgement = watch.judgement = Judgement(ringing, number, judgement.harmful if judgement else 0, judgement.roots if judgement else set())
-    if number - judgement.since not in LOOKS and (number - judgement.since) % 7 and not judgement.harmful:
+        judgement = watch.judgement = Judgement(ringing, number, judgement.harmful if judgement else 0)
+    if number - judgement.since not in LOOKS and (number - judgement.since) % AGAIN and not judgement.harmful:
         return signals
     explanation = explain(replace(watch.case(), ringing=ringing))
     is_proven = _is_proven(watch, ringing, explanation)
     harm = (explanation.harm or 0.0) - (explanation.harm_error or 0.0)
     known = {cause.column for incident in watch.open_incidents for cause in incident.explanation.causes[:1] if cause.column}
-    is_new = explanation.cause is None or explanation.cause.column not in known
+    cause = explanation.cause
+    # Beside an open decline only another broken column can be told apart: labels cannot say which of two they suffer from.
+    is_new = not watch.open_incidents or (
+        cause is not None and cause.cls == "data_quality" and cause.column not in known and explanation.began.at > watch.told_until()
+    )
     judgement.harmful = judgement.harmful + 1 if harm > HARM * explanation.expected and is_new else 0
-    if (is_proven and is_new) or judgement.harmful >= 2:
+    if (is_proven and not watch.open_incidents) or judgement.harmful >= 2:
         watch.incidents += 1
         watch.open_incidents.append(Incident(watch.incidents, number, ringing, explanation))
         watch.judgement = None
         return [*signals, watch.signal("decline", number, explanation.causes, explanation)]
-    told = [cause for cause in explanation.causes if cause.kind != "unknown" and cause.column not in judgement.roots]
-    if not told or judgement.harmful:
+    told = [cause for cause in explanation.causes if cause.cls in ("data_quality", "covariate_shift") and cause.column not in watch.told_columns]
+    if not told or judgement.harmful or not is_new:
         return signals
-    judgement.roots |= {cause.column for cause in told}
+    watch.told_columns |= {cause.column for cause in told}
     return [*signals, watch.signal("note", number, told, explanation)]
 
 
@@ -99,7 +105,30 @@ def _settle(watch: Watch, number: int) -> list[Signal]:
     signals = []
     for incident in watch.open_incidents:
         if number - incident.told in SETTLING:
-            case = watch.case()
-            incident.explanation = explain(replace(case, ringing=case.ringing & incident.channels | incident.channels))
+            incident.explanation = explain(replace(watch.case(), ringing=incident.channels))
             signals.append(watch.signal("decline", number, incident.explanation.causes, incident.explanation, incident.number))
+    return signals
+
+
+def _recover(watch: Watch, number: int) -> list[Signal]:
+    """The end of an incident: bets against its channel being still half as far off as it was, taken anew until they win."""
+    signals = []
+    for incident in list(watch.open_incidents):
+        settled = incident.told + SETTLING[-1]
+        places = [at for at, channel in enumerate(watch.reference.channels) if channel.name == incident.explanation.began.channel]
+        if not places or number <= settled:
+            continue
+        at = places[0]
+        series, began = watch.series, day_of(incident.explanation.began.at)
+        changed = (series.numbers >= watch.reference.batch_of(np.array([began]))[0]) & (series.numbers <= settled)
+        off = float(np.nanmean(series.z[changed, at])) if np.isfinite(series.z[changed, at]).any() else 0.0
+        z = float(series.z[-1, at]) if not watch.reference.channels[at].is_of_labels else watch.newest_labelled(at, number)
+        if not np.isfinite(z) or off == 0.0:
+            continue
+        back = abs(off) / 2 - z * np.sign(off)
+        incident.recovery = [float(np.logaddexp(log, 0.0) + bet * back - bet**2 / 2) for log, bet in zip(incident.recovery, BETS, strict=True)]
+        if np.logaddexp.reduce(incident.recovery) - np.log(len(BETS)) >= np.log(RECOVERED):
+            watch.detector.reset(incident.channels)
+            watch.open_incidents.remove(incident)
+            signals.append(watch.signal("recovered", number, incident.explanation.causes, incident.explanation, incident.number))
     return signals

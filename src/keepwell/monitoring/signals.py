@@ -21,6 +21,7 @@ class Signal:
     incident: int
     causes: tuple[Cause, ...]
     explanation: Explanation | None = None
+    is_first: bool = True  # False for a better diagnosis of a decline that was told
 
     @property
     def onset(self) -> datetime | None:

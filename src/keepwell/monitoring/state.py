@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from keepwell.monitoring.watch import Watch
 
 FORMAT = 1
-PLAIN = ("time", "entity", "key", "answer", "label", "task", "label_delay_days", "columns", "run_length", "closed", "unlabelled")
+PLAIN = ("time", "entity", "key", "answer", "label", "task", "label_delay_days", "columns", "run_length", "closed", "unlabelled", "tested")
 COUNTS = ("incidents", "noted", "late", "unknown_labels")
 
 
@@ -58,9 +58,10 @@ def to_bytes(watch: Watch) -> bytes:
         "channels": [[channel.kind, channel.column] for channel in reference.channels],
         "reference": {"width": reference.width, "rows_a_batch": reference.rows_a_batch, "notes": list(reference.notes)},
         "incidents": [
-            {"number": one.number, "told": one.told, "channels": one.channels.tolist(), "explanation": plain(one.explanation)}
+            {"number": one.number, "told": one.told, "channels": one.channels.tolist(), "explanation": plain(one.explanation), "recovery": one.recovery}
             for one in watch.open_incidents
         ],
+        "told_columns": sorted(watch.told_columns),
         "judgement": None if watch.judgement is None else _plain_judgement(watch.judgement),
         "open": len(watch.open),
     }
@@ -120,14 +121,15 @@ def from_bytes(watch: Watch, content: bytes, model: Predict | None) -> None:
     watch.kept, watch.last, watch.model = kept("kept"), Last(arrays["last"]), model
     watch.open = [kept(f"open{number}") for number in range(meta["open"])]
     watch.open_incidents = [
-        Incident(one["number"], one["told"], np.array(one["channels"]), explanation_of(one["explanation"])) for one in meta["incidents"]
+        Incident(one["number"], one["told"], np.array(one["channels"]), explanation_of(one["explanation"]), one["recovery"]) for one in meta["incidents"]
     ]
     judged = meta["judgement"]
-    watch.judgement = None if judged is None else Judgement(np.array(judged.pop("ringing")), roots=set(judged.pop("roots")), **judged)
+    watch.judgement = None if judged is None else Judgement(np.array(judged.pop("ringing")), **judged)
+    watch.told_columns = set(meta["told_columns"])
 
 
 def _plain_judgement(judgement: Judgement) -> dict[str, Any]:
-    return {**asdict(judgement), "ringing": judgement.ringing.tolist(), "roots": sorted(judgement.roots)}
+    return {**asdict(judgement), "ringing": judgement.ringing.tolist()}
 
 
 def plain(explanation: Explanation) -> dict[str, Any]:

@@ -89,10 +89,12 @@ class Watch:
         self.open: list[Kept] = []
         self.closed = int(fitted.numbers[-1])
         self.unlabelled: list[int] = []
+        self.tested: list[int] = []
         self.open_incidents: list[Incident] = []
         self.judgement: Judgement | None = None
         self.incidents = 0
         self.noted: dict[str, int] = {}
+        self.told_columns: set[str] = set()
         self.late = 0
         self.unknown_labels = 0
 
@@ -269,6 +271,7 @@ class Watch:
         """Test the label channels of batches whose labels are in, in their order."""
         ref = self.reference
         mine = np.array([channel.is_of_labels for channel in ref.channels])
+        self.tested = []
         while self.unlabelled:
             head = self.unlabelled[0]
             index = np.flatnonzero(self.kept.batch == head)
@@ -291,7 +294,14 @@ class Watch:
             means, counts = batch_mean[0], np.where(mine, sizes[0], 0.0)
             apart = means - ref.null.usual(ref.middle(np.array([head])))[0]
             z = self._step(head, apart, counts, means)
+            self.tested.append(head)
             self.series.apart[at, mine], self.series.z[at, mine], self.series.counts[at, mine] = apart[mine], z[mine], counts[mine]
+
+    def newest_labelled(self, channel: int, number: int) -> float:
+        """Mean innovation of a label channel over the batches whose labels were tested with this one; NaN when there were none."""
+        values = [self.series.z[at, channel] for head in self.tested if (at := self.series.place(head)) is not None]
+        known = [value for value in values if np.isfinite(value)]
+        return float(np.mean(known)) if known else float("nan")
 
     # --- what it means ------------------------------------------------------------------------------------------------
 
@@ -316,10 +326,16 @@ class Watch:
     def _judge(self, number: int) -> list[Signal]:
         return judge(self, number)
 
+    def told_until(self) -> datetime:
+        """The end of the batch in which the newest open decline was told."""
+        number = max(incident.told for incident in self.open_incidents)
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=float((number + 1) * self.reference.width))
+
     def signal(self, kind: str, number: int, causes: Sequence[Cause], explanation: Explanation | None = None, incident: int | None = None) -> Signal:
         """A signal of the batch that closed."""
         end = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=float((number + 1) * self.reference.width))
-        return Signal(kind, end, self.incidents if incident is None else incident, tuple(causes), explanation)
+        is_first = incident is None or kind == "recovered"
+        return Signal(kind, end, self.incidents if incident is None else incident, tuple(causes), explanation, is_first)
 
 
 def _days(moment: datetime) -> float:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from keepwell.errors import SchemaMismatch
 from keepwell.ingestion import Gathered, changed_rows, key_of, last_gather
 from keepwell.monitoring import Checkup, Evidence, check_up, last_checkup, record_checkup
+from keepwell.orchestration import watching
 from keepwell.orchestration.context import Context
 from keepwell.registry import CHAMPION, aliases_now
 from keepwell.retraining import State, decide, get_decision, record_decision
@@ -75,7 +76,8 @@ def check(context: Context, cycle: str, as_of: datetime, asked: bool) -> bool:
         builds = [run for run in list_runs(connection, context.name, 2) if run.cycle != cycle]
         labels = total_labels(connection, context.name)
         labels_before = total_labels(connection, context.name, at=builds[0].as_of) if builds else 0
-    checkup = _checkup(context, as_of, gathered, rows, champion, word)
+        watched = watching.watch(context, champion, connection) if champion is not None else None
+    checkup = _checkup(context, as_of, gathered, rows, champion, word, watched)
     trained_until = context.version(champion).facts["trained_until"] if champion is not None else None
     state = State(
         labels=labels,
@@ -83,13 +85,15 @@ def check(context: Context, cycle: str, as_of: datetime, asked: bool) -> bool:
         last_build=builds[0].as_of if builds else None,
         trained_until=datetime.fromisoformat(trained_until) if trained_until else None,
         verdict=checkup.verdict,
-        faults=faults(gathered),
+        faults=(*faults(gathered), *(watched.faults if watched else ())),
         asked=asked,
     )
     decision = decide(context.settings.retrain, context.settings.build, state, as_of)
     with context.database.begin() as connection:
         record_checkup(connection, context.name, cycle, checkup)
         record_decision(connection, context.name, cycle, as_of, decision)
+        if watched is not None:
+            watching.record(connection, context, cycle, as_of, watched)
         if word != checkup.verdict:
             sentence = f"{context.name} is {checkup.verdict}: {checkup.sentence}"
             record_event(connection, context.name, f"{cycle}/verdict", Event("verdict", as_of, sentence, {"verdict": checkup.verdict}))
@@ -102,7 +106,9 @@ def scored(context: Context, since: datetime, until: datetime, connection: sa.Co
     return joined(representative(predictions), context.labels.rows(since=since, connection=connection))
 
 
-def _checkup(context: Context, as_of: datetime, gathered: Gathered, rows: pl.DataFrame, champion: int | None, before: str) -> Checkup:
+def _checkup(
+    context: Context, as_of: datetime, gathered: Gathered, rows: pl.DataFrame, champion: int | None, before: str, watched: watching.Watched | None
+) -> Checkup:
     known_by = _moment(as_of - timedelta(days=context.model.horizon_days))
     due = int(rows["time"].to_numpy().searchsorted(known_by, "right")) if rows.height else 0
     evidence = Evidence(
@@ -115,6 +121,7 @@ def _checkup(context: Context, as_of: datetime, gathered: Gathered, rows: pl.Dat
         faults=faults(gathered),
         source_error=gathered.error,
         before=before,
+        decline=watched.decline if watched else None,
     )
     return check_up(context.settings.check, evidence, as_of)
 

@@ -1,0 +1,82 @@
+"""A decline in words: since when, by how much, because of what. One function, so that every door says the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from keepwell.diagnosis import Change, Explanation, ranked
+
+LOSS = {"binary": "log loss", "multiclass": "log loss", "regression": "squared error"}
+
+
+def tell(explanation: Explanation, *, task: str = "binary", changes: Sequence[Change] = ()) -> str:
+    """The sentence of a decline, without the model's name.
+
+    Examples
+    --------
+    >>> from datetime import UTC, datetime
+    >>> from keepwell.diagnosis import Began, Cause
+    >>> day = lambda n: datetime(2026, 5, n, tzinfo=UTC)
+    >>> began = Began(day(14), day(13), day(16), 0.9, "step", "s:humidity")
+    >>> cause = Cause("unit_change", "humidity", harm=0.08, detail="looks converted, percent to fraction")
+    >>> tell(Explanation(began, (cause,), 0.08, 0.01, 0.1, 0.02, (), 0.1, 0.02, 0.5, True))
+    'declining since 14 May 2026 (13 to 16 May, 90 %). Its log loss rose by 0.100 (20 %). Most likely the unit changed in humidity: looks \
+converted, percent to fraction (about 80 % of the rise)'
+    """
+    parts = [f"declining since {_when(explanation)}", _rise(explanation, task)]
+    told = ranked(explanation, changes)
+    if not told or (told[0].cause is not None and told[0].cause.kind == "unknown"):
+        names = [one.cause.column for one in told if one.cause is not None and one.cause.column][:3]
+        parts.append(f"The cause is not proven{f'; looked at first: {_listed(names)}' if names else ''}")
+    else:
+        parts.append(f"Most likely {told[0].sentence}{_share(explanation, told[0].cause)}")
+        if len(told) > 1 and told[1].score > 0.25 * told[0].score:
+            parts.append(f"Next: {told[1].sentence}")
+    return ". ".join(part for part in parts if part)
+
+
+def span(low: datetime, high: datetime) -> str:
+    """Two days, as short as they can be said.
+
+    Examples
+    --------
+    >>> from datetime import UTC
+    >>> span(datetime(2026, 5, 13, tzinfo=UTC), datetime(2026, 5, 16, tzinfo=UTC))
+    '13 to 16 May'
+    >>> span(datetime(2025, 12, 30, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
+    '30 December 2025 to 2 January 2026'
+    """
+    if (low.year, low.month) == (high.year, high.month):
+        return f"{low.day} to {high:%-d %B}" if low.day != high.day else f"{high:%-d %B}"
+    if low.year == high.year:
+        return f"{low:%-d %B} to {high:%-d %B}"
+    return f"{low:%-d %B %Y} to {high:%-d %B %Y}"
+
+
+def _when(explanation: Explanation) -> str:
+    began = explanation.began
+    shape = ", growing" if began.shape == "ramp" else ""
+    return f"{began.at:%-d %B %Y} ({span(began.low, began.high)}, {began.level:.0%}{shape})".replace("%", " %")
+
+
+def _rise(explanation: Explanation, task: str) -> str:
+    name = LOSS.get(task, "loss")
+    if explanation.rise is not None and explanation.rise > 0:
+        return f"Its {name} rose by {explanation.rise:.3f} ({100 * explanation.rise / explanation.expected:.0f} %)"
+    if explanation.harm:
+        share = 100 * explanation.harm / explanation.expected
+        return f"Labels are not in yet; its {name} is expected to rise by {explanation.harm:.3f} ({share:.0f} %)"
+    return ""
+
+
+def _share(explanation: Explanation, cause: object) -> str:
+    harm = getattr(cause, "harm", None)
+    if harm is None or explanation.rise is None or explanation.rise <= 0 or getattr(cause, "cls", "") != "data_quality":
+        return ""
+    share = min(max(100 * harm / explanation.rise, 0), 100)
+    return f" (about {round(share, -1):.0f} % of the rise)"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names)

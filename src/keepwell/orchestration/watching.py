@@ -1,0 +1,176 @@
+"""The watch of the champion, one step a cycle: its answers and the labels that came go in, what it says goes on record.
+
+A watch knows what it knew before and the rows since; both are read in one transaction and its new state is kept in the same
+transaction as the check-up. So each row and each label counts once, also after a crash.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+import sqlalchemy as sa
+
+from keepwell.diagnosis import Change
+from keepwell.errors import FrameInvalid
+from keepwell.monitoring import Said, Signal, Watch, get_watch, plain, record_signal, record_watch, tell
+from keepwell.orchestration.context import Context
+from keepwell.serving import joined, last_batch, representative
+from keepwell.storage import Event, list_events, literal, record_event
+from keepwell.training import from_bytes
+
+CHANGED = {"contract": "contract", "promoted": "version", "rolled_back": "version", "edited": "code"}  # lines of the timeline -> kinds of change
+TOLD = {"decline": "declined", "recovered": "recovered"}  # notes are not lines of a life: `keepwell why` shows them
+LOOK_BACK = timedelta(days=60)
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What a step of the watch gives: the new state (None where the version cannot be watched), and what it said."""
+
+    version: int
+    state: bytes | None
+    facts: dict[str, Any]
+    said: tuple[Said, ...]
+    decline: str | None
+    faults: tuple[str, ...]
+
+
+def watch(context: Context, version: int, connection: sa.Connection) -> Watched | None:
+    """Let the champion's watch see what is new. None when the settings say that nothing is watched."""
+    if not context.settings.watch.on:
+        return None
+    known = get_watch(connection, context.name, version)
+    if known is not None and known[0] is None:
+        return Watched(version, None, known[1], (), None, ())
+    predictor = context.predictor(version)
+    names = list(predictor.signature)
+
+    def ask(rows: pl.DataFrame) -> np.ndarray:
+        return predictor.answer(rows.select(names))
+
+    if known is None or known[0] is None:
+        try:
+            watching = Watch(
+                _reference(context, version),
+                ask,
+                time="time",
+                entity="entity" if context.outline.entity else None,
+                columns=names,
+                task=context.outline.task,
+                false_alarms=context.settings.watch.false_alarms,
+                batch_days=context.settings.watch.batch_days,
+                label_delay_days=max(context.model.horizon_days, 1),
+                sensitive=context.settings.watch.sensitive,
+            )
+        except FrameInvalid as error:
+            return Watched(version, None, {"unwatched": error.message}, (), None, ())
+    else:
+        watching = Watch.load(known[0], ask)
+    signals = _update(context, version, watching, connection)
+    said = tuple(_said(context, version, signal, connection) for signal in signals)
+    standing = [_sentence(context, incident.explanation, connection) for incident in watching.open_incidents]
+    faults = tuple(
+        f"{cause.kind.replace('_', ' ')} in {cause.column}"
+        for incident in watching.open_incidents
+        if (cause := incident.explanation.cause) is not None and cause.cls == "data_quality"
+    )
+    facts = {
+        "notes": list(watching.reference.notes),
+        "batch_days": watching.reference.width,
+        "channels": len(watching.reference.channels),
+        "open": len(watching.open_incidents),
+        "late": watching.late,
+        "plan": {f"{rise:.0%}": None if np.isinf(batches) else round(batches) for rise, batches in watching.plan().items()},
+    }
+    return Watched(version, watching.state(), facts, said, standing[-1] if standing else None, faults)
+
+
+def record(connection: sa.Connection, context: Context, cycle: str, as_of: datetime, watched: Watched) -> None:
+    """Keep the state and the signals of a cycle."""
+    record_watch(connection, context.name, watched.version, cycle, as_of, watched.state, watched.facts)
+    for place, said in enumerate(watched.said):
+        key = f"{cycle}/watch/{place}"
+        record_signal(connection, context.name, key, Said(said.version, as_of, said.kind, said.incident, said.sentence, said.facts))
+        if said.kind in TOLD and said.facts["first"]:
+            facts = {"version": said.version, "incident": said.incident}
+            record_event(connection, context.name, key, Event(TOLD[said.kind], as_of, f"{context.name} {said.sentence}", facts))
+
+
+def _reference(context: Context, version: int) -> pl.DataFrame:
+    """The version's held-out rows with its own answers to them: it was not trained on these."""
+    made = context.version(version)
+    rows = from_bytes(context.artifacts.get(made.training_set))
+    entity, time, label, *names = rows.columns
+    held = rows.filter(pl.col(time) > datetime.fromisoformat(made.facts["holdout_from"]))
+    sheet = from_bytes(context.artifacts.get(made.facts["sheet"]))
+    if sheet.height != held.height:
+        held = rows.filter(pl.col(time).is_in(sheet["time"].implode()))
+    return held.select(pl.col(entity).alias("entity"), pl.col(time).alias("time"), pl.col(label).alias("label"), *names).with_columns(
+        sheet["challenger"].alias("answer")
+    )
+
+
+def _update(context: Context, version: int, watching: Watch, connection: sa.Connection) -> list[Signal]:
+    until = last_batch(connection, context.name)
+    if until is None:
+        return []
+    width = watching.reference.width
+    first = min([watching.closed + 1, *watching.unlabelled])
+    predictions = context.predictions.rows(since=_moment(first * width), until=until, connection=connection)
+    if predictions.is_empty():
+        return []
+    mine = representative(predictions.filter(pl.col("version") == version))
+    if mine.is_empty():
+        return []
+    rows = joined(mine, context.labels.rows(since=_moment(first * width), connection=connection))
+    fresh = rows.filter(pl.col("time") >= literal(_moment((watching.closed + 1) * width)))
+    closing = _moment(np.floor(until.timestamp() / 86400 / width + 1e-9) * width)
+    fresh = fresh.filter(pl.col("time") < literal(closing))
+    signature = context.predictor(version).signature
+    kind = pl.Struct({name: _dtype(kind) for name, kind in signature.items()})
+    batch = fresh.select("entity", "time", "answer", pl.col("inputs").str.json_decode(kind).alias("inputs")).unnest("inputs")
+    labels = rows.filter(pl.col("label").is_not_null()).select("entity", "time", "label")
+    return watching.update(batch, labels, until=closing)
+
+
+def _dtype(kind: str) -> Any:
+    return getattr(pl, kind.split("(")[0], pl.String)
+
+
+def _moment(days: float) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=float(days))
+
+
+def _said(context: Context, version: int, signal: Signal, connection: sa.Connection) -> Said:
+    found = signal.explanation
+    if signal.kind == "note":
+        words = "; ".join(one.detail or one.kind.replace("_", " ") for one in signal.causes[:2])
+        where = ", ".join(dict.fromkeys(one.column for one in signal.causes[:2] if one.column))
+        sentence = f"note: {words}{f' ({where})' if where else ''}; no harm is expected of it"
+    elif signal.kind == "recovered":
+        sentence = f"recovered from the decline since {found.began.at:%-d %B %Y}" if found else "recovered"
+    else:
+        sentence = f"is {_sentence(context, found, connection)}" if found else "is declining"
+    facts = {
+        "at": signal.at.isoformat(),
+        "first": signal.kind != "decline" or signal.is_first,
+        "causes": [json.loads(json.dumps(vars(cause), default=float)) for cause in signal.causes],
+        "explanation": plain(found) if found else None,
+    }
+    return Said(version, signal.at, signal.kind, signal.incident, sentence, facts)
+
+
+def _sentence(context: Context, explanation: Any, connection: sa.Connection) -> str:
+    return tell(explanation, task=context.outline.task, changes=changes_near(context, explanation, connection))
+
+
+def changes_near(context: Context, explanation: Any, connection: sa.Connection) -> list[Change]:
+    """What the record says was changed near an onset."""
+    since, until = explanation.began.low - LOOK_BACK, explanation.began.high
+    events = list_events(connection, context.name, kinds=tuple(CHANGED), since=since, until=until)
+    return [Change(CHANGED[event.kind], event.as_of, event.sentence) for event in events]
