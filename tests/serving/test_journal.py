@@ -15,7 +15,7 @@ import pytest
 from keepwell.errors import InputInvalid, StorageUnavailable
 from keepwell.serving import journal as journal_module
 from keepwell.serving.journal import Journal
-from keepwell.serving.segments import closed_segments, read
+from keepwell.serving.segments import closed_segments, end_mark, read
 
 SOURCES = Path(journal_module.__file__).parents[2]
 SOON_S = 10
@@ -325,6 +325,43 @@ def test_a_failed_record_that_cannot_be_cut_off_keeps_its_segment_unsealed(tmp_p
         assert closed_segments(tmp_path) == []
     assert [segment.is_sealed for segment in closed_segments(tmp_path)] == [False]
     assert records_in(tmp_path)[0] == b"kept"
+
+
+@pytest.mark.parametrize("failing", ["mark", "sync", "name", "name and cut"])
+def test_a_segment_that_cannot_be_sealed_stays_in_use(tmp_path, disk, monkeypatch, failing):
+    """Its end mark goes again before the next record is written; the seal that works counts all of them."""
+    write, cut = os.write, os.ftruncate
+
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with Journal(tmp_path) as journal:
+        journal.append(b"before").result(SOON_S)
+        with monkeypatch.context() as patched:
+            if failing == "mark":
+                patched.setattr(os, "write", lambda descriptor, content: write(descriptor, content[:5]) if len(content) == 12 else refuse())
+            elif failing == "sync":
+                disk.failing = 1
+            else:
+                patched.setattr(os, "rename", refuse)
+                patched.setattr(os, "ftruncate", refuse if failing == "name and cut" else cut)
+            with pytest.raises(StorageUnavailable, match=r"No space left|Input/output"):
+                journal.roll()
+        assert closed_segments(tmp_path) == []
+        journal.append(b"after").result(SOON_S)
+        journal.roll()
+        assert [segment.is_sealed for segment in closed_segments(tmp_path)] == [True]
+    assert records_in(tmp_path) == [b"before", b"after"]
+
+
+def test_a_writer_that_died_before_the_name_leaves_the_mark_behind(tmp_path, monkeypatch):
+    """What a kill between the end mark and the rename leaves is read as it is."""
+    with Journal(tmp_path / "alive") as journal:
+        journal.append_many([b"a", b"b"]).result(SOON_S)
+        monkeypatch.setattr(os, "rename", lambda *_: shutil.copytree(tmp_path / "alive", tmp_path / "dead", dirs_exist_ok=True))
+        journal.roll()
+    assert next((tmp_path / "dead").glob("*.open")).read_bytes().endswith(end_mark(2))
+    assert records_in(tmp_path / "dead") == [b"a", b"b"]
 
 
 def test_a_record_in_a_removed_segment_is_not_acknowledged(tmp_path):

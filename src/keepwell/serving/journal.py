@@ -23,9 +23,10 @@ from keepwell.serving.writers import claim_writer, release_writer
 
 @dataclass(frozen=True)
 class _Waiting:
-    """Frames that one caller waits for; without frames and `then_roll`, a wish to seal."""
+    """Frames of so many records, for which one caller waits; without frames and `then_roll`, a wish to seal."""
 
     frames: bytes
+    records: int
     done: Future[None]
     then_roll: bool = False
 
@@ -83,11 +84,12 @@ class Journal:
             then nothing of the record stays, and later appends work again as soon as the disk does.
         InputInvalid : the record alone is larger than `waiting_bytes`.
         """
-        return self._hand_in(pack(record), wait_s)
+        return self._hand_in(pack(record), 1, wait_s)
 
     def append_many(self, records: Iterable[bytes], *, wait_s: float = 5.0) -> Future[None]:
         """Hand in records that belong together: one future, which resolves when all are durable. See `append`."""
-        return self._hand_in(b"".join(map(pack, records)), wait_s)
+        packed = [pack(record) for record in records]
+        return self._hand_in(b"".join(packed), len(packed), wait_s)
 
     def roll(self) -> None:
         """Seal the current segment, so that everything acknowledged until now can be shipped.
@@ -96,7 +98,7 @@ class Journal:
         ------
         StorageUnavailable : the segment could not be sealed; it stays in use.
         """
-        waiting = _Waiting(b"", _promised(), then_roll=True)
+        waiting = _Waiting(b"", 0, _promised(), then_roll=True)
         with self._guard:
             self._refuse_when_closed()
             self._queue.append(waiting)
@@ -123,11 +125,11 @@ class Journal:
 
     # --- the callers' side ---
 
-    def _hand_in(self, frames: bytes, wait_s: float) -> Future[None]:
+    def _hand_in(self, frames: bytes, records: int, wait_s: float) -> Future[None]:
         size = len(frames)
         if size > self.waiting_bytes:
             raise InputInvalid(f"A journal record of {size} bytes is larger than {self.waiting_bytes} bytes", "Send fewer rows at once.")
-        waiting = _Waiting(frames, _promised())
+        waiting = _Waiting(frames, records, _promised())
         with self._guard:
             if self._held_bytes + size > self.waiting_bytes:
                 self._wait_for_room(size, wait_s)
@@ -156,7 +158,7 @@ class Journal:
 
     def _run(self) -> None:
         while (group := self._take()) is not None:
-            failure = self._commit(b"".join([waiting.frames for waiting in group]))
+            failure = self._commit(b"".join([waiting.frames for waiting in group]), sum(waiting.records for waiting in group))
             roll_failure = self._roll_if_due(any(waiting.then_roll for waiting in group))
             with self._guard:
                 self._held_bytes -= sum(len(waiting.frames) for waiting in group)
@@ -177,7 +179,7 @@ class Journal:
             taken, self._queue = self._queue, []
             return None if self._closed and not taken else taken
 
-    def _commit(self, frames: bytes) -> Exception | None:
+    def _commit(self, frames: bytes, records: int) -> Exception | None:
         if not frames:
             return None
         try:
@@ -185,7 +187,7 @@ class Journal:
                 self._number += 1
                 self._segment = OpenSegment(self.folder, f"{self.writer}-{self._number:08d}")
                 self._roll_at = time.monotonic() + self.segment_s
-            self._segment.write(frames)
+            self._segment.write(frames, records)
         except Exception as error:  # whatever it is, those who wait must hear it and the thread must live on
             if isinstance(error, FileNotFoundError):
                 self._segment = None

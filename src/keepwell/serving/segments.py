@@ -6,6 +6,10 @@
 A segment is MAGIC and then frames: length, CRC-32 of the payload, CRC-32 of these two, payload. The header has its own
 check so that a changed length is told from a torn write: a write that was cut off leaves the beginning of a right frame
 and nothing behind it, which only an unsealed segment of a dead writer may have. Everything else is corruption.
+
+A sealed segment ends with a mark: a header whose length is END, which no record has, and whose second number is the count of
+records. It is written and synced before the segment gets its name, so that a file cut exactly between two records is not
+taken for a shorter one. An unsealed segment may have it: its writer died, or could not rename it.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ import os
 import struct
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
@@ -29,6 +33,7 @@ OPEN, SEALED = ".open", ".sealed"
 _SIZES = struct.Struct("<II")
 _CHECK = struct.Struct("<I")
 _HEADER_BYTES = _SIZES.size + _CHECK.size
+END = 0xFFFFFFFF
 
 
 @dataclass(frozen=True)
@@ -50,12 +55,18 @@ def pack(record: bytes) -> bytes:
     return b"".join((sizes, _CHECK.pack(crc32(sizes)), record))
 
 
+def end_mark(records: int) -> bytes:
+    """What stands behind the last record of a sealed segment."""
+    sizes = _SIZES.pack(END, records)
+    return sizes + _CHECK.pack(crc32(sizes))
+
+
 class OpenSegment:
     """The segment file that is being written; made with its name already lasting in the folder."""
 
     def __init__(self, folder: Path, segment_id: str) -> None:
         self.path = folder / f"{segment_id}{OPEN}"
-        self.length = 0
+        self.length, self.records = 0, 0
         self._is_torn = False
         self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         try:
@@ -64,25 +75,18 @@ class OpenSegment:
             self._remove()
             raise
 
-    def write(self, frames: bytes) -> None:
-        """Add the frames and sync; when that fails nothing of them stays."""
+    def write(self, frames: bytes, records: int) -> None:
+        """Add the frames of so many records and sync; when that fails nothing of them stays."""
         if self._is_torn:
             self._mend()
-        view = memoryview(frames if self.length else MAGIC + frames)
-        length = self.length + len(view)
-        try:
-            while view:
-                view = view[os.write(self._descriptor, view) :]
-            sync_bytes(self._descriptor)
-        except OSError:
-            self._is_torn = True
-            with suppress(OSError):  # then the next write tries again, before it writes anything
-                self._mend()
-            raise
+        added = frames if self.length else MAGIC + frames
+        with self._cut_back_unless_done():
+            self._append(added)
         if os.fstat(self._descriptor).st_nlink == 0:
             os.close(self._descriptor)
             raise FileNotFoundError(errno.ENOENT, "the segment was removed while it was written", str(self.path))
-        self.length = length
+        self.length += len(added)
+        self.records += records
 
     def seal(self) -> None:
         """End it with the name that says that every byte is synced; an empty one goes. When this fails it stays in use."""
@@ -91,9 +95,27 @@ class OpenSegment:
         if self.length == 0:
             self._remove()
             return
-        # Not synced: if a power cut undoes the name, the writer is dead and the segment closed all the same.
-        os.rename(self.path, self.path.with_suffix(SEALED))
+        with self._cut_back_unless_done():  # records may follow when it stays in use, and no mark may stand before them
+            self._append(end_mark(self.records))
+            # Not synced: if a power cut undoes the name, the writer is dead and the segment closed all the same.
+            os.rename(self.path, self.path.with_suffix(SEALED))
         os.close(self._descriptor)
+
+    def _append(self, content: bytes) -> None:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+        sync_bytes(self._descriptor)
+
+    @contextmanager
+    def _cut_back_unless_done(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            self._is_torn = True
+            with suppress(OSError):  # then the next write tries again, before it writes anything
+                self._mend()
+            raise
 
     def _mend(self) -> None:
         os.ftruncate(self._descriptor, self.length)
@@ -156,12 +178,16 @@ def read(segment: Segment) -> Iterator[bytes]:
         while (end := _frame_end(content, at)) is not None:
             yield content[at + _HEADER_BYTES : end]
             at, whole = end, whole + 1
-    if at < len(content) or not content:
-        is_torn = _is_beginning_of_frame(content, at) if at else MAGIC.startswith(content)
+    is_ended = at > 0 and content.startswith(end_mark(whole), at)
+    if is_ended:
+        at += _HEADER_BYTES
+    if segment.is_sealed:
+        is_whole = is_ended and at == len(content)
+    else:
         # Some filesystems lengthen a file before its bytes are there; after a power cut these are zeros.
-        is_torn = is_torn or not content[at:].strip(b"\0")
-        if segment.is_sealed or not is_torn:
-            raise JournalCorrupt(segment.id, segment.path, at, whole)
+        is_whole = (not is_ended and _is_torn(content, at)) or not content[at:].strip(b"\0")
+    if not is_whole:
+        raise JournalCorrupt(segment.id, segment.path, at, whole)
 
 
 def _header(content: bytes, at: int) -> tuple[int, int] | None:
@@ -183,11 +209,14 @@ def _frame_end(content: bytes, at: int) -> int | None:
     return end if is_right else None
 
 
-def _is_beginning_of_frame(content: bytes, at: int) -> bool:
+def _is_torn(content: bytes, at: int) -> bool:
+    """Is what stands at `at` the beginning of a right frame, of an end mark, or of the file itself, and nothing more?"""
+    if at == 0:
+        return MAGIC.startswith(content)
     if len(content) - at < _HEADER_BYTES:
         return True
     header = _header(content, at)
-    return header is not None and at + _HEADER_BYTES + header[0] > len(content)
+    return header is not None and header[0] != END and at + _HEADER_BYTES + header[0] > len(content)
 
 
 def discard(segment: Segment) -> None:
