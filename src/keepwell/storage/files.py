@@ -14,6 +14,7 @@ from obstore.store import LocalStore, ObjectStore, from_url
 from keepwell.errors import StorageUnavailable
 from keepwell.hiding import shown
 from keepwell.storage.problems import problem_of
+from keepwell.storage.retries import OBSTORE
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Files:
         self._store: ObjectStore
         try:
             if "://" in url and not url.startswith("file://"):
-                self._store = from_url(url)
+                self._store = from_url(url, retry_config=OBSTORE)
             else:
                 self.local = (folder / url.removeprefix("file://")).resolve()
                 self._store = LocalStore(self.local, mkdir=True)

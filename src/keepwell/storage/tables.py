@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,8 +23,9 @@ import numpy as np
 import polars as pl
 import sqlalchemy as sa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
-from keepwell.errors import StorageUnavailable, TableCorrupt
+from keepwell.errors import KeepwellError, StorageUnavailable, TableCorrupt
 from keepwell.storage.artifacts import ArtifactStore
 from keepwell.storage.database import Database, insert_once
 from keepwell.storage.files import Files
@@ -30,6 +33,7 @@ from keepwell.storage.moments import MOMENT, to_micros
 from keepwell.storage.payloads import COMMIT, KNOWN, from_bytes, normal, to_bytes
 from keepwell.storage.problems import problem_of
 from keepwell.storage.remembered import Remembered
+from keepwell.storage.retries import DELTA, POLARS
 from keepwell.storage.schema import integer, metadata, moment, text
 from keepwell.storage.sums import seal
 
@@ -82,6 +86,7 @@ class Table:
         self.name, self.key, self.time = name, key, time
         self._database, self._artifacts = database, artifacts
         self._url = f"{root.rstrip('/')}/{name}"
+        self._is_remote = "://" in self._url
         self._delta: DeltaTable | None = None
         self._remembered: Remembered | None = None
         # Built once: making a statement costs more than running it.
@@ -161,20 +166,17 @@ class Table:
         """(commit, rows) of what is in Delta, up to a commit, in order. Rows never change, so this holds for ever."""
         if (delta := self._open()) is None:
             return []
-        numbers = pl.scan_delta(delta).filter(pl.col(COMMIT) <= until).group_by(COMMIT).len()
-        return [(int(number), int(rows)) for number, rows in self._collected(numbers).sort(COMMIT).rows()]
+        with self._answering():
+            numbers = self._scan(delta).filter(pl.col(COMMIT) <= until).group_by(COMMIT).len().collect(engine="streaming")
+        return [(int(number), int(rows)) for number, rows in numbers.sort(COMMIT).rows()]
 
     def between(self, first: int, last: int) -> pl.DataFrame:
         """Every row that commits `first` to `last` put into Delta, by commit and key."""
         delta = self._open()
         assert delta is not None
-        return self._collected(pl.scan_delta(delta).filter(pl.col(COMMIT).is_between(first, last)).sort(COMMIT, *self.key))
-
-    def _collected(self, rows: pl.LazyFrame) -> pl.DataFrame:
-        try:
+        with self._answering():
+            rows = self._scan(delta).filter(pl.col(COMMIT).is_between(first, last)).sort(COMMIT, *self.key)
             return rows.collect(engine="streaming")
-        except Exception as error:  # a damaged or missing file makes Polars raise kinds of its own
-            raise StorageUnavailable(self._url, str(error)) from error
 
     def refill(self, frame: pl.DataFrame, last: int) -> None:
         """Put rows that were kept elsewhere back into an empty Delta table; `last` is the newest commit among them."""
@@ -185,14 +187,12 @@ class Table:
         """Remove data files that Delta no longer reads, and those of a write that was killed. Answers their sizes, bytes."""
         if (delta := self._open()) is None:
             return []
-        try:
+        with self._answering():
             names = delta.vacuum(retention_hours=1, dry_run=True, enforce_retention_duration=False, full=True)
             found = [listed.size for name in names if (listed := self.files.look(name)) is not None]
             if found and not dry_run:
                 delta.vacuum(retention_hours=1, dry_run=False, enforce_retention_duration=False, full=True)
                 seal(self.files)
-        except Exception as error:  # deltalake's errors share no root but Exception
-            raise StorageUnavailable(self._url, problem_of(error)) from error
         return found
 
     def waiting(self, connection: sa.Connection) -> int:
@@ -253,8 +253,9 @@ class Table:
         flushed = _flushed(delta)
         parts = [rows for number, rows in waiting if number > flushed]
         if delta is not None:
-            scan = pl.scan_delta(delta)
-            parts.insert(0, (scan if since is None else scan.filter(pl.col(self.time) >= since)).collect())
+            with self._answering():
+                scan = self._scan(delta)
+                parts.insert(0, (scan if since is None else scan.filter(pl.col(self.time) >= since)).collect())
         versions = pl.concat(parts, how="diagonal_relaxed", rechunk=True) if parts else pl.DataFrame()
         return self._remember(Remembered.of(self.key, self.time, versions, since, max(int(row.last), flushed)), since)
 
@@ -293,25 +294,46 @@ class Table:
         )
 
     def _open(self) -> DeltaTable | None:
-        try:
-            if self._delta is None:
-                if not DeltaTable.is_deltatable(self._url):
-                    return None
-                self._delta = DeltaTable(self._url)
-            else:
+        with self._answering():
+            if self._delta is not None:
                 self._delta.update_incremental()
-        except Exception as error:  # deltalake's errors share no root but Exception
-            raise StorageUnavailable(self._url, problem_of(error)) from error
+                return self._delta
+            try:
+                # Opened at once and not asked for first: that question holds the interpreter until the store has answered.
+                self._delta = DeltaTable(self._url, storage_options=DELTA if self._is_remote else None)
+            except TableNotFoundError:
+                return None
         return self._delta
 
-    def _write(self, frame: pl.DataFrame, number: int) -> None:
-        properties = CommitProperties(app_transactions=[Transaction(APP, number)])
+    def _scan(self, delta: DeltaTable) -> pl.LazyFrame:
+        return pl.scan_delta(delta, storage_options=POLARS if self._is_remote else None)
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """What the libraries raise becomes StorageUnavailable."""
         try:
+            yield
+        except KeepwellError:
+            raise
+        except Exception as error:  # deltalake's errors share no root but Exception, and a damaged file makes Polars raise its own
+            raise StorageUnavailable(self._url, problem_of(error)) from error
+
+    def _write(self, frame: pl.DataFrame, number: int) -> None:
+        how: dict[str, Any] = {"commit_properties": CommitProperties(app_transactions=[Transaction(APP, number)])}
+        with self._answering():
             if (widened := self._widened(frame)) is not None:
                 # Delta would cut 1.5 down to 1 to fit an older column of whole numbers: the older rows are widened instead.
-                write_deltalake(self._delta or self._url, widened, mode="overwrite", schema_mode="overwrite", commit_properties=properties)
+                frame, how["mode"], how["schema_mode"] = widened, "overwrite", "overwrite"
             else:
-                write_deltalake(self._delta or self._url, frame, mode="append", schema_mode="merge", commit_properties=properties)
+                how["mode"], how["schema_mode"] = "append", "merge"
+            if self._delta is None and self._is_remote:
+                how["storage_options"] = DELTA
+            try:
+                write_deltalake(self._delta or self._url, frame, **how)
+            except CommitFailedError:
+                # The store's answer was lost, the commit was sent again and met itself: Delta knows its number, and that is enough.
+                if _flushed(self._open()) < number:
+                    raise
             delta = self._open()
             assert delta is not None
             self._sync(delta)
@@ -321,23 +343,21 @@ class Table:
                 delta.create_checkpoint()
                 # Readers filter by commit number, not by Delta version, so old files serve only those reading right now.
                 delta.vacuum(retention_hours=1, dry_run=False, enforce_retention_duration=False)
-        except Exception as error:  # deltalake's errors share no root but Exception
-            raise StorageUnavailable(self._url, problem_of(error)) from error
 
     def _widened(self, frame: pl.DataFrame) -> pl.DataFrame | None:
         """All rows with a type that holds old and new values, when a column's type has changed; None when none has."""
         delta = self._open()
         if delta is None:
             return None
-        kinds = pl.scan_delta(delta).collect_schema()
+        kinds = self._scan(delta).collect_schema()
         if all(kinds.get(name, kind) == kind for name, kind in frame.schema.items()):
             return None
-        return pl.concat([pl.scan_delta(delta).collect(), frame], how="diagonal_relaxed")
+        return pl.concat([self._scan(delta).collect(), frame], how="diagonal_relaxed")
 
     def _sync(self, delta: DeltaTable) -> None:
         # Delta syncs nothing itself; the waiting copies may only go once its files are on the disk.
         root = Path(self._url)
-        if "://" in self._url:
+        if self._is_remote:
             return
         log = root / "_delta_log" / f"{delta.version():020}.json"
         added = [json.loads(line).get("add") for line in log.read_text("utf-8").splitlines()]
