@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from keepwell.errors import KeepwellError, SchemaTooNew, StorageUnavailable
 from keepwell.storage.engines import WAIT_S, absolute, for_reading, open_engine, wait_turn
-from keepwell.storage.problems import problem_of
+from keepwell.storage.problems import disk_problem, problem_of
 
 HEAD = "0003"  # newest migration; kept here so that opening an up-to-date record need not import Alembic
 
@@ -124,11 +124,17 @@ class Database:
         try:
             yield
         except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
-            raise StorageUnavailable(self.shown_url, problem_of(error)) from error
+            raise StorageUnavailable(self.shown_url, self._problem(error)) from error
         except sa.exc.DatabaseError as error:
             if type(error) is not sa.exc.DatabaseError:  # a constraint that does not hold is a fault of ours
                 raise
-            raise StorageUnavailable(self.shown_url, problem_of(error)) from error  # no database, or a damaged one
+            raise StorageUnavailable(self.shown_url, self._problem(error)) from error  # no database, or a damaged one
+
+    def _problem(self, error: Exception) -> str:
+        url = sa.make_url(self.url)
+        if url.get_backend_name() == "sqlite" and (why := disk_problem(Path(url.database or "").parent)):
+            return f"{problem_of(error)}: {why}"
+        return problem_of(error)
 
 
 def insert_once(connection: sa.Connection, table: sa.Table, values: dict[str, Any]) -> bool:
