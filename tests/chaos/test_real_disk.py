@@ -16,6 +16,7 @@ import pytest
 import stores
 from crashing import run_in_process
 from projects import BUILT_AT
+from record import decided
 
 from keepwell import Project
 from keepwell.errors import KeepwellError
@@ -120,22 +121,10 @@ def on_disk(tiny: Path, disk: Disk) -> Path:
     return folder
 
 
-def end_of(folder: Path) -> dict[str, Any]:
-    """What a project has decided and kept, however often it was tried."""
-    with Project(folder) as project:
-        context = project.context
-        return {
-            "cycles": [(cycle.as_of, cycle.status) for cycle in project.cycles()],
-            "versions": [(version.passed, version.training_set, version.facts["canonical"]) for version in project.versions()],
-            "champion": project.aliases()["champion"],
-            "rows": {table.name: table.rows().drop("_commit", "_known", strict=False).to_dicts() for table in context.tables},
-        }
-
-
 def live_undisturbed(folder: Path, words: Path) -> dict[str, Any]:
     for act in ACTS:
         assert run_in_process(attempt, act, folder, words) == DONE, words.read_text()
-    return end_of(folder)
+    return decided(folder)
 
 
 def test_a_full_disk_is_told_and_with_room_again_the_record_ends_the_same(tiny: Path, tmp_path: Path, disk: Disk) -> None:
@@ -154,7 +143,7 @@ def test_a_full_disk_is_told_and_with_room_again_the_record_ends_the_same(tiny: 
         assert run_in_process(attempt, act, folder, words) == DONE, words.read_text()
     assert told == set(ACTS)
     calm = on_disk(tiny, Disk(tmp_path / "calm"))
-    assert end_of(folder) == live_undisturbed(calm, words)
+    assert decided(folder) == live_undisturbed(calm, words)
     assert flaws_of(open_backup(str(folder / "backups"))) == {}
 
 
@@ -171,4 +160,4 @@ def test_a_read_only_disk_is_told_and_once_writable_the_record_ends_the_same(tin
             disk.remount("rw")
         assert run_in_process(attempt, act, folder, words) == DONE, words.read_text()
     calm = on_disk(tiny, Disk(tmp_path / "calm"))
-    assert end_of(folder) == live_undisturbed(calm, words)
+    assert decided(folder) == live_undisturbed(calm, words)
