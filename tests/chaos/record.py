@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+
+from projects import BUILT_AT
 
 from keepwell import Project
 from keepwell.keeping import tables
@@ -25,6 +29,13 @@ def record_of(folder: Path) -> Record:
             rows = table.rows()
             record[f"rows of {table.name}"] = {"count": rows.height, "content": content_digest(rows.drop("_known", strict=False))}
     return record
+
+
+def answer(number: int, size: int = 2) -> bytes:
+    """What a server writes into the journal for one answer."""
+    moment = (BUILT_AT + timedelta(seconds=number)).isoformat()
+    row = {"prediction_id": f"asked-{number}", "entity": "", "time": moment, "version": 1, "answer": 0.5, "made_at": moment}
+    return json.dumps({**row, "origin": "api", "inputs": "x" * size}).encode()
 
 
 def decided(folder: Path) -> dict[str, Any]:

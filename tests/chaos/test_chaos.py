@@ -10,18 +10,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import sqlalchemy as sa
 import stores
 from harness import _start, disturbed, undisturbed, weather
 from projects import BUILT_AT, tiny_project
-from record import Record, first_difference, record_of
+from record import Record, answer, first_difference, record_of
 
 from keepwell import Project
 from keepwell.deployment import rollout
 from keepwell.errors import KeepwellError, StorageUnavailable
 from keepwell.orchestration import CycleRecord, slots
-from keepwell.storage import Database, Table
+from keepwell.serving import Journal
+from keepwell.storage import Database, Table, tables
 from keepwell.storage.engines import open_engine
 
 UNTIL = datetime(1952, 12, 31, tzinfo=UTC)
@@ -57,7 +59,7 @@ def _die_in(folder: Path, name: str, act: str) -> None:
     def die(*_given: Any, **_named: Any) -> Any:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    setattr(Table if act == "flush" else rollout, name, die)
+    setattr({"_sync": Table, "seal": tables}.get(name, rollout), name, die)
     with Project(folder) as project:
         if act == "flush":
             project.flush()
@@ -67,10 +69,10 @@ def _die_in(folder: Path, name: str, act: str) -> None:
 
 @pytest.mark.parametrize(
     ("act", "name"),
-    [("flush", "_sync"), ("promote", "record_event"), ("rollback", "record_event")],
+    [("flush", "_sync"), ("flush", "seal"), ("promote", "record_event"), ("rollback", "record_event")],
 )
 def test_a_kill_inside_an_act_leaves_all_of_it_or_nothing(tiny: Path, act: str, name: str) -> None:
-    if act == "flush" and stores.STORE != "local":
+    if name == "_sync" and stores.STORE != "local":
         pytest.skip("an object store needs no sync, which is where this kill hits")
     with Project(tiny) as project:
         project.run(LATER, build=True)
@@ -83,6 +85,48 @@ def test_a_kill_inside_an_act_leaves_all_of_it_or_nothing(tiny: Path, act: str, 
     with Project(tiny) as project:
         project.flush()
     assert first_difference(before, record_of(tiny)) is None
+
+
+def _ship_and_die(folder: Path, place: str) -> None:
+    """Ship a segment and die before its rows are committed, before it goes, or when its rows are in Delta and it is still there."""
+    from keepwell.serving import ledger, shipping
+
+    with Project(folder) as project:
+
+        def die(*_: Any) -> None:
+            if place == "in Delta, segment there":
+                project.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        append = Table.append
+
+        def append_and_die(table: Table, *given: Any) -> Any:
+            append(table, *given)
+            die()
+
+        if place == "before the commit":
+            ledger.Table.append = append_and_die  # type: ignore[method-assign]
+        else:
+            shipping.discard = die  # type: ignore[attr-defined]
+        project.ship()
+
+
+@pytest.mark.parametrize("place", ["before the commit", "committed, segment there", "in Delta, segment there"])
+def test_a_kill_inside_shipping_loses_and_doubles_no_answer(tiny: Path, place: str) -> None:
+    with Journal(tiny / ".keepwell/journal") as journal:
+        journal.append_many([answer(number) for number in range(3)]).result(10)
+    process = _start(_ship_and_die, tiny, place)
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    with Project(tiny) as project:
+        assert project.ship() == 3
+        assert project.ship() == 0
+        project.flush()
+        predictions = project.context.predictions
+        asked = predictions.rows().filter(pl.col("origin") == "api")["prediction_id"]
+        assert sorted(asked) == ["asked-0", "asked-1", "asked-2"]
+        assert sum(rows for _, rows in predictions.sizes(until=99)) == predictions.rows().height, "each once in Delta too"
+    assert not list((tiny / ".keepwell/journal").iterdir())
 
 
 def _hold(folder: Path) -> None:

@@ -17,7 +17,7 @@ import stores
 from crashing import run_in_process
 from flaky import flaky
 from projects import BUILT_AT, tiny_project
-from record import first_difference, record_of
+from record import answer, first_difference, record_of
 
 from keepwell.errors import StorageUnavailable
 from keepwell.keeping import flaws_of, list_backups, open_backup
@@ -27,16 +27,6 @@ from keepwell.storage import ArtifactStore, Database, Table, digest_of, retries
 LATER = BUILT_AT + timedelta(days=5)
 START = datetime(2026, 1, 1, tzinfo=UTC)
 LARGE = 6_000_000  # bytes; sent in parts
-ANSWER = {
-    "prediction_id": "asked-1",
-    "entity": "",
-    "time": "2026-01-15T00:00:00+00:00",
-    "version": 1,
-    "answer": 0.5,
-    "made_at": "2026-01-15T07:00:00+00:00",
-    "origin": "api",
-    "inputs": "{}",
-}
 
 
 def until_done(act: Callable[[], Any]) -> int:
@@ -53,7 +43,12 @@ def until_done(act: Callable[[], Any]) -> int:
 # --- a life ---------------------------------------------------------------------------------------------------------------
 
 
-def live(folder: Path, endpoint: str, backups: str) -> None:
+def meeting(endpoint: str) -> dict[str, str]:
+    """What the environment of a process must say so that it meets the store there."""
+    return {**stores.s3()[1], "AWS_ENDPOINT_URL": endpoint}
+
+
+def live(folder: Path, meets: dict[str, str], backups: str) -> None:
     """Two cycles with a build each, an answer shipped, a flush and a backup, through the store at an endpoint."""
     from keepwell import Project
 
@@ -61,7 +56,7 @@ def live(folder: Path, endpoint: str, backups: str) -> None:
     retries.OBSTORE["backoff"] = {"init_backoff": timedelta(milliseconds=2), "max_backoff": timedelta(milliseconds=40)}
     retries.POLARS |= {"retry_init_backoff_ms": 2, "retry_max_backoff_ms": 40}
     retries.DELTA |= {"backoff_config.init_backoff": "2ms", "backoff_config.max_backoff": "40ms"}
-    os.environ["AWS_ENDPOINT_URL"] = endpoint
+    os.environ |= meets
     with Project(folder) as project:
         for act in (
             lambda: project.run(BUILT_AT),
@@ -78,7 +73,7 @@ def live(folder: Path, endpoint: str, backups: str) -> None:
 def leave_answer(journal: Path) -> None:
     """What a server that died leaves: an answer in a segment, here of the same name in each life."""
     journal.mkdir(parents=True, exist_ok=True)
-    (journal / "w-00000001.open").write_bytes(MAGIC + pack(json.dumps(ANSWER).encode()))
+    (journal / "w-00000001.open").write_bytes(MAGIC + pack(answer(1)))
 
 
 def on_s3(folder: Path) -> tuple[Path, str]:
@@ -97,9 +92,9 @@ def lived(folder: Path) -> dict[str, Any]:
 
 def test_with_half_of_all_requests_failing_the_record_ends_the_same(tmp_path: Path) -> None:
     calm, disturbed = on_s3(tmp_path / "calm" / "tiny"), on_s3(tmp_path / "disturbed" / "tiny")
-    assert run_in_process(live, calm[0], os.environ["AWS_ENDPOINT_URL"], calm[1]) == 0
+    assert run_in_process(live, calm[0], meeting(os.environ["AWS_ENDPOINT_URL"]), calm[1]) == 0
     with flaky(share=0.5, seed=11) as proxy:
-        assert run_in_process(live, disturbed[0], proxy.url, disturbed[1]) == 0
+        assert run_in_process(live, disturbed[0], meeting(proxy.url), disturbed[1]) == 0
     failed = proxy.counts.total() - proxy.counts["answered"] - proxy.counts["asked"]
     assert not [*(calm[0] / ".keepwell/journal").iterdir(), *(disturbed[0] / ".keepwell/journal").iterdir()]
     assert failed > 0.4 * proxy.counts["asked"] > 40
@@ -122,9 +117,9 @@ LOST = {
 }
 
 
-def keep_three_days(folder: Path, endpoint: str, url: str, record: str) -> None:
+def keep_three_days(folder: Path, meets: dict[str, str], url: str, record: str) -> None:
     """Put rows into a table one by one, and a small and a large artifact; note what is there in the end."""
-    os.environ["AWS_ENDPOINT_URL"] = endpoint
+    os.environ |= meets
     database, artifacts = Database(record, folder), ArtifactStore(f"{url}/artifacts", folder)
     table, told = Table(database, artifacts, f"{url}/tables", "rain/rows", ("day",), "day"), [0, 0]
     for day in range(3):
@@ -158,7 +153,7 @@ def test_a_write_whose_answer_was_lost_is_there_once(tmp_path: Path, answer: str
         return None
 
     with flaky(0, chosen=lose) as proxy:
-        assert run_in_process(keep_three_days, tmp_path, proxy.url, stores.s3()[0], stores.database_url()) == 0
+        assert run_in_process(keep_three_days, tmp_path, meeting(proxy.url), stores.s3()[0], stores.database_url()) == 0
     assert left == {}
     expected = {"rows": [0.0, 1.0, 2.0], "in Delta": [[1, 1], [2, 1], [3, 1]], "waiting": 0, "artifacts": 2, "whole": True}
     assert json.loads((tmp_path / "seen.json").read_text()) == {**expected, "told in flush": 0, "told in put": 1}
@@ -167,14 +162,13 @@ def test_a_write_whose_answer_was_lost_is_there_once(tmp_path: Path, answer: str
 # --- a store that answers nothing -----------------------------------------------------------------------------------------
 
 
-def ask_all(folder: Path, endpoint: str, url: str, record: str, retry_s: int) -> None:
+def ask_all(folder: Path, dead: dict[str, str], living: str, url: str, record: str, retry_s: int) -> None:
     """Read and write at once where nothing answers; note how long each took to say so."""
-    dead, living = endpoint, os.environ["AWS_ENDPOINT_URL"]
     retries.OBSTORE["retry_timeout"] = timedelta(seconds=retry_s)
     retries.DELTA["retry_timeout"] = f"{retry_s}s"
     retries.POLARS["retry_timeout_ms"] = 500 * retry_s
     database = Database(record, folder)
-    os.environ["AWS_ENDPOINT_URL"] = dead
+    os.environ |= dead
     artifacts = ArtifactStore(f"{url}/artifacts", folder)
     tables = [Table(database, artifacts, f"{url}/tables", name, ("day",), "day") for name in ("rain/one", "rain/two")]
     frame = pl.DataFrame({"day": pl.Series([START], dtype=pl.Datetime("us", "UTC")), "value": [1.0]})
@@ -214,7 +208,8 @@ def test_a_store_that_answers_nothing_is_told_in_time_and_loses_nothing(tmp_path
     retry_s = 2
     with flaky(1.0, seed=3) as proxy:
         endpoint = proxy.url if way == "all fail" else "http://127.0.0.1:1"
-        assert run_in_process(ask_all, tmp_path, endpoint, stores.s3()[0], stores.database_url(), retry_s) == 0
+        living = os.environ["AWS_ENDPOINT_URL"]
+        assert run_in_process(ask_all, tmp_path, meeting(endpoint), living, stores.s3()[0], stores.database_url(), retry_s) == 0
     seen = json.loads((tmp_path / "seen.json").read_text())
     assert seen.pop("moved") == 1
     assert set(seen) == {"put", "get", "list", "flush", "rows"}

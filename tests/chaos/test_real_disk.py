@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -16,7 +15,7 @@ import pytest
 import stores
 from crashing import run_in_process
 from projects import BUILT_AT
-from record import decided
+from record import answer, decided
 
 from keepwell import Project
 from keepwell.errors import KeepwellError
@@ -24,7 +23,7 @@ from keepwell.keeping import flaws_of, open_backup
 from keepwell.serving import Journal
 
 LATER = BUILT_AT + timedelta(days=5)
-MB = 1 << 20
+LARGE = 20_000  # bytes of an answer, so that it needs room
 # What is done, in this order, and with how much room it is tried before: it runs out at the start, and on the way.
 ACTS = {
     "journal": [0],
@@ -95,7 +94,7 @@ def do(act: str, folder: Path) -> str | None:
     """Answers what a cycle that failed says of itself."""
     if act == "journal":
         with Journal(folder / ".keepwell/journal") as journal:
-            journal.append(answer(1)).result(10)
+            journal.append(answer(1, LARGE)).result(10)
         return None
     with Project(folder) as project:
         if act in ("cycle", "build"):
@@ -106,18 +105,11 @@ def do(act: str, folder: Path) -> str | None:
     return None
 
 
-def answer(number: int) -> bytes:
-    """An answer of a server, large enough that it needs room."""
-    moment = (BUILT_AT + timedelta(seconds=number)).isoformat()
-    row = {"prediction_id": f"asked-{number}", "entity": "", "time": moment, "version": 1, "answer": 0.5, "made_at": moment}
-    return json.dumps({**row, "origin": "api", "inputs": "x" * 20_000}).encode()
-
-
 def on_disk(tiny: Path, disk: Disk) -> Path:
     """The project moved there, with answers that wait to be shipped."""
     folder = stores.copy_project(tiny, disk.folder / "tiny")
     with Journal(folder / ".keepwell/journal") as journal:
-        journal.append(answer(2)).result(10)
+        journal.append(answer(2, LARGE)).result(10)
     return folder
 
 

@@ -60,6 +60,21 @@ def run_and_die(folder: Path, as_of: datetime, step_name: str, when: str) -> Non
     Project(folder).run(as_of)
 
 
+def run_and_die_past(folder: Path, as_of: datetime, name: str) -> None:
+    """Run the cycle of a moment and die when a function of gathering has answered, before its answer is used."""
+    from keepwell import Project
+    from keepwell.orchestration import gathering
+
+    original = getattr(gathering, name)
+
+    def deadly(*arguments: Any, **named: Any) -> Any:
+        original(*arguments, **named)
+        die()
+
+    setattr(gathering, name, deadly)
+    Project(folder).run(as_of)
+
+
 def run_clean(folder: Path, *moments: datetime) -> None:
     """Run cycles to their end."""
     from keepwell import Project

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 import stores
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from crashing import die, run_in_process
 
 import keepwell.orchestration  # noqa: F401 - with it all rooms that declare tables
 from keepwell import storage
@@ -81,3 +83,59 @@ def test_a_step_that_fails_leaves_the_record_as_it_was(old: sa.Engine, url: str)
         raise RuntimeError("power")
     with old.connect() as connection:
         assert [table.name for table in tables_of(connection)] == before
+
+
+def upgrade_and_die(url: str, folder: Path, statements: int) -> None:
+    """Open the record, which brings it to the newest shape, and be killed when so many statements have changed it."""
+    left = [statements]
+
+    def count(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.lstrip().split()[0] in ("CREATE", "ALTER", "DROP", "INSERT", "UPDATE", "DELETE"):
+            left[0] -= 1
+            if not left[0]:
+                die()
+
+    sa.event.listen(sa.Engine, "after_cursor_execute", count)
+    Database(url, folder).close()
+
+
+def counts(engine: sa.Engine) -> dict[str, int]:
+    """How many rows each table has."""
+    with engine.connect() as connection:
+        tables = tables_of(connection)
+        found = {table.name: connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one() for table in tables}
+    engine.dispose()
+    return found
+
+
+def killed_on_the_way(url: str, folder: Path, engine: sa.Engine) -> int:
+    """Kill upgrades after one statement, after two and so on, with growing steps; each must leave what was there. Answers how many."""
+    before, statements, kills = counts(engine), 1, 0
+    while (code := run_in_process(upgrade_and_die, url, folder, statements)) != 0:
+        assert code == -signal.SIGKILL
+        assert counts(engine) == before
+        kills += 1
+        statements += 1 + statements // 2
+    return kills
+
+
+def test_a_kill_inside_an_upgrade_leaves_the_record_as_it_was_and_the_next_one_ends_it(old: sa.Engine, url: str, tmp_path: Path) -> None:
+    before = counts(old)
+    with old.connect() as connection:
+        is_newest = MigrationContext.configure(connection).get_current_revision() == HEAD
+    old.dispose()
+    assert (killed_on_the_way(url, tmp_path, old) >= 3) != is_newest
+    database = Database(url, tmp_path)
+    assert database.revision() == HEAD
+    after = counts(old)
+    assert {name: after[name] for name in before if name in after} == {name: before[name] for name in before if name in after}
+    database.close()
+
+
+def test_a_kill_while_a_record_is_made_leaves_none_and_the_next_one_makes_it(url: str, tmp_path: Path) -> None:
+    engine = open_engine(url)
+    assert killed_on_the_way(url, tmp_path, engine) >= 5
+    database = Database(url, tmp_path)
+    assert database.revision() == HEAD
+    assert set(counts(engine)) == {table.name for table in metadata.sorted_tables}
+    database.close()
