@@ -89,6 +89,8 @@ def _finish(engine: Engine, context: Context, record: CycleRecord) -> CycleRecor
 def care(model: str, cycle: str, moment: str, asked: bool, attempt: int) -> None:
     """The durable cycle; a step that fails is recorded and ends it."""
     context, as_of = _open[model], datetime.fromisoformat(moment)
+    if _is_given_up(context, cycle, building.run_of(cycle, attempt)):
+        return
     done: dict[str, Any] = {"asked": asked}
     try:
         done["new"], done["changed"], done["quarantined"] = step("gather", _gather, context, cycle, as_of)
@@ -105,6 +107,8 @@ def care(model: str, cycle: str, moment: str, asked: bool, attempt: int) -> None
 def build(model: str, run: str, cycle: str, moment: str) -> int | None:
     """The durable build. Answers the version's number, or None when a step refused or failed."""
     context, as_of = _open[model], datetime.fromisoformat(moment)
+    if _is_given_up(context, cycle, run):
+        return None
     registered: int | None = step("begin", _begin, context, run, cycle, as_of)
     if registered is not None:
         return registered
@@ -118,6 +122,17 @@ def build(model: str, run: str, cycle: str, moment: str) -> int | None:
     except KeepwellError as error:
         step("fail", _build_failed, context, run, as_of, error)
         return None
+
+
+def _is_given_up(context: Context, cycle: str, run: str) -> bool:
+    """Did the record give this attempt up, though the workflow library could not write that it failed (a full disk) and so takes
+    it up again? It would work beside the next attempt, and both would make a version. A build that it began ends here."""
+    with context.database.read() as connection:
+        known = get_cycle(connection, context.name, cycle)
+    if known is not None and known.status != "failed" and building.run_of(cycle, known.attempt) == run:
+        return False
+    building.fail(context, run, "Given up: its cycle failed, and the next attempt builds anew")
+    return True
 
 
 def _gather(context: Context, cycle: str, as_of: datetime) -> tuple[int, int, int]:
