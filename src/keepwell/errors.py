@@ -2,9 +2,10 @@
 
     KeepwellError
       SettingError            SettingInvalid, SettingUnknown
-      ProjectError            ProjectNotFound, ProjectExists, NameInvalid, FunctionMissing, FunctionBroken, EstimatorInvalid
+      ProjectError            ProjectNotFound, ProjectExists, ExtraMissing, NameInvalid, FunctionMissing, FunctionBroken,
+                              EstimatorInvalid
       DataError               SourceInvalid, SchemaMismatch, ContractBroken, LooksAhead, LookbackTooShort,
-                              EmptyWindow, InputInvalid, BodyTooLarge, ArchiveInvalid
+                              EmptyWindow, FrameInvalid, WatchStateInvalid, InputInvalid, BodyTooLarge, ArchiveInvalid
       NotFound                ModelNotFound, VersionNotFound, PredictionNotFound, QuarantineNotFound, RunNotFound, RouteNotFound,
                               BackupNotFound, VersionSwept
       Refused                 PromotionRefused, RollbackRefused, CycleRefused, FormatRefused, TrustRefused, AnswersDiffer, ModelFileInvalid,
@@ -134,6 +135,13 @@ class ProjectExists(ProjectError, FileExistsError):
             folder=folder,
             files=files,
         )
+
+
+class ExtraMissing(ProjectError, ImportError):
+    """Something was asked whose packages are not installed."""
+
+    def __init__(self, extra: str, what: str) -> None:
+        super().__init__(f"{what} need packages that are not installed: `pip install 'keepwell[{extra}]'`.", extra=extra)
 
 
 class NameInvalid(ProjectError, ValueError):

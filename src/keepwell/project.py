@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from keepwell.registry import AliasChange, Version
     from keepwell.settings import Settings
     from keepwell.status import Status
+    from keepwell.why import Why
     from keepwell.storage import Event
     from keepwell.training import Proof, Run, StepRecord
 
@@ -194,6 +195,18 @@ class Project:
         from keepwell.status import status
 
         return status(self.context, at)
+
+    def why(self, at: datetime | None = None, limit: int = 5) -> Why:
+        """Since when it declines and because of what: the newest declines, and changes that cost nothing."""
+        from keepwell.why import why
+
+        return why(self.context, at, limit)
+
+    def plan(self) -> list[dict[str, Any]]:
+        """How many batches a rise of the loss takes to prove with the volume and the false-alarm budget of today."""
+        from keepwell.why import plan
+
+        return plan(self.context)
 
     def versions(self) -> list[Version]:
         """All versions, oldest first."""

@@ -86,6 +86,11 @@ def _add_reading(app: FastAPI, service: Service) -> None:
         _known(project, name)
         return json_answer(project.status().as_dict())
 
+    @app.get("/models/{name}/why", summary="Since when it declines, and why")
+    def why(name: str, limit: Annotated[int, Query(ge=1, le=100)] = 5) -> Response:
+        _known(project, name)
+        return json_answer(project.why(limit=limit).as_dict())
+
     @app.get("/models/{name}/versions", summary="All versions, oldest first")
     def versions(name: str) -> Response:
         _known(project, name)

@@ -10,7 +10,20 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from keepwell.cli import answering, checking, config, demonstrating, keeping, looking, looping, proving, quarantine, releasing, starting
+from keepwell.cli import (
+    answering,
+    checking,
+    config,
+    demonstrating,
+    explaining,
+    keeping,
+    looking,
+    looping,
+    proving,
+    quarantine,
+    releasing,
+    starting,
+)
 from keepwell.cli.door import USAGE, examples, fail
 
 HELP = """Keep a machine-learning model well after it has been built.
@@ -78,7 +91,7 @@ def _below(command: object, folder: str) -> dict[str, Any]:
     return {"folder": folder, **{name: _below(one, folder) for name, one in inner}}
 
 
-for module in (starting, demonstrating, checking, looping, looking, proving, answering, releasing, quarantine, keeping, config):
+for module in (starting, demonstrating, checking, looping, looking, explaining, proving, answering, releasing, quarantine, keeping, config):
     module.register(app)
 
 

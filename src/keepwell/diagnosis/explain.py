@@ -59,7 +59,8 @@ def explain(case: Case) -> Explanation:
         (first, channel), contrast = by_labels, elsewhere
         accounted = account(contrast, [])
         found = cause_without_fault(contrast, accounted[0] if accounted else None)
-        causes = [*found, *causes] if found else causes
+        is_proven = bool(found) and found[0].kind != "unknown"
+        causes = [*found, *causes] if is_proven or not blamed else [*causes, *found]
     accounted = account(contrast, causes)
     gap = gap or _gap(contrast)
     return Explanation(

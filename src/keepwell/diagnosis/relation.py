@@ -34,6 +34,8 @@ def relation_of(contrast: Contrast) -> tuple[Moved, float, float]:
     found = []
     for kind, columns in (("number", reference.columns.numbers), ("category", reference.columns.categories)):
         for place, column in enumerate(columns):
+            if not column.is_watched or (kind == "category" and len(column.levels) < 2):
+                continue  # clocks and constants
             if kind == "number":
                 bins = {name: _bins(case.rows.numbers[index, place], column.knots) for name, index in sides.items()}
                 words = _regions(column.knots)

@@ -15,6 +15,7 @@ from keepwell.orchestration.reproducing import reproduce
 from keepwell.orchestration.schedule import Scheduler, due, next_tick
 from keepwell.orchestration.slots import dead_slots
 from keepwell.orchestration.tables import CycleRecord, count_cycles, get_cycle, last_cycle, list_cycles
+from keepwell.orchestration.watching import changes_near
 
 __all__ = [
     "DROPPED",
@@ -27,6 +28,7 @@ __all__ = [
     "Scheduler",
     "answer_rows",
     "attach",
+    "changes_near",
     "count_cycles",
     "dead_slots",
     "decide_quarantine",

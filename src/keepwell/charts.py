@@ -1,0 +1,189 @@
+"""Charts of a decline: the loss over time with its onset, where the rise comes from, and the blamed column before and after.
+
+They are Altair charts: a notebook shows them, `page` puts them into one HTML file that needs nothing from outside.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from keepwell.errors import ExtraMissing
+
+if TYPE_CHECKING:
+    from keepwell.orchestration import Context
+    from keepwell.why import Told, Why
+
+WIDTH, HEIGHT = 640, 200
+CALM, HOT, BETTER = "#3b6ea5", "#c2410c", "#15803d"
+POINTS = 24  # of the loss
+AROUND = timedelta(days=365)
+
+
+def _altair() -> Any:
+    try:
+        import altair
+    except ImportError:
+        raise ExtraMissing("charts", "Charts") from None
+    return altair
+
+
+def loss_chart(context: Context, told: Told) -> Any:
+    """The loss of the answers over time with 95 % intervals, the interval of the onset as a band, and where versions changed."""
+    from keepwell.evaluation import losses, mean_interval
+    from keepwell.registry import CHAMPION, list_alias_changes
+    from keepwell.serving import joined, representative
+
+    alt = _altair()
+    began = told.explanation.began
+    since, until = began.low - AROUND, (told.ended or told.told) + AROUND / 2
+    with context.database.read() as connection:
+        rows = joined(
+            representative(context.predictions.rows(since=since, until=until, connection=connection)),
+            context.labels.rows(since=since, connection=connection),
+        )
+        served = [change.since for change in list_alias_changes(connection, context.name, CHAMPION) if since <= change.since <= until]
+    rows = rows.filter(pl.col("label").is_not_null()).sort("time")
+    found = []
+    for part in np.array_split(np.arange(rows.height), min(POINTS, max(rows.height // 20, 1))):
+        some = rows[part]
+        value, low, high = mean_interval(losses(context.metric, some["label"].to_numpy(), some["answer"].to_numpy()))
+        found.append({"time": some["time"][len(part) // 2].isoformat(), "loss": value, "low": max(low, 0.0), "high": high})
+    time = alt.X("time:T", title=None, axis=alt.Axis(format="%b %Y", labelAngle=0))
+    base = alt.Chart(alt.Data(values=found)).encode(x=time)
+    band = (
+        alt.Chart(alt.Data(values=[{"low": began.low.isoformat(), "high": began.high.isoformat()}]))
+        .mark_rect(opacity=0.18, color=HOT)
+        .encode(x="low:T", x2="high:T")
+    )
+    changed = alt.Data(values=[{"time": moment.isoformat()} for moment in served])
+    versions = alt.Chart(changed).mark_rule(strokeDash=[3, 3], opacity=0.5).encode(x="time:T")
+    interval = base.mark_area(opacity=0.2, color=CALM).encode(y=alt.Y("low:Q", title=context.metric), y2="high:Q")
+    line = base.mark_line(color=CALM).encode(y="loss:Q")
+    title = f"{context.metric}: shaded where the decline began ({began.level:.0%}), dashed where the version changed"
+    return (band + versions + interval + line).properties(width=WIDTH, height=HEIGHT, title=title)
+
+
+def accounting_chart(told: Told) -> Any:
+    """A waterfall: the parts of the rise of the loss, and their sum. None without labels."""
+    alt = _altair()
+    if told.explanation.rise is None:
+        return None
+    steps, at = [], 0.0
+    for part in told.explanation.parts:
+        steps.append({"part": part.name, "from": at, "to": at + part.amount, "kind": "more" if part.amount > 0 else "less"})
+        at += part.amount
+    steps.append({"part": "rise of the loss", "from": 0.0, "to": told.explanation.rise, "kind": "sum"})
+    colour = alt.Scale(domain=["more", "less", "sum"], range=[HOT, BETTER, CALM])
+    return (
+        alt.Chart(alt.Data(values=steps))
+        .mark_bar()
+        .encode(
+            x=alt.X("part:N", sort=None, title=None, axis=alt.Axis(labelAngle=0, labelLimit=180)),
+            y=alt.Y("from:Q", title="loss"),
+            y2="to:Q",
+            color=alt.Color("kind:N", scale=colour, legend=None),
+        )
+        .properties(width=WIDTH, height=HEIGHT, title="Where the rise of the loss comes from")
+    )
+
+
+def column_chart(context: Context, told: Told) -> Any:
+    """The values of the blamed column before and after the onset, as shares of rows. None when no column is blamed."""
+    alt = _altair()
+    cause = next((one.cause for one in told.ranked if one.cause is not None and one.cause.column), None)
+    if cause is None:
+        return None
+    began = told.explanation.began
+    with context.database.read() as connection:
+        rows = context.predictions.rows(since=began.low - AROUND / 2, until=told.told, connection=connection)
+    if rows.is_empty():
+        return None
+    signature = context.predictor(told.version).signature
+    if cause.column not in signature:
+        return None
+    values = rows.select("time", pl.col("inputs").str.json_path_match(f"$['{cause.column}']").alias("value"))
+    numbers = values["value"].cast(pl.Float64, strict=False)
+    side = (values["time"] >= began.at).to_numpy()
+    found = []
+    if numbers.null_count() < 0.5 * len(numbers) or values["value"].null_count() > 0.5 * len(values):
+        known = numbers.fill_null(float("nan")).to_numpy()
+        edges = np.histogram_bin_edges(known[np.isfinite(known)], bins=30) if np.isfinite(known).any() else np.array([0.0, 1.0])
+        for name, mask in (("before", ~side), ("after", side)):
+            counts, _ = np.histogram(known[mask & np.isfinite(known)], bins=edges)
+            for share, low, high in zip(counts / max(mask.sum(), 1), edges[:-1], edges[1:], strict=True):
+                found.append({"when": name, "low": float(low), "high": float(high), "share": float(share)})
+        x, x2 = alt.X("low:Q", title=cause.column, bin="binned"), alt.X2("high:Q")
+        marks = alt.Chart(alt.Data(values=found)).mark_bar(opacity=0.55).encode(x=x, x2=x2)
+    else:
+        texts = values["value"].fill_null("(missing)")
+        top = texts.value_counts(sort=True)["value"].head(12).to_list()
+        for name, mask in (("before", ~side), ("after", side)):
+            mine = texts.filter(pl.Series(mask))
+            found += [{"when": name, "value": value, "share": float((mine == value).mean() or 0.0)} for value in top]
+        marks = alt.Chart(alt.Data(values=found)).mark_bar().encode(x=alt.X("value:N", title=cause.column), xOffset="when:N")
+    colour = alt.Scale(domain=["before", "after"], range=[CALM, HOT])
+    return marks.encode(
+        y=alt.Y("share:Q", title="share of rows", stack=None, axis=alt.Axis(format="%")),
+        color=alt.Color("when:N", scale=colour, sort=["before", "after"], title=None),
+    ).properties(width=WIDTH, height=HEIGHT, title=f"{cause.column} before and after {began.at:%-d %B %Y}")
+
+
+def charts_of(context: Context, told: Told) -> list[Any]:
+    """All charts that there is something for."""
+    found = [loss_chart(context, told), accounting_chart(told), column_chart(context, told)]
+    return [chart for chart in found if chart is not None]
+
+
+def page(context: Context, found: Why) -> str:
+    """One HTML file that needs nothing from outside: the sentence, charts as pictures, a table of causes for each decline.
+
+    Raises
+    ------
+    ExtraMissing : the packages for charts are not installed.
+    """
+    parts = [HEAD.format(title=escape(f"{found.model}: since when, and why")), f"<h1>{escape(found.sentence)}</h1>"]
+    for told in found.declines:
+        parts.append(f"<h2>Version {told.version}, told on {told.told:%-d %B %Y}</h2><p>{escape(told.sentence)}.</p>")
+        parts += [f"<figure>{svg(chart)}</figure>" for chart in charts_of(context, told)]
+        rows = "".join(
+            f"<tr><td>{escape(one.sentence)}</td><td>{'change on record' if one.change else 'found in the data'}</td>"
+            f'<td class="n">{one.score:.2f}</td></tr>'
+            for one in told.ranked
+        )
+        parts.append(f"<table><thead><tr><th>Cause</th><th>From</th><th>Score</th></tr></thead><tbody>{rows}</tbody></table>")
+        if told.explanation.rise is not None:
+            lines = "".join(f'<tr><td>{escape(part.name)}</td><td class="n">{part.amount:+.4f}</td></tr>' for part in told.explanation.parts)
+            total = f'<tr><th>rise of the loss</th><th class="n">{told.explanation.rise:+.4f}</th></tr>'
+            parts.append(f"<table><tbody>{lines}{total}</tbody></table>")
+    if found.notes:
+        items = "".join(f"<li>{moment:%-d %B %Y}: {escape(sentence)}</li>" for moment, sentence in found.notes)
+        parts.append(f"<h2>Changes that cost nothing</h2><ul>{items}</ul>")
+    return "\n".join([*parts, "</body></html>"])
+
+
+def svg(chart: Any) -> str:
+    """A chart as an SVG picture."""
+    try:
+        import vl_convert
+    except ImportError:
+        raise ExtraMissing("charts", "Charts") from None
+    drawn: str = vl_convert.vegalite_to_svg(chart.configure(background="transparent").to_json())
+    return drawn
+
+
+HEAD = """<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{title}</title><style>
+:root {{ color-scheme: light; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; color: #1c1917; background: #fff; }}
+h1 {{ font-size: 1.25rem; }} h2 {{ font-size: 1.05rem; margin-top: 2rem; }}
+figure {{ margin: 1rem 0; }} svg {{ max-width: 100%; height: auto; }}
+table {{ border-collapse: collapse; width: 100%; margin: 1rem 0; }}
+th, td {{ text-align: left; padding: .3rem .5rem; border-bottom: 1px solid #e7e5e4; vertical-align: top; }}
+.n {{ text-align: right; font-variant-numeric: tabular-nums; }}
+@media print {{ body {{ margin: 0; max-width: none; }} h2, figure {{ break-inside: avoid; }} }}
+</style></head><body>"""

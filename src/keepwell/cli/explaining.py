@@ -1,0 +1,97 @@
+"""Commands that explain a decline: why, and how soon one could be proven."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from keepwell.cli import screen
+from keepwell.cli.door import HERE, AsJson, Folder, command, examples, opened, read_moment, show_json
+
+
+def register(app: typer.Typer) -> None:
+    """Put the commands on the app."""
+    app.command(
+        rich_help_panel="Look",
+        epilog=examples("keepwell why", "keepwell why --at 1973-06-01", "keepwell why --html why.html", "keepwell why --json"),
+    )(why)
+    group = typer.Typer(
+        help="What the watch over the champion could prove, and how soon.", no_args_is_help=True, epilog=examples("keepwell watch plan")
+    )
+    group.callback()(_watch)  # keeps `plan` a word of its own, with one command in the group
+    group.command(epilog=examples("keepwell watch plan", "keepwell watch plan --json"))(plan)
+    app.add_typer(group, name="watch", rich_help_panel="Look")
+
+
+def _watch() -> None:
+    """What the watch over the champion could prove, and how soon."""
+
+
+@command
+def why(
+    folder: Folder = HERE,
+    at: Annotated[
+        datetime | None, typer.Option("--at", parser=read_moment, metavar="TIME", help="As it was known at this moment, instead of now.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many of the newest declines.")] = 3,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page with charts; needs the extra 'charts'.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Since when does the model decline, and because of what?
+
+    The interval of the onset, causes found in the data and changes on record as one ranked list, and where the rise of the loss went.
+    """
+    with opened(folder) as project:
+        found = project.why(at, limit)
+        if html is not None:
+            from keepwell.charts import page
+
+            html.write_text(page(project.context, found), "utf-8")
+    if as_json:
+        show_json(found.as_dict())
+        return
+    screen.say(found.sentence)
+    for told in found.declines:
+        ended = f", until {screen.day(told.ended)}" if told.ended else ", not ended"
+        screen.say("")
+        screen.say(screen.bold(f"Version {told.version}, told on {screen.day(told.told)}{ended}"))
+        began = told.explanation.began
+        interval = f"between {screen.day(began.low)} and {screen.day(began.high)} ({began.level:.0%})"
+        rows = [("Began", f"{screen.day(began.at)}, {interval}, a {began.shape}")]
+        rows += [(part.name[:1].upper() + part.name[1:], f"{part.amount:+.4f}") for part in told.explanation.parts]
+        if told.explanation.rise is not None:
+            rows.append(("Rise of the loss", f"{told.explanation.rise:+.4f} (standard error {told.explanation.rise_error or 0:.4f})"))
+        screen.grid(rows)
+        causes = [(f"{one.score:.2f}", "on record" if one.change else "in the data", one.sentence) for one in told.ranked]
+        if causes:
+            screen.table(("Score", "Found", "Cause"), causes, right=("Score",), wide="Cause")
+    if found.notes:
+        screen.say("")
+        notes = [(screen.when(moment), note) for moment, note in found.notes]
+        screen.table(("When", "Changes that cost nothing"), notes, wide="Changes that cost nothing")
+    if html is not None:
+        screen.say(f"Written: {html}")
+
+
+@command
+def plan(folder: Folder = HERE, as_json: AsJson = False) -> None:
+    """How long would a rise of the loss take to prove?
+
+    With today's number of rows and labels, and the false-alarm budget of the settings ([watch] false_alarms).
+    """
+    with opened(folder) as project:
+        rows = project.plan()
+        budget = project.settings.watch.false_alarms
+    if as_json:
+        show_json({"false_alarms": budget, "plan": rows})
+    elif not rows:
+        screen.say("Nothing is watched yet: the first cycle with a champion begins the watch.")
+    else:
+        screen.say(f"With a budget of {budget}, a rise of the loss is proven after about:")
+        never = "never: so little is tolerated"
+        told = [(row["rise"], never if row["batches"] is None else f"{row['batches']:,} batches, {row['days']:,} days") for row in rows]
+        screen.table(("Rise", "Proven after"), told, right=("Rise",))
+        screen.say("Broken columns are found without labels, mostly within days.")

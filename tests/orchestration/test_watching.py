@@ -1,0 +1,125 @@
+"""The champion is watched cycle by cycle: a decline is told once, with its beginning, and its state survives a kill."""
+
+from __future__ import annotations
+
+import signal
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import stores
+from crashing import run_and_die, run_clean, run_in_process
+from projects import MODEL, SETTINGS
+from typer.testing import CliRunner
+
+from keepwell import Project
+from keepwell.cli import app
+from keepwell.monitoring import get_watch
+
+SITES = ("north", "south", "east", "west", "middle")
+FIRST = date(2025, 1, 1)
+BUILT = datetime(2026, 3, 1, 6, tzinfo=UTC)
+FAULT = date(2026, 4, 10)
+WEEK = timedelta(days=7)
+UNTIL = BUILT + 14 * WEEK
+WATCHED = SETTINGS.replace("holdout_days = 100", "holdout_days = 240") + "\n[retrain]\non_decline = false\n"
+
+
+def sites(folder: Path, *, fault: bool) -> Path:
+    """Five sites; with a fault, rain begins to follow cloud the other way round on one day."""
+    draw = np.random.default_rng(11)
+    days = [FIRST + timedelta(days=place) for place in range(530)]
+    rows = pl.DataFrame({"site": [site for _ in days for site in SITES], "day": [day for day in days for _ in SITES]})
+    cloud = draw.uniform(0, 1, rows.height)
+    chance = 1 / (1 + np.exp(-6 * (cloud - 0.5)))
+    rain = (draw.uniform(size=rows.height) < chance).astype(int)
+    if fault:
+        rain = np.where((rows["day"] >= FAULT).to_numpy(), 1 - rain, rain)
+    folder.mkdir(parents=True)
+    (folder / "model.py").write_text(MODEL)
+    (folder / "keepwell.toml").write_text(stores.with_stores(WATCHED))
+    rows.with_columns(warmth=pl.Series(draw.normal(10, 5, rows.height)).round(2), cloud=pl.Series(cloud).round(3), rain=pl.Series(rain)).write_csv(
+        folder / "rows.csv"
+    )
+    return folder
+
+
+def lived(folder: Path, until: datetime = UNTIL) -> Path:
+    with Project(folder) as project:
+        for record in project.backfill(BUILT, until, WEEK):
+            assert record.status == "done", record
+    return folder
+
+
+@pytest.fixture(scope="module")
+def declined(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Fourteen weeks, in the sixth of which the relation turns round."""
+    return lived(sites(tmp_path_factory.mktemp("declined") / "tiny", fault=True))
+
+
+def test_a_decline_is_told_once_with_its_beginning_and_cause(declined: Path) -> None:
+    with Project(declined) as project:
+        found = project.why()
+        told = [event for event in project.history() if event.kind == "declined"]
+        status = project.status(UNTIL)
+    assert len(found.declines) == 1 and len(told) == 1
+    decline = found.declines[0]
+    began = decline.explanation.began
+    assert began.low.date() <= FAULT <= began.high.date()
+    assert abs((began.at.date() - FAULT).days) <= 3
+    assert decline.explanation.cause is not None
+    assert (decline.explanation.cause.kind, decline.explanation.cause.column) == ("concept_shift", "cloud")
+    assert decline.told <= datetime(2026, 5, 3, tzinfo=UTC)
+    assert sum(part.amount for part in decline.explanation.parts) == pytest.approx(decline.explanation.rise)
+    assert status.word == "unwell" and "declining since" in status.sentence
+
+
+def test_the_command_line_and_json_say_the_same(declined: Path) -> None:
+    with Project(declined) as project:
+        sentence = project.why().sentence
+    said = CliRunner().invoke(app, ["-C", str(declined), "why"])
+    assert said.exit_code == 0
+    assert " ".join(sentence.split()) in " ".join(said.output.split())
+    assert '"sentence"' in CliRunner().invoke(app, ["-C", str(declined), "why", "--json"]).output
+    plan = CliRunner().invoke(app, ["-C", str(declined), "watch", "plan"])
+    assert plan.exit_code == 0 and "50%" in plan.output
+
+
+def test_the_page_needs_nothing_from_outside(declined: Path, tmp_path: Path) -> None:
+    pytest.importorskip("altair", reason="charts are an extra")
+    said = CliRunner().invoke(app, ["-C", str(declined), "why", "--html", str(tmp_path / "why.html")])
+    assert said.exit_code == 0, said.output
+    text = (tmp_path / "why.html").read_text()
+    assert text.count("<svg") == 3
+    assert "http" not in text.replace("http://www.w3.org", "")
+    assert "<script" not in text
+
+
+def test_a_calm_life_tells_nothing(tmp_path: Path) -> None:
+    folder = lived(sites(tmp_path / "tiny", fault=False))
+    with Project(folder) as project:
+        found = project.why()
+        assert found.declines == ()
+        assert found.sentence == "tiny has not declined, as far as can be proven."
+        assert project.plan()[-1]["batches"] < project.plan()[-2]["batches"]
+
+
+def test_a_kill_in_the_check_counts_no_row_twice(declined: Path, tmp_path: Path) -> None:
+    folder = lived(sites(tmp_path / "tiny", fault=True), BUILT + 4 * WEEK)
+    killed = BUILT + 5 * WEEK
+    assert run_in_process(run_and_die, folder, killed, "check", "after") == -signal.SIGKILL
+    moments = [killed + place * WEEK for place in range(10)]
+    assert run_in_process(run_clean, folder, *moments) == 0
+    states = []
+    for one in (folder, declined):
+        with Project(one) as project, project.context.database.read() as connection:
+            states.append(get_watch(connection, "tiny", 1))
+    assert states[0] == states[1]
+
+
+def test_a_holdout_too_short_to_watch_is_said(tiny: Path) -> None:
+    with Project(tiny) as project:
+        project.run(datetime(2026, 1, 20, 6, tzinfo=UTC))
+        assert "200 are needed" in project.why().sentence
