@@ -5,9 +5,10 @@
       ProjectError            ProjectNotFound, ProjectExists, ExtraMissing, NameInvalid, FunctionMissing, FunctionBroken,
                               EstimatorInvalid
       DataError               SourceInvalid, SchemaMismatch, ContractBroken, LooksAhead, LookbackTooShort,
-                              EmptyWindow, FrameInvalid, WatchStateInvalid, InputInvalid, BodyTooLarge, ArchiveInvalid
+                              EmptyWindow, FrameInvalid, WatchStateInvalid, InputInvalid, BodyTooLarge, ArchiveInvalid,
+                              ProfileInvalid, ProfilesDiffer
       NotFound                ModelNotFound, VersionNotFound, PredictionNotFound, QuarantineNotFound, RunNotFound, RouteNotFound,
-                              BackupNotFound, VersionSwept
+                              BackupNotFound, VersionSwept, SliceNotFound
       Refused                 PromotionRefused, RollbackRefused, CycleRefused, FormatRefused, TrustRefused, AnswersDiffer, ModelFileInvalid,
                               TokenRefused, RestoreRefused, KeepingBusy, EnvironmentMismatch, NotRepeatable
       BackendError            SourceUnavailable, StorageUnavailable, ArtifactCorrupt, ArtifactMissing, JournalCorrupt,
@@ -313,6 +314,34 @@ class ArchiveInvalid(DataError):
         )
 
 
+class FrameInvalid(DataError):
+    """A frame that was handed in cannot be profiled as it is."""
+
+    def __init__(self, problem: str, hint: str) -> None:
+        super().__init__(f"{problem}. {hint}", problem=problem)
+
+
+class ProfileInvalid(DataError):
+    """Bytes that are not a profile, or one of a newer version."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            f"These bytes are not a profile that can be read: {problem}. `Profile.to_bytes` makes them; profile the table anew.",
+            problem=problem,
+        )
+
+
+class ProfilesDiffer(DataError):
+    """Profiles that were measured in different ways cannot be added up or compared."""
+
+    headline = "The profiles do not fit together"
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            f"The profiles cannot be put together: {problem}. Make the later ones with profile(..., reference=first).", problem=problem
+        )
+
+
 # --- not found --------------------------------------------------------------------------------------------------------
 
 
@@ -402,6 +431,14 @@ class VersionSwept(NotFound):
             when=str(when),
             rule=rule,
         )
+
+
+class SliceNotFound(NotFound):
+    """A profile has no such slice."""
+
+    def __init__(self, name: str, by: str | None, slices: Sequence[str]) -> None:
+        hint = f"Slices of '{by}': {listed(slices)}." if by else "It has no slices: profile(..., by=COLUMN) makes them."
+        super().__init__(f"The profile has no slice '{name}'. {hint}", name=name, by=by, slices=list(slices))
 
 
 # --- refused ----------------------------------------------------------------------------------------------------------

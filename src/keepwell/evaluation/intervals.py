@@ -10,8 +10,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import dct
-from scipy.special import ndtri, stdtrit
 
 Floats = NDArray[np.float64]
 MOST_WAVES = 40  # more would add little certainty (t with 40 degrees is near normal) but lean on shorter and shorter stretches
@@ -35,6 +33,8 @@ def spread(values: Floats) -> tuple[float, int]:
     ----------
     Lazarus, Lewis, Stock, Watson (2018), HAR Inference: Recommendations for Practice, JBES 36.
     """
+    from scipy.fft import dct  # scipy loads on use: a fifth of a second that who only imports a room need not wait for
+
     n = values.size
     waves = min(max(int(0.41 * n ** (2 / 3)), 4), MOST_WAVES, n - 1)
     slow = dct(values, type=2)[1 : waves + 1]
@@ -45,6 +45,8 @@ def spread(values: Floats) -> tuple[float, int]:
 @lru_cache(maxsize=4096)
 def quantile(probability: float, freedom: int) -> float:
     """Student's t quantile; cached, since a check-up asks for the same few thousands of times."""
+    from scipy.special import stdtrit
+
     return float(stdtrit(freedom, probability))
 
 
@@ -83,6 +85,8 @@ def share_interval(share: float, n: float, *, level: float = 0.95) -> tuple[floa
     ----------
     Wilson (1927), JASA 22.
     """
+    from scipy.special import ndtri
+
     z = float(ndtri(0.5 + level / 2))
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
