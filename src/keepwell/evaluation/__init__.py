@@ -4,7 +4,7 @@ the gate's decision and the model card go out. Nothing here reads a store or a c
 from keepwell.evaluation.baselines import BASELINES, Baseline, climatology, last_known, last_label, persistence
 from keepwell.evaluation.card import model_card
 from keepwell.evaluation.gate import Check, Evidence, GateDecision, decide
-from keepwell.evaluation.intervals import effective_rows, mean_bound, mean_interval
+from keepwell.evaluation.intervals import effective_rows, mean_bound, mean_interval, spread
 from keepwell.evaluation.metrics import DECIDING, Metric, losses, score
 from keepwell.evaluation.slices import SliceScore, by_slice
 
@@ -29,4 +29,5 @@ __all__ = [
     "model_card",
     "persistence",
     "score",
+    "spread",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
 
 from keepwell.evaluation.intervals import Floats, mean_interval, quantile, spread
 
@@ -56,6 +55,8 @@ def calibration_line(y: Floats, p: Floats, *, level: float = 0.95) -> tuple[Inte
     ----------
     Cox (1958), Two further applications of a model for binary regression, Biometrika 45.
     """
+    from scipy.special import expit, logit  # on use, as in `intervals`
+
     odds = logit(p.clip(0.01, 0.99))
     if y.size < 3 or np.ptp(odds) < 1e-9:
         return None

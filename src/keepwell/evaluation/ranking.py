@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import expit, logit
 
 from keepwell.evaluation.intervals import Floats, quantile, share_interval, spread
 
@@ -27,6 +26,8 @@ def auc_interval(y: Floats, p: Floats, *, level: float = 0.95) -> tuple[float, f
     ----------
     DeLong, DeLong, Clarke-Pearson (1988), Biometrics 44. Sun, Xu (2014), IEEE Signal Processing Letters 21 (fast ranks).
     """
+    from scipy.special import expit, logit  # on use, as in `intervals`
+
     positive = y == 1
     ones, zeros = int(positive.sum()), int((~positive).sum())
     ranks = _ranks(p)

@@ -9,13 +9,27 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from keepwell.monitoring.columns import COUNTED, HIGH, LOW, MEAN, MOMENTS, SQUARES, Column, width
+from keepwell.monitoring.columns import COUNTED, HIGH, LOW, MEAN, MOMENTS, SQUARES, Column, Ruler, width
 from keepwell.monitoring.rulers import Counts, Floats, NumberRuler
 from keepwell.monitoring.segments import Runs
 from keepwell.monitoring.vocabulary import LONGEST, WordRuler, remember
 
 FLAGS = WordRuler(("false", "true"))
+FEW_ROWS = 500  # runs that are shorter on average are offset by one array, longer ones each by a slice
 NOWHERE = np.empty(0, dtype=np.int64)
+
+
+class Scratch:
+    """Arrays that every column's passes write into: new memory for each pass would cost more than the pass."""
+
+    def __init__(self) -> None:
+        self._arrays = np.empty((3, 0))
+
+    def of(self, n: int) -> tuple[Floats, Floats, Counts]:
+        """Two arrays for floats and one for counts, shape (n,), with anything in them."""
+        if self._arrays.shape[1] < n:
+            self._arrays = np.empty((3, n))
+        return self._arrays[0, :n], self._arrays[1, :n], self._arrays[2, :n].view(np.int64)
 
 
 def kind_of(dtype: pl.DataType) -> str:
@@ -29,7 +43,7 @@ def kind_of(dtype: pl.DataType) -> str:
     return "words" if dtype in (pl.String, pl.Categorical, pl.Enum) else "other"
 
 
-def count(series: pl.Series, runs: Runs, layers: Counts, slices: int, *, kind: str, ruler: NumberRuler | WordRuler | None) -> Column:
+def count(series: pl.Series, runs: Runs, layers: Counts, slices: int, *, kind: str, ruler: Ruler, scratch: Scratch) -> Column:
     """Count a column of a chunk whose rows stand in `runs`.
 
     Parameters
@@ -44,15 +58,13 @@ def count(series: pl.Series, runs: Runs, layers: Counts, slices: int, *, kind: s
     if usable.null_count() > series.null_count():
         counts[:, 5] = _per_run(runs, _where(usable.is_null() & series.is_not_null(), 1))
     if isinstance(ruler, NumberRuler):
-        moments, bins, fine = _numbers(usable, runs, layers, slices, ruler, counts)
+        moments, bins, fine = _numbers(usable, runs, layers, slices, ruler, counts, scratch)
         return Column(kind=kind, dtype=str(series.dtype), ruler=ruler, counts=counts, moments=moments, bins=bins, fine=fine)
     counts[:, 0] = runs.sizes - counts[:, 1] - counts[:, 5]
     empty = np.full((runs.sizes.size, len(MOMENTS)), np.nan)
     if isinstance(ruler, WordRuler):
         bins, fine, others = _words(usable, runs, layers, slices, ruler, counts[:, 1] + counts[:, 5])
-        return Column(
-            kind=kind, dtype=str(series.dtype), ruler=ruler, counts=counts, moments=empty, bins=bins, fine=fine, others=others
-        )
+        return Column(kind=kind, dtype=str(series.dtype), ruler=ruler, counts=counts, moments=empty, bins=bins, fine=fine, others=others)
     bins, fine = np.zeros((runs.sizes.size, 0), dtype=np.int64), np.zeros((slices, 0), dtype=np.int64)
     return Column(kind=kind, dtype=str(series.dtype), ruler=None, counts=counts, moments=empty, bins=bins, fine=fine)
 
@@ -65,7 +77,7 @@ def _usable(series: pl.Series, kind: str) -> pl.Series:
     if own == "other":
         return pl.Series(series.name, [None], dtype=pl.Float64).new_from_index(0, len(series)) if series.dtype != pl.Null else series
     if kind in ("words", "flags"):
-        return series.cast(pl.String)
+        return series if series.dtype == pl.String else series.cast(pl.String)
     if (kind == "times") != (own == "times"):
         return pl.Series(series.name, [None], dtype=pl.Float64).new_from_index(0, len(series))
     if own == "times":
@@ -74,12 +86,12 @@ def _usable(series: pl.Series, kind: str) -> pl.Series:
         return series.to_physical().cast(pl.Float64)
     if own == "words":
         return series.cast(pl.String).cast(pl.Float64, strict=False)
-    return series.cast(pl.Float64)
+    return series if series.dtype == pl.Float64 else series.cast(pl.Float64)
 
 
 def as_floats(series: pl.Series, kind: str) -> Floats:
     """The finite values of a column, for the fit of its ruler."""
-    values = _usable(series, kind).drop_nulls().to_numpy()
+    values: Floats = _usable(series, kind).drop_nulls().to_numpy()
     return values[np.isfinite(values)]
 
 
@@ -89,7 +101,7 @@ def as_words(series: pl.Series) -> list[tuple[str, int]]:
 
 
 def _where(mask: pl.Series, any_there: int) -> Counts:
-    return mask.arg_true().to_numpy().astype(np.int64) if any_there else NOWHERE
+    return np.flatnonzero(mask.to_numpy()) if any_there else NOWHERE
 
 
 def _per_run(runs: Runs, rows: Counts) -> Counts:
@@ -99,7 +111,7 @@ def _per_run(runs: Runs, rows: Counts) -> Counts:
 
 
 def _numbers(
-    usable: pl.Series, runs: Runs, layers: Counts, slices: int, ruler: NumberRuler, counts: Counts
+    usable: pl.Series, runs: Runs, layers: Counts, slices: int, ruler: NumberRuler, counts: Counts, scratch: Scratch
 ) -> tuple[Floats, Counts, Counts]:
     """Moments, bins and cells; fills in the counts of values, NaN and infinities."""
     values: Floats = usable.drop_nulls().to_numpy() if usable.dtype == pl.Float64 else np.empty(0)
@@ -107,24 +119,43 @@ def _numbers(
     with np.errstate(over="ignore", invalid="ignore"):
         is_whole = np.isfinite(values.sum())  # one pass that is nearly always enough
     if not is_whole:
-        finite = np.isfinite(values)
-        bounds = np.cumsum(sizes)
-        for place, mask in ((2, np.isnan(values)), (3, values == -np.inf), (4, values == np.inf)):
-            counts[:, place] = np.bincount(np.searchsorted(bounds, np.flatnonzero(mask), side="right"), minlength=sizes.size)[: sizes.size]
-        values, sizes = values[finite], sizes - counts[:, 2:5].sum(axis=1)
+        values = _set_aside(values, sizes, counts)
+        sizes = sizes - counts[:, 2:5].sum(axis=1)
     counts[:, 0] = sizes
+    moved, square, cells = scratch.of(values.size)
+    keys = square.view(np.int64)
+    np.subtract(values, ruler.centre, out=moved)
+    moments = _moments(values, moved, square, sizes, ruler.centre)
     n_bins, n_cells = width(ruler)
-    cells = ruler.cells(values)
-    run = np.repeat(np.arange(sizes.size) * n_bins, sizes)
-    run += np.take(ruler.bin_of_cell(), cells, mode="wrap")
-    bins = np.bincount(run, minlength=sizes.size * n_bins).reshape(sizes.size, n_bins)
+    ruler.cells_of_moved(moved, keys, cells)
+    bins = np.take(ruler.bin_of_cell(), cells, out=keys, mode="wrap")
+    _set_apart(bins, sizes, np.arange(sizes.size) * n_bins)
+    histogram = np.bincount(bins, minlength=sizes.size * n_bins).reshape(sizes.size, n_bins)
     if slices > 1:
-        cells += np.repeat(layers * n_cells, sizes)
-    fine = np.bincount(cells, minlength=slices * n_cells).reshape(slices, n_cells)
-    return _moments(values, sizes, ruler.centre), bins, fine
+        _set_apart(cells, sizes, layers * n_cells)
+    return moments, histogram, np.bincount(cells, minlength=slices * n_cells).reshape(slices, n_cells)
 
 
-def _moments(values: Floats, sizes: Counts, centre: float) -> Floats:
+def _set_aside(values: Floats, sizes: Counts, counts: Counts) -> Floats:
+    """Count NaN and infinities of each run, and give the finite values."""
+    bounds = np.cumsum(sizes)
+    for place, mask in ((2, np.isnan(values)), (3, values == -np.inf), (4, values == np.inf)):
+        counts[:, place] = np.bincount(np.searchsorted(bounds, np.flatnonzero(mask), side="right"), minlength=sizes.size)
+    return values[np.isfinite(values)]
+
+
+def _set_apart(numbers: Counts, sizes: Counts, offsets: Counts) -> None:
+    """Add each run's offset to its numbers, in place."""
+    if sizes.size * FEW_ROWS > numbers.size:
+        numbers += np.repeat(offsets, sizes)
+        return
+    stop = 0
+    for size, offset in zip(sizes.tolist(), offsets.tolist(), strict=True):
+        start, stop = stop, stop + size
+        numbers[start:stop] += offset
+
+
+def _moments(values: Floats, moved: Floats, square: Floats, sizes: Counts, centre: float) -> Floats:
     """Smallest, largest, mean, squares of each run; sums are taken about the ruler's centre, where they are small."""
     moments = np.full((sizes.size, len(MOMENTS)), np.nan)
     held = sizes > 0
@@ -132,12 +163,11 @@ def _moments(values: Floats, sizes: Counts, centre: float) -> Floats:
         return moments
     n, starts = sizes[held], (np.cumsum(sizes) - sizes)[held]
     with np.errstate(over="ignore", invalid="ignore"):
-        moved = values - centre
         mean = np.add.reduceat(moved, starts) / n
-        squares = np.add.reduceat(moved * moved, starts) - n * mean * mean
+        squares = np.add.reduceat(np.multiply(moved, moved, out=square), starts) - n * mean * mean
         if not np.all(squares > 1e-6 * n * mean * mean):  # what is left after the subtraction has lost digits
-            moved -= np.repeat(mean, n)
-            squares = np.add.reduceat(moved * moved, starts)
+            np.subtract(moved, np.repeat(mean, n), out=square)
+            squares = np.add.reduceat(np.multiply(square, square, out=square), starts)
     moments[held, LOW] = np.minimum.reduceat(values, starts)
     moments[held, HIGH] = np.maximum.reduceat(values, starts)
     moments[held, MEAN] = centre + mean

@@ -71,9 +71,24 @@ def cells(column: Mapping[str, Any], rows: int) -> tuple[str, ...]:
     """One column as a line of the table; its head is `HEAD`."""
     quantile = column.get("quantiles", {})
     about = "" if column.get("distinct_is_exact", True) else "~"
-    numbers = [column.get("mean"), column.get("sd"), column.get("min"), quantile.get("5%"), quantile.get("50%"), quantile.get("95%"), column.get("max")]
+    numbers = [
+        column.get("mean"),
+        column.get("sd"),
+        column.get("min"),
+        quantile.get("5%"),
+        quantile.get("50%"),
+        quantile.get("95%"),
+        column.get("max"),
+    ]
     distinct = f"{about}{column['distinct']:,}" if "distinct" in column else "–"
-    return (visible(column["name"]), column["kind"], figure(column["values"]), share(column["nulls"], rows), distinct, *map(figure, numbers))
+    return (
+        visible(column["name"]),
+        column["kind"],
+        figure(column["values"]),
+        share(column["nulls"], rows),
+        distinct,
+        *map(figure, numbers),
+    )
 
 
 def visible(name: str) -> str:
@@ -88,7 +103,7 @@ def markdown_row(fields: tuple[str, ...]) -> str:
 
 def _escaped(text: str) -> str:
     for sign in "\\|`*_[]<>":
-        text = text.replace(sign, f"&lt;" if sign == "<" else f"\\{sign}")
+        text = text.replace(sign, "&lt;" if sign == "<" else f"\\{sign}")
     return text
 
 

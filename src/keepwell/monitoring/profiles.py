@@ -123,9 +123,7 @@ def merge_profiles(profiles: Iterable[Profile]) -> Profile:
     rows = np.zeros(len(segments), dtype=np.int64)
     for part, place in zip(parts, places, strict=True):
         rows[place] += part.rows
-    columns = {
-        name: sum_columns([part.columns[name] for part in parts], places, layers, len(segments), len(slices)) for name in names
-    }
+    columns = {name: sum_columns([part.columns[name] for part in parts], places, layers, len(segments), len(slices)) for name in names}
     return replace(first, segments=segments, rows=rows, columns=columns)
 
 

@@ -1,12 +1,15 @@
 """Read rows from wherever they are, a chunk at a time: frames, Parquet, Delta tables.
 
-Polars' streaming engine reads files in pieces and in parallel, so memory depends on the width of a table and not on its
-length; it was the cheapest of the readers that were measured (`docs/profiles.md`).
+A file is read by slices: Polars skips the pages of a slice that it does not need, holds one chunk at a time and was cheaper than
+every other reader that was measured (`docs/profiles.md`). Its stream of batches runs ahead of a slow reader and then holds
+gigabytes; it is used only where slices cannot be, for queries and Delta tables.
 """
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,49 +21,85 @@ from keepwell.errors import FrameInvalid, SourceInvalid
 
 CHUNK_CELLS = 8_000_000  # of 8 bytes each: 64 MB at a time
 MOST_ROWS, FEWEST_ROWS = 250_000, 5_000
-SAMPLE_ROWS, SAMPLE_PLACES = 32_000, 8
+SAMPLE_ROWS, SAMPLE_PLACES = 30_000, 3  # each place unpacks a page of every column, in a short file a third of it
 
 
 @dataclass(frozen=True)
 class Rows:
-    """A table to be read once: its name for messages, its columns' types, and where it is."""
+    """A table to be read once.
+
+    Parameters
+    ----------
+    name : for messages.
+    schema : its columns' types.
+    parts : frames, queries or one query a file, in order.
+    heights : rows of each part, or None where that is not known without reading it: such a part is streamed, not sliced.
+    """
 
     name: str
     schema: pl.Schema
-    table: pl.LazyFrame | pl.DataFrame
-    is_file: bool = False
+    parts: tuple[pl.LazyFrame | pl.DataFrame, ...]
+    heights: tuple[int | None, ...]
 
     def height(self) -> int | None:
         """How many rows there are, where that is known without reading them."""
-        if isinstance(self.table, pl.DataFrame):
-            return self.table.height
-        return int(self.table.select(pl.len()).collect().item()) if self.is_file else None
+        known = [height for height in self.heights if height is not None]
+        return sum(known) if len(known) == len(self.heights) else None
 
     def chunks(self, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-        """All rows of these columns in order, at most a quarter of a million at a time."""
+        """All rows of these columns in order, at most a quarter of a million at a time; the next chunk is read meanwhile."""
         n = max(FEWEST_ROWS, min(MOST_ROWS, CHUNK_CELLS // max(len(columns), 1)))
-        if isinstance(self.table, pl.DataFrame):
-            yield from self.table.select(columns).iter_slices(n)
-            return
+        chunks = self._read(columns, n)
+        with ThreadPoolExecutor(1) as reader:
+            coming = reader.submit(next, chunks, None)
+            while (chunk := coming.result()) is not None:
+                coming = reader.submit(next, chunks, None)
+                yield chunk
+
+    def _read(self, columns: Sequence[str], n: int) -> Iterator[pl.DataFrame]:
         try:
-            yield from self.table.select(columns).collect_batches(chunk_size=n, maintain_order=True)
+            for part, height in zip(self.parts, self.heights, strict=True):
+                if isinstance(part, pl.DataFrame):
+                    yield from part.select(columns).iter_slices(n)
+                elif height is None:
+                    yield from part.select(columns).collect_batches(chunk_size=n, maintain_order=True)
+                else:
+                    chosen = part.select(_present(part, columns))
+                    for first in range(0, height, n):
+                        yield chosen.slice(first, n).collect()
         except (PolarsError, OSError) as error:
             raise SourceInvalid(self.name, f"could not be read to its end: {first_line(error)}", "Nothing was profiled.") from None
 
-    def sample(self, columns: Sequence[str], height: int | None) -> pl.DataFrame:
-        """About 32,000 rows from eight places, so that a file in time order shows all of its seasons; the first rows of a query."""
-        table = self.table.lazy().select(columns)
+    def sample(self, columns: Sequence[str]) -> pl.DataFrame:
+        """About 30,000 rows from three places, so that a file in time order shows its seasons; the first rows of a query."""
+        height, part = self.height(), SAMPLE_ROWS // SAMPLE_PLACES
         if height is None or height <= SAMPLE_ROWS:
-            return self._collected(table.head(SAMPLE_ROWS))
-        part = SAMPLE_ROWS // SAMPLE_PLACES
-        places = [(height - part) * place // (SAMPLE_PLACES - 1) for place in range(SAMPLE_PLACES)]
-        return pl.concat([self._collected(table.slice(place, part)) for place in places])
+            places = [(0, SAMPLE_ROWS)]
+        else:
+            places = [((2 * place + 1) * (height - part) // (2 * SAMPLE_PLACES), part) for place in range(SAMPLE_PLACES)]
+        types = pl.Schema({name: self.schema[name] for name in columns})
+        found = [piece.cast(types, strict=False) for first, n in places for piece in self._slices(columns, first, n)]
+        return pl.concat(found) if found else self.schema.to_frame().select(columns)
 
-    def _collected(self, table: pl.LazyFrame) -> pl.DataFrame:
+    def _slices(self, columns: Sequence[str], first: int, n: int) -> Iterator[pl.DataFrame]:
+        """Rows first to first + n, from the parts that hold them."""
         try:
-            return table.collect()
+            for part, height in zip(self.parts, self.heights, strict=True):
+                if height is None or first < height:
+                    piece = part.lazy().select(_present(part, columns)).slice(first, n).collect()
+                    yield piece
+                    n -= piece.height
+                first = max(0, first - (height or 0))
+                if n <= 0:
+                    return
         except (PolarsError, OSError) as error:
             raise SourceInvalid(self.name, f"could not be read: {first_line(error)}", "Nothing was profiled.") from None
+
+
+def _present(part: pl.LazyFrame | pl.DataFrame, columns: Sequence[str]) -> list[pl.Expr]:
+    """The columns; nulls for those that one of several files does not have."""
+    held = part.collect_schema()
+    return [pl.col(name) if name in held else pl.lit(None).alias(name) for name in columns]
 
 
 def open_rows(source: Any) -> Rows:
@@ -77,9 +116,9 @@ def open_rows(source: Any) -> Rows:
     FrameInvalid : when it is neither frame nor path.
     """
     if isinstance(source, pl.DataFrame):
-        return Rows("the frame", source.schema, source)
+        return Rows("the frame", source.schema, (source,), (source.height,))
     if isinstance(source, pl.LazyFrame):
-        return _lazy("the query", source, is_file=False)
+        return _query("the query", source)
     if isinstance(source, str | Path):
         return _path(str(source))
     import narwhals as nw
@@ -91,23 +130,24 @@ def open_rows(source: Any) -> Rows:
             f"A {type(source).__name__} cannot be profiled: {first_line(error)}",
             "Give a polars, pandas or Arrow frame, or the path of a Parquet file, a folder of them or a Delta table.",
         ) from None
-    return Rows("the frame", frame.schema, frame)
+    return Rows("the frame", frame.schema, (frame,), (frame.height,))
 
 
 def _path(name: str) -> Rows:
-    local = Path(name)
-    is_remote = "://" in name
-    if local.is_dir() and (local / "_delta_log").is_dir():
-        return _lazy(name, pl.scan_delta(name), is_file=True)
-    if is_remote and _is_delta(name):
-        return _lazy(name, pl.scan_delta(name), is_file=True)
+    local, is_remote = Path(name), "://" in name
+    if (local / "_delta_log").is_dir() or (is_remote and _is_delta(name)):
+        return _query(name, pl.scan_delta(name))
+    if is_remote:
+        return _files(name, [name])
     if local.is_dir():
-        if not any(local.rglob("*.parquet")):
+        found = sorted(str(path) for path in local.rglob("*.parquet"))
+        if not found:
             raise SourceInvalid(name, "is a folder without Parquet files", "Name a folder of *.parquet files or a Delta table.")
-        return _lazy(name, pl.scan_parquet(local / "**/*.parquet", missing_columns="insert", extra_columns="ignore"), is_file=True)
-    if not is_remote and not local.exists() and not any(sign in name for sign in "*?["):
+        return _files(name, found)
+    found = [name] if local.exists() else sorted(glob.glob(name, recursive=True))
+    if not found:
         raise SourceInvalid(name, "does not exist", "Name a Parquet file, a folder of them, a pattern or a Delta table.")
-    return _lazy(name, pl.scan_parquet(name, missing_columns="insert", extra_columns="ignore"), is_file=True)
+    return _files(name, found)
 
 
 def _is_delta(url: str) -> bool:
@@ -116,12 +156,27 @@ def _is_delta(url: str) -> bool:
     return bool(DeltaTable.is_deltatable(url))
 
 
-def _lazy(name: str, table: pl.LazyFrame, *, is_file: bool) -> Rows:
+def _files(name: str, paths: Sequence[str]) -> Rows:
+    """Parquet files, one after the other; a column is of the type that the first file with it gives it."""
+    schema: dict[str, pl.DataType] = {}
+    parts, heights = [], []
+    for path in paths:
+        try:
+            part = pl.scan_parquet(path, glob=False)
+            schema = {**part.collect_schema(), **schema}
+            heights.append(int(part.select(pl.len()).collect().item()))
+        except (PolarsError, OSError) as error:
+            hint = "Name a Parquet file, a folder of them, a pattern or a Delta table. A CSV: pl.read_csv(path).write_parquet(...)."
+            raise SourceInvalid(path, f"is not Parquet that can be read: {first_line(error)}", hint) from None
+        parts.append(part)
+    return Rows(name, pl.Schema(schema), tuple(parts), tuple(heights))
+
+
+def _query(name: str, table: pl.LazyFrame) -> Rows:
     try:
-        return Rows(name, table.collect_schema(), table, is_file)
+        return Rows(name, table.collect_schema(), (table,), (None,))
     except (PolarsError, OSError) as error:
-        hint = "Name a Parquet file, a folder of them, a pattern or a Delta table. A CSV: pl.read_csv(path).write_parquet(...)."
-        raise SourceInvalid(name, f"is not Parquet that can be read: {first_line(error)}", hint) from None
+        raise SourceInvalid(name, f"cannot be read: {first_line(error)}", "Collect it first to see what is wrong.") from None
 
 
 def first_line(error: Exception) -> str:

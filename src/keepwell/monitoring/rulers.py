@@ -71,12 +71,18 @@ class NumberRuler:
     atoms: tuple[tuple[int, float], ...] = ()
 
     def cells(self, values: Floats) -> Counts:
-        """The cell of each value, shape (n,), 0 the lowest. Finite values only; cost about 2 ns a value."""
-        scaled = values - self.centre
-        np.multiply(scaled, math.ldexp(1.0, -self.octave), out=scaled)
-        keys = np.right_shift(scaled.view(np.uint64), SHIFT).view(np.int64)
-        # `wrap` needs no check of each index, and no key can be outside
-        return np.take(_cell_of_key(), keys, mode="wrap")
+        """The cell of each finite value, shape (n,), 0 the lowest."""
+        moved = values - self.centre
+        return self.cells_of_moved(moved, np.empty(moved.size, dtype=np.int64), np.empty(moved.size, dtype=np.int64))
+
+    def cells_of_moved(self, moved: Floats, keys: Counts, out: Counts) -> Counts:
+        """The same of values less the centre, in arrays that are there already, which takes half the time.
+
+        `moved` and `keys`, both shape (n,), are written over; the cells are in `out`.
+        """
+        np.multiply(moved, math.ldexp(1.0, -self.octave), out=moved)
+        np.right_shift(moved.view(np.uint64), SHIFT, out=keys.view(np.uint64))
+        return np.take(_cell_of_key(), keys, out=out, mode="wrap")  # `wrap` checks no index, and no key can be outside
 
     def bin_of_cell(self) -> Counts:
         """The bin of each cell, shape (cells,)."""

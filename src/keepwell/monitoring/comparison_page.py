@@ -1,0 +1,119 @@
+"""A comparison as HTML: a table with a small picture of each column, before and after.
+
+One piece of markup with its own style and no script, so it stands in a notebook, a page or a mail as it is. It takes its ink from
+the page around it and two colours of its own for light and dark; every text in it is escaped.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from keepwell.monitoring.comparison_words import HEAD, evidence, fields
+from keepwell.monitoring.profile_words import visible
+
+if TYPE_CHECKING:
+    from keepwell.monitoring.comparison import ColumnComparison, Comparison
+
+WIDE, HIGH = 180, 40
+STYLE = """
+.kw-compare{--kw-before:#8a94a3;--kw-after:#c2410c;--kw-line:#8883;font:14px/1.45 system-ui,sans-serif;color:inherit;max-width:72rem}
+@media (prefers-color-scheme:dark){.kw-compare{--kw-before:#9aa5b5;--kw-after:#fb923c}}
+.kw-compare h3{font-size:1.15rem;font-weight:650;margin:0 0 .2rem}
+.kw-compare p{margin:0 0 .8rem;opacity:.75}
+.kw-compare table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
+.kw-compare th{font-weight:600;text-align:right;padding:.35rem .6rem;border-bottom:1px solid currentColor;white-space:nowrap}
+.kw-compare td{text-align:right;padding:.35rem .6rem;border-bottom:1px solid var(--kw-line);vertical-align:middle;white-space:nowrap}
+.kw-compare .kw-l{text-align:left}
+.kw-compare .kw-w{text-align:left;white-space:normal;min-width:11rem}
+.kw-compare .kw-n{font-weight:600;max-width:14rem;overflow:hidden;text-overflow:ellipsis}
+.kw-compare .kw-q td{opacity:.72}
+.kw-compare .kw-q .kw-n{font-weight:400}
+.kw-compare .kw-m{color:var(--kw-after)}
+.kw-compare svg{display:block}
+.kw-compare .kw-key span{margin-right:1rem}
+.kw-compare .kw-key i{display:inline-block;width:.7em;height:.7em;border-radius:2px;margin-right:.35em}
+"""
+
+
+def page(found: Comparison) -> str:
+    """The whole."""
+    listed, n = len(found.listed), len(found.columns)
+    head = ("Column", "Before and after", "What changed", *HEAD[3:])
+    cells = "".join(f'<th scope="col"{" class=kw-l" if place < 3 else ""}>{escape(name)}</th>' for place, name in enumerate(head))
+    body = "".join(_row(column) for column in found.columns)
+    key = (
+        '<p class="kw-key"><span><i style="background:var(--kw-before)"></i>before, '
+        f'{found.rows[0]:,} rows</span><span><i style="background:var(--kw-after)"></i>after, {found.rows[1]:,} rows</span></p>'
+    )
+    return (
+        f'<div class="kw-compare"><style>{STYLE}</style>'
+        f"<h3>{listed} of {n} columns {'is' if listed == 1 else 'are'} listed</h3><p>{escape(evidence(found))}.</p>{key}"
+        f"<table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def document(found: Comparison, title: str) -> str:
+    """The same as a file of its own, which follows the reader's choice of light or dark."""
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f'<meta name="color-scheme" content="light dark"><title>{escape(title)}</title>'
+        "<style>body{margin:2rem auto;padding:0 1.5rem;max-width:72rem}</style></head>"
+        f"<body>{page(found)}</body></html>"
+    )
+
+
+def _row(column: ColumnComparison) -> str:
+    name, _, sentence, *numbers = (escape(field) for field in fields(column))
+    mark = '<span class="kw-m" title="listed" aria-label="listed">●</span> ' if column.is_listed else ""
+    figures = "".join(f"<td>{number}</td>" for number in numbers)
+    return (
+        f'<tr{"" if column.is_listed else " class=kw-q"}><td class="kw-l kw-n" title="{name}">{mark}{name}</td>'
+        f'<td class="kw-l">{_picture(column)}</td><td class="kw-w">{sentence}</td>{figures}</tr>'
+    )
+
+
+def _picture(column: ColumnComparison) -> str:
+    labels, before, after = column.bars
+    if not before:
+        return ""
+    words = column.kind in ("words", "flags")
+    top = max(*before, *after) or 1.0
+    drawn = _pairs(labels, before, after, top) if words else _steps(before, after, top)
+    about = "most frequent values" if words else f"from {labels[0]} to {labels[-1]}"
+    return (
+        f'<svg width="{WIDE}" height="{HIGH}" viewBox="0 0 {WIDE} {HIGH}" role="img" aria-label="{escape(about)}">'
+        f"<title>{escape(about)}</title>{drawn}"
+        f'<line x1="0" y1="{HIGH - 0.5}" x2="{WIDE}" y2="{HIGH - 0.5}" stroke="currentColor" stroke-opacity=".35"/></svg>'
+    )
+
+
+def _steps(before: tuple[float, ...], after: tuple[float, ...], top: float) -> str:
+    """Two stepped outlines over the same values: before filled, after as a line."""
+    paths = []
+    for shares in (before, after):
+        points = [f"M0 {HIGH}"]
+        for place, share in enumerate(shares):
+            y = HIGH - 1 - share / top * (HIGH - 4)
+            points.append(f"L{place * WIDE / len(shares):.1f} {y:.1f}L{(place + 1) * WIDE / len(shares):.1f} {y:.1f}")
+        paths.append("".join([*points, f"L{WIDE} {HIGH}"]))
+    return (
+        f'<path d="{paths[0]}Z" fill="var(--kw-before)" fill-opacity=".45"/>'
+        f'<path d="{paths[1]}" fill="none" stroke="var(--kw-after)" stroke-width="1.5" stroke-linejoin="round"/>'
+    )
+
+
+def _pairs(labels: tuple[str, ...], before: tuple[float, ...], after: tuple[float, ...], top: float) -> str:
+    """Two bars a word."""
+    step = WIDE / len(labels)
+    width = min(step * 0.38, 14)
+    drawn = []
+    for place, (label, one, two) in enumerate(zip(labels, before, after, strict=True)):
+        middle = (place + 0.5) * step
+        bars = "".join(
+            f'<rect x="{x:.1f}" y="{HIGH - 1 - share / top * (HIGH - 4):.1f}" width="{width:.1f}" '
+            f'height="{share / top * (HIGH - 4):.1f}" rx="1" fill="var(--kw-{name})"{soft}/>'
+            for x, share, name, soft in ((middle - width, one, "before", ' fill-opacity=".6"'), (middle, two, "after", ""))
+        )
+        drawn.append(f"<g><title>{escape(visible(label))}: {one:.1%}, then {two:.1%}</title>{bars}</g>")
+    return "".join(drawn)
