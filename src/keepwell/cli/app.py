@@ -19,6 +19,7 @@ from keepwell.cli import (
     keeping,
     looking,
     looping,
+    profiling,
     proving,
     quarantine,
     releasing,
@@ -91,7 +92,21 @@ def _below(command: object, folder: str) -> dict[str, Any]:
     return {"folder": folder, **{name: _below(one, folder) for name, one in inner}}
 
 
-for module in (starting, demonstrating, checking, looping, looking, explaining, proving, answering, releasing, quarantine, keeping, config):
+for module in (
+    starting,
+    demonstrating,
+    checking,
+    looping,
+    looking,
+    explaining,
+    profiling,
+    proving,
+    answering,
+    releasing,
+    quarantine,
+    keeping,
+    config,
+):
     module.register(app)
 
 

@@ -215,15 +215,23 @@ def _bars(before: Column, after: Column) -> tuple[tuple[str, ...], tuple[float, 
         return names, _floats(_share(before)[shown]), _floats(_share(after)[shown])
     assert isinstance(before.ruler, NumberRuler)
     ends = np.concatenate([column.quantiles((0.005, 0.995)) for column in (before, after)])
-    steps = np.linspace(ends.min(), ends.max(), BARS + 1)
-    if not steps[-1] > steps[0] or not np.isfinite(steps).all():
+    pad = float(ends.max() - ends.min()) / (2 * BARS)
+    steps = np.linspace(ends.min() - pad, ends.max() + pad, BARS + 1)
+    if not pad > 0 or not np.isfinite(steps).all():
         return (), (), ()
-    shares = []
-    for column in (before, after):
-        low, high, _, _ = column.moment()
-        reached = np.concatenate(([0.0], np.cumsum(column.fine.sum(axis=0)))) / column.count("values")
-        shares.append(np.diff(np.interp(steps, np.clip(before.ruler.edges(), low, high), reached)))
-    return tuple(f"{step:.4g}" for step in steps), _floats(shares[0]), _floats(shares[1])
+    return tuple(f"{step:.4g}" for step in steps), _floats(_heights(before, steps)), _floats(_heights(after, steps))
+
+
+def _heights(column: Column, steps: Floats) -> Floats:
+    """The share of values within each step: those of a cell with one value stand at it, those of other cells evenly."""
+    assert isinstance(column.ruler, NumberRuler)
+    low, high, _, _ = column.moment()
+    fine, atoms = column.fine.sum(axis=0), dict(column.ruler.atoms)
+    single = np.array([cell in atoms for cell in range(fine.size)])
+    standing, _ = np.histogram([atoms[int(cell)] for cell in np.flatnonzero(single)], bins=steps, weights=fine[single])
+    reached = np.concatenate(([0.0], np.cumsum(np.where(single, 0, fine))))
+    spread_out = np.diff(np.interp(steps, np.clip(column.ruler.edges(), low, high), reached))
+    return np.asarray((standing + spread_out) / column.count("values"), dtype=np.float64)
 
 
 def _share(column: Column) -> Floats:

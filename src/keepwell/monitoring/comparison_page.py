@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 WIDE, HIGH = 180, 40
 STYLE = """
-.kw-compare{--kw-before:#8a94a3;--kw-after:#c2410c;--kw-line:#8883;font:14px/1.45 system-ui,sans-serif;color:inherit;max-width:72rem}
+.kw-compare{--kw-before:#8a94a3;--kw-after:#c2410c;--kw-line:#8883;font:14px/1.45 system-ui,sans-serif;color:inherit;max-width:78rem}
 @media (prefers-color-scheme:dark){.kw-compare{--kw-before:#9aa5b5;--kw-after:#fb923c}}
 .kw-compare h3{font-size:1.15rem;font-weight:650;margin:0 0 .2rem}
 .kw-compare p{margin:0 0 .8rem;opacity:.75}
 .kw-compare table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
-.kw-compare th{font-weight:600;text-align:right;padding:.35rem .6rem;border-bottom:1px solid currentColor;white-space:nowrap}
-.kw-compare td{text-align:right;padding:.35rem .6rem;border-bottom:1px solid var(--kw-line);vertical-align:middle;white-space:nowrap}
+.kw-compare th{font-weight:600;text-align:right;padding:.35rem .55rem;border-bottom:1px solid currentColor;white-space:nowrap}
+.kw-compare td{text-align:right;padding:.35rem .55rem;border-bottom:1px solid var(--kw-line);vertical-align:middle;white-space:nowrap}
 .kw-compare .kw-l{text-align:left}
 .kw-compare .kw-w{text-align:left;white-space:normal;min-width:11rem}
 .kw-compare .kw-n{font-weight:600;max-width:14rem;overflow:hidden;text-overflow:ellipsis}
@@ -58,7 +58,7 @@ def document(found: Comparison, title: str) -> str:
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f'<meta name="color-scheme" content="light dark"><title>{escape(title)}</title>'
-        "<style>body{margin:2rem auto;padding:0 1.5rem;max-width:72rem}</style></head>"
+        "<style>body{margin:2rem auto;padding:0 1.5rem;max-width:78rem}</style></head>"
         f"<body>{page(found)}</body></html>"
     )
 

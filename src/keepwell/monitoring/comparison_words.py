@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from keepwell.monitoring.profile_words import figure, markdown_row, visible
+from keepwell.monitoring.profile_words import markdown_row, visible
 
 if TYPE_CHECKING:
     from keepwell.monitoring.comparison import ColumnComparison, Comparison
@@ -77,9 +77,18 @@ def _moved(column: ColumnComparison) -> str:
 
 def fields(column: ColumnComparison) -> tuple[str, ...]:
     """One column as a line of the table; its head is `HEAD`."""
-    e_value = "–" if column.state != "compared" else figure(column.e_value) if column.e_value < 1e6 else "> 1e6"
-    numbers = [figure(column.measures.get(name)) for name in MEASURES]
+    e_value = "–" if column.state != "compared" else measure(column.e_value) if column.e_value < 1e6 else "> 1e6"
+    numbers = [measure(column.measures.get(name)) for name in MEASURES]
     return (visible(column.name), "yes" if column.is_listed else "", column.sentence, *numbers, e_value)
+
+
+def measure(value: float | None) -> str:
+    """A distance to three digits, so that columns of them can be read down."""
+    if value is None:
+        return "–"
+    if 0 < value < 0.0005:
+        return "< 0.001"
+    return f"{value:.3f}" if value < 100 else f"{value:,.0f}"
 
 
 def markdown(found: Comparison) -> str:

@@ -124,7 +124,8 @@ def _numbers(
     counts[:, 0] = sizes
     moved, square, cells = scratch.of(values.size)
     keys = square.view(np.int64)
-    np.subtract(values, ruler.centre, out=moved)
+    with np.errstate(over="ignore"):
+        np.subtract(values, ruler.centre, out=moved)
     moments = _moments(values, moved, square, sizes, ruler.centre)
     n_bins, n_cells = width(ruler)
     ruler.cells_of_moved(moved, keys, cells)

@@ -14,7 +14,7 @@ from keepwell.monitoring.vocabulary import WordRuler
 PERCENT = (1, 5, 25, 50, 75, 95, 99)
 SHOWN = 10  # values of a text column that are listed
 START = datetime(1970, 1, 1, tzinfo=UTC)
-HEAD = ("Column", "Kind", "Values", "Null", "Distinct", "Mean", "Sd", "Min", "5 %", "Median", "95 %", "Max")
+HEAD = ("Column", "Kind", "Values", "Missing", "Distinct", "Mean", "Sd", "Min", "5 %", "Median", "95 %", "Max")
 
 
 def describe(name: str, column: Column) -> dict[str, Any]:

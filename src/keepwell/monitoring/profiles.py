@@ -60,6 +60,10 @@ class Profile:
         columns = {key: column.part(places, [slices.index(name)]) for key, column in self.columns.items()}
         return replace(self, by=None, segments=kept, rows=self.rows[places], columns=columns)
 
+    def only(self, names: Sequence[str]) -> Profile:
+        """The profile of these columns; a name that it does not have is left out."""
+        return replace(self, columns={name: column for name, column in self.columns.items() if name in names})
+
     def merge(self, *others: Profile) -> Profile:
         """This profile and others as one: the same as if all rows had been profiled together.
 

@@ -62,7 +62,7 @@ def profile(
     wanted = list(columns) if columns is not None else [name for name in rows.schema if name != time]
     needed = list(dict.fromkeys([*wanted, *(name for name in (time, by) if name is not None)]))
     if missing := [name for name in needed if name not in rows.schema]:
-        raise SchemaMismatch(f"What {rows.name} holds", missing, list(rows.schema), "Name columns that are there.")
+        raise SchemaMismatch(rows.name.replace("the ", "The ", 1), missing, list(rows.schema), "Name columns that are there.")
     check_time(rows.schema, time, every)
     height = rows.height()
     plan = _plan(rows, wanted, reference)

@@ -72,7 +72,8 @@ class NumberRuler:
 
     def cells(self, values: Floats) -> Counts:
         """The cell of each finite value, shape (n,), 0 the lowest."""
-        moved = values - self.centre
+        with np.errstate(over="ignore"):  # what is infinitely far is in the outermost cell
+            moved = values - self.centre
         return self.cells_of_moved(moved, np.empty(moved.size, dtype=np.int64), np.empty(moved.size, dtype=np.int64))
 
     def cells_of_moved(self, moved: Floats, keys: Counts, out: Counts) -> Counts:
@@ -80,7 +81,8 @@ class NumberRuler:
 
         `moved` and `keys`, both shape (n,), are written over; the cells are in `out`.
         """
-        np.multiply(moved, math.ldexp(1.0, -self.octave), out=moved)
+        with np.errstate(over="ignore"):
+            np.multiply(moved, math.ldexp(1.0, -self.octave), out=moved)
         np.right_shift(moved.view(np.uint64), SHIFT, out=keys.view(np.uint64))
         return np.take(_cell_of_key(), keys, out=out, mode="wrap")  # `wrap` checks no index, and no key can be outside
 
@@ -112,13 +114,15 @@ def fit_number_ruler(sample: Floats, *, bins: int = BINS) -> NumberRuler:
     """
     if sample.size == 0:
         return NumberRuler(0.0, 0)
-    low, median, high = (float(value) for value in np.quantile(sample, (0.25, 0.5, 0.75)))
-    scale = (high - low) / 1.349  # of a normal column that is the standard deviation
-    if not scale > 0 or not math.isfinite(scale):  # more than half of the values are equal, or they are enormous
-        with np.errstate(over="ignore", invalid="ignore"):
+    # Quantiles that are values of the sample: no interpolation can overflow, and a frequent value can be the centre.
+    low, median, high = (float(value) for value in np.quantile(sample, (0.25, 0.5, 0.75), method="inverted_cdf"))
+    scale = high / 1.349 - low / 1.349  # of a normal column that is the standard deviation
+    if not scale > 0:  # more than half of the values are equal
+        with np.errstate(over="ignore"):
             scale = float(np.sqrt(np.mean((sample - median) ** 2)))
-    if not scale > 0 or not math.isfinite(scale):
-        scale = abs(median) if 0 < abs(median) < 1e300 else 1.0
+    if not scale > 0:
+        scale = abs(median) or 1.0
+    scale = min(scale, 1e300)
     octave = max(-1000, min(1000, round(math.log2(scale))))
     step = math.ldexp(1.0, octave - DETAIL)
     centre = round(median / step) * step if abs(median / step) < 2**52 else median

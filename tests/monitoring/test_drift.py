@@ -1,0 +1,96 @@
+"""Distances agree with SciPy, or with what can be worked out by hand."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from scipy.spatial.distance import jensenshannon
+
+from keepwell.monitoring.drift import (
+    chi_square,
+    jensen_shannon,
+    kolmogorov_smirnov,
+    kolmogorov_smirnov_cells,
+    psi,
+    psi_by_chance,
+    wasserstein,
+    wasserstein_cells,
+)
+
+BEFORE, AFTER = np.array([50, 30, 20]), np.array([20, 30, 50])
+SAMPLES = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40).map(np.array)
+COUNTS = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=2, max_size=12).filter(
+    lambda pairs: all(sum(side) > 0 for side in zip(*pairs, strict=True))
+)
+
+
+def test_psi_by_hand():
+    """(0.2 - 0.5) ln(0.2 / 0.5) + 0 + (0.5 - 0.2) ln(0.5 / 0.2) = 0.6 ln 2.5."""
+    assert psi(BEFORE, AFTER) == pytest.approx(0.6 * np.log(2.5))
+    assert psi(BEFORE, BEFORE * 7) == pytest.approx(0)
+
+
+def test_psi_of_an_empty_bin_is_large_but_finite():
+    assert 1 < psi(np.array([50, 50]), np.array([0, 100])) < 10
+
+
+def test_psi_by_chance_is_what_psi_is_when_nothing_changed():
+    rng = np.random.default_rng(1)
+    drawn = rng.multinomial(2_000, [1 / 20] * 20, size=(400, 2))
+    assert np.mean([psi(*pair) for pair in drawn]) == pytest.approx(psi_by_chance(*drawn[0]), rel=0.1)
+
+
+@given(pairs=COUNTS)
+def test_jensen_shannon_is_scipys(pairs):
+    one, two = (np.array(side) for side in zip(*pairs, strict=True))
+    assert jensen_shannon(one, two) == pytest.approx(jensenshannon(one, two, base=2), abs=1e-7)
+
+
+@given(one=SAMPLES, two=SAMPLES)
+@settings(deadline=None)
+def test_kolmogorov_smirnov_is_scipys(one, two):
+    with np.errstate(all="ignore"), warnings.catch_warnings():  # of its p-value, which is not asked for
+        warnings.simplefilter("ignore")
+        wanted = stats.ks_2samp(one, two, method="asymp").statistic
+    assert kolmogorov_smirnov(one, two) == pytest.approx(wanted)
+
+
+@given(one=SAMPLES, two=SAMPLES)
+def test_wasserstein_is_scipys(one, two):
+    wanted = stats.wasserstein_distance(one, two)
+    assert wasserstein(one, two) == pytest.approx(wanted, rel=1e-9, abs=1e-9)
+    assert wasserstein(one, two, scale=2.0) == pytest.approx(wanted / 2, rel=1e-9, abs=1e-9)
+
+
+@given(pairs=COUNTS)
+@settings(deadline=None)
+def test_chi_square_is_scipys(pairs):
+    table = np.array(pairs).T
+    held = table[:, table.sum(axis=0) > 0]
+    wanted = stats.chi2_contingency(held, correction=False)
+    assert chi_square(*table) == (pytest.approx(wanted.statistic, abs=1e-9), wanted.dof)
+
+
+@given(one=SAMPLES, two=SAMPLES, cells=st.integers(2, 30))
+def test_kolmogorov_smirnov_from_cells_holds_its_stated_error(one, two, cells):
+    edges = np.linspace(-1e6, 1e6, cells + 1)
+    value, error = kolmogorov_smirnov_cells(np.histogram(one, edges)[0], np.histogram(two, edges)[0])
+    exact = kolmogorov_smirnov(one, two)
+    assert value - 1e-12 <= exact <= value + error + 1e-12
+
+
+@given(one=SAMPLES, two=SAMPLES, cells=st.integers(2, 30))
+def test_wasserstein_from_cells_is_within_a_cells_width(one, two, cells):
+    edges = np.linspace(-1e6, 1e6, cells + 1)
+    found = wasserstein_cells(edges, np.histogram(one, edges)[0], np.histogram(two, edges)[0])
+    assert found == pytest.approx(wasserstein(one, two), abs=np.diff(edges)[0] * 1.001)
+
+
+def test_wasserstein_from_cells_by_hand():
+    """All values one cell further: each moves by the cell's width."""
+    assert wasserstein_cells(np.array([0.0, 2.0, 4.0]), np.array([9, 0]), np.array([0, 3])) == pytest.approx(2.0)
