@@ -33,11 +33,11 @@ def spread(values: Floats) -> tuple[float, int]:
     ----------
     Lazarus, Lewis, Stock, Watson (2018), HAR Inference: Recommendations for Practice, JBES 36.
     """
-    from scipy.fft import dct  # scipy loads on use: a fifth of a second that who only imports a room need not wait for
-
     n = values.size
     waves = min(max(int(0.41 * n ** (2 / 3)), 4), MOST_WAVES, n - 1)
-    slow = dct(values, type=2)[1 : waves + 1]
+    # The type 2 cosine transform by way of the even extension's spectrum: SciPy's own would be half of the time this room takes to load.
+    turn = np.exp(-0.5j * np.pi * np.arange(1, waves + 1) / n)
+    slow = (np.fft.rfft(np.concatenate((values, values[::-1])))[1 : waves + 1] * turn).real
     # A projection on an orthonormal wave is slow / sqrt(2 n); the mean of their squares is the long-run variance, over n the error's.
     return float(np.sqrt(slow @ slow / (2.0 * waves)) / n), waves
 
@@ -45,7 +45,7 @@ def spread(values: Floats) -> tuple[float, int]:
 @lru_cache(maxsize=4096)
 def quantile(probability: float, freedom: int) -> float:
     """Student's t quantile; cached, since a check-up asks for the same few thousands of times."""
-    from scipy.special import stdtrit
+    from scipy.special import stdtrit  # on use: who only imports a room need not wait for it
 
     return float(stdtrit(freedom, probability))
 

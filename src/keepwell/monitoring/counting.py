@@ -127,14 +127,26 @@ def _numbers(
     with np.errstate(over="ignore"):
         np.subtract(values, ruler.centre, out=moved)
     moments = _moments(values, moved, square, sizes, ruler.centre)
-    n_bins, n_cells = width(ruler)
     ruler.cells_of_moved(moved, keys, cells)
-    bins = np.take(ruler.bin_of_cell(), cells, out=keys, mode="wrap")
-    _set_apart(bins, sizes, np.arange(sizes.size) * n_bins)
-    histogram = np.bincount(bins, minlength=sizes.size * n_bins).reshape(sizes.size, n_bins)
+    return moments, *_histograms(cells, keys, sizes, layers, slices, ruler)
+
+
+def _histograms(cells: Counts, free: Counts, sizes: Counts, layers: Counts, slices: int, ruler: NumberRuler) -> tuple[Counts, Counts]:
+    """Bins of each run and cells of each slice; `free` is an array of the same shape that may be written over."""
+    n_bins, n_cells = width(ruler)
+    runs = sizes.size
+    if 2 * runs * n_cells <= cells.size:  # few runs: their cells are counted, and bins and slices are sums of these
+        _set_apart(cells, sizes, np.arange(runs) * n_cells)
+        joint = np.bincount(cells, minlength=runs * n_cells).reshape(runs, n_cells)
+        fine = np.zeros((slices, n_cells), dtype=np.int64)
+        np.add.at(fine, layers, joint)
+        return np.add.reduceat(joint, [0, *ruler.cuts], axis=1), fine
+    bins = np.take(ruler.bin_of_cell(), cells, out=free, mode="wrap")
+    _set_apart(bins, sizes, np.arange(runs) * n_bins)
     if slices > 1:
         _set_apart(cells, sizes, layers * n_cells)
-    return moments, histogram, np.bincount(cells, minlength=slices * n_cells).reshape(slices, n_cells)
+    fine = np.bincount(cells, minlength=slices * n_cells).reshape(slices, n_cells)
+    return np.bincount(bins, minlength=runs * n_bins).reshape(runs, n_bins), fine
 
 
 def _set_aside(values: Floats, sizes: Counts, counts: Counts) -> Floats:
@@ -171,7 +183,8 @@ def _moments(values: Floats, moved: Floats, square: Floats, sizes: Counts, centr
             squares = np.add.reduceat(np.multiply(square, square, out=square), starts)
     moments[held, LOW] = np.minimum.reduceat(values, starts)
     moments[held, HIGH] = np.maximum.reduceat(values, starts)
-    moments[held, MEAN] = centre + mean
+    with np.errstate(over="ignore", invalid="ignore"):
+        moments[held, MEAN] = centre + mean
     moments[held, SQUARES] = squares
     return moments
 
