@@ -113,9 +113,11 @@ def report(runs: list[dict]) -> list[str]:
     for run in runs:
         groups.setdefault((run["task"], run["size"], run["peer"]), []).append(run)
     cpu = {key: statistics.median(run["cpu"] for run in found) for key, found in groups.items()}
+    loads = [run["load"] for run in runs]
     lines = [
-        f"Written by `python benchmarks/profiles.py --write` on {datetime.now(UTC):%Y-%m-%d}. {os.cpu_count()} processors, Python "
-        f"{platform.python_version()}. Medians; CPU seconds of whole processes, importing and reading included (a new day: that step only).",
+        f"Written by `python benchmarks/profiles.py --write` on {datetime.now(UTC):%Y-%m-%d}.",
+        f"{os.cpu_count()} processors, Python {platform.python_version()}; other work ran beside it: load {min(loads):g} to {max(loads):g}.",
+        "Medians; CPU seconds of whole processes, importing and reading included (a new day: that step only).",
         "",
         "| Task | Table | With | Runs | CPU s (least to most) | Times Keepwell | Peak MB | Flagged |",
         "| --- | --- | --- | --: | --: | --: | --: | --- |",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -13,7 +14,9 @@ from keepwell.evaluation.intervals import Floats, mean_bound
 from keepwell.evaluation.metrics import DECIDING, losses, unscorable
 from keepwell.evaluation.slices import members
 from keepwell.model import Task
-from keepwell.settings import GateSection
+
+if TYPE_CHECKING:
+    from keepwell.settings import GateSection  # the settings library takes a tenth of a second to load
 
 
 @dataclass(frozen=True, kw_only=True)

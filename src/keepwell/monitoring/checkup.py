@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from keepwell.evaluation import losses, mean_interval
-from keepwell.settings import CheckSection
+
+if TYPE_CHECKING:
+    from keepwell.settings import CheckSection  # the settings library takes a tenth of a second to load
 
 VERDICTS = ("well", "watch", "unwell", "unknown")
 

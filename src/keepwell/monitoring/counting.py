@@ -139,7 +139,8 @@ def _histograms(cells: Counts, free: Counts, sizes: Counts, layers: Counts, slic
         _set_apart(cells, sizes, np.arange(runs) * n_cells)
         joint = np.bincount(cells, minlength=runs * n_cells).reshape(runs, n_cells)
         fine = np.zeros((slices, n_cells), dtype=np.int64)
-        np.add.at(fine, layers, joint)
+        for layer in range(slices):
+            fine[layer] = joint[layers == layer].sum(axis=0)
         return np.add.reduceat(joint, [0, *ruler.cuts], axis=1), fine
     bins = np.take(ruler.bin_of_cell(), cells, out=free, mode="wrap")
     _set_apart(bins, sizes, np.arange(runs) * n_bins)

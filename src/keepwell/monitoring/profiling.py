@@ -46,7 +46,7 @@ def profile(
 
     Returns
     -------
-    The profile. Without a reference its rulers come from about 30,000 rows from three places of the table: they decide where histograms
+    The profile. Without a reference its rulers come from about 12,000 rows from three places of the table: they decide where histograms
     have their detail, while every count is exact.
 
     Raises

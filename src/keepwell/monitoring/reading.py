@@ -21,7 +21,7 @@ from keepwell.errors import FrameInvalid, SourceInvalid
 
 CHUNK_CELLS = 8_000_000  # of 8 bytes each: 64 MB at a time
 MOST_ROWS, FEWEST_ROWS = 250_000, 5_000
-SAMPLE_ROWS, SAMPLE_PLACES = 30_000, 3  # each place unpacks a page of every column, in a short file a third of it
+SAMPLE_ROWS, SAMPLE_PLACES = 12_000, 3  # each place unpacks a page of every column, in a short file a third of it
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Rows:
             raise SourceInvalid(self.name, f"could not be read to its end: {first_line(error)}", "Nothing was profiled.") from None
 
     def sample(self, columns: Sequence[str]) -> pl.DataFrame:
-        """About 30,000 rows from three places, so that a file in time order shows its seasons; the first rows of a query."""
+        """About 12,000 rows from three places, so that a file in time order shows its seasons; the first rows of a query."""
         height, part = self.height(), SAMPLE_ROWS // SAMPLE_PLACES
         if height is None or height <= SAMPLE_ROWS:
             places = [(0, SAMPLE_ROWS)]
