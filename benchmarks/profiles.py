@@ -1,8 +1,8 @@
 """Profiles and comparisons beside other libraries, in one run: CPU seconds, peak memory, what was flagged; writes docs/profiles.md's table.
 
-    python benchmarks/profiles.py                              # everything; peers are installed under build/peers
-    python benchmarks/profiles.py --peers scan,keepwell --sizes 10Mx50,1Mx100 --runs 3
-    python benchmarks/profiles.py --write                      # also put the table into docs/profiles.md
+    python benchmarks/profiles.py                                      # Keepwell and a bare scan, 1Mx20
+    python benchmarks/profiles.py --peers scan,keepwell,whylogs --sizes 1Mx20,10Mx50 --runs 5
+    python benchmarks/profiles.py --peers all --sizes all --write      # a quarter of an hour; also writes the table into docs/profiles.md
 
 Each figure is a fresh process, started as a user would: CPU seconds are user and system time of it and its children, from its start to
 its end, so that importing and reading count. Tasks: `drift` compares the current table with the reference one; `day` adds one day to
@@ -32,6 +32,7 @@ PAGE = ROOT / "docs" / "profiles.md"
 MARKS = "<!-- figures -->", "<!-- /figures -->"
 OWN = ("scan", "keepwell")
 FOREIGN = {"nannyml": "nannyml", "evidently-columns": "evidently", "evidently-preset": "evidently", "whylogs": "whylogs"}
+ALL_SIZES = ["1Mx20", "1Mx100", "10Mx50"]
 SLOW = {"evidently-preset", "evidently-columns", "whylogs"}  # once or twice is enough for a factor of ten
 # (task, size, peer, most times what, of whom)
 TARGETS = (
@@ -77,9 +78,9 @@ def measured(peer: str, task: str, size: str, limit: int) -> dict:
 def main() -> None:
     """Measure, print, and with --write put the table where people read it."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("--peers", default=",".join([*OWN, *FOREIGN]))
-    asked.add_argument("--sizes", default="1Mx20,1Mx100,10Mx50")
-    asked.add_argument("--runs", type=int, default=5)
+    asked.add_argument("--peers", default=",".join(OWN), help="names, or all; others are installed under build/peers")
+    asked.add_argument("--sizes", default="1Mx20", help="or all")
+    asked.add_argument("--runs", type=int, default=3)
     asked.add_argument("--limit", type=int, default=900, help="seconds for one run")
     asked.add_argument("--kept", type=Path, default=ROOT / "build" / "profiles.jsonl", help="raw figures are added here")
     asked.add_argument("--write", action="store_true")
@@ -87,7 +88,8 @@ def main() -> None:
     chosen = asked.parse_args()
     if not chosen.only_write:
         chosen.kept.unlink(missing_ok=True)
-        peers, sizes = chosen.peers.split(","), chosen.sizes.split(",")
+        peers = [*OWN, *FOREIGN] if chosen.peers == "all" else chosen.peers.split(",")
+        sizes = ALL_SIZES if chosen.sizes == "all" else chosen.sizes.split(",")
         jobs = [(peer, "drift", size) for size in sizes for peer in peers if peer in OWN or size == "1Mx20"]
         jobs += [(peer, "day", "1Mx20") for peer in peers if peer in ("keepwell", "whylogs", "nannyml") and "1Mx20" in sizes]
         for turn in range(chosen.runs):  # all peers in each turn, so that a busy minute meets all of them
@@ -115,8 +117,8 @@ def report(runs: list[dict]) -> list[str]:
     cpu = {key: statistics.median(run["cpu"] for run in found) for key, found in groups.items()}
     loads = [run["load"] for run in runs]
     lines = [
-        f"Written by `python benchmarks/profiles.py --write` on {datetime.now(UTC):%Y-%m-%d}.",
-        f"{os.cpu_count()} processors, Python {platform.python_version()}; other work ran beside it: load {min(loads):g} to {max(loads):g}.",
+        f"Written by `python benchmarks/profiles.py --peers all --sizes all --write` on {datetime.now(UTC):%Y-%m-%d}.",
+        f"{os.cpu_count()} processors, Python {platform.python_version()}; other work beside it: load {min(loads):g} to {max(loads):g}.",
         "Medians; CPU seconds of whole processes, importing and reading included (a new day: that step only).",
         "",
         "| Task | Table | With | Runs | CPU s (least to most) | Times Keepwell | Peak MB | Flagged |",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import reduce
@@ -31,6 +33,12 @@ SIX = pl.DataFrame(
 
 def facts(found: Profile, name: str) -> dict:
     return next(column for column in found.as_dict()["columns"] if column["name"] == name)
+
+
+def test_importing_the_room_is_light():
+    """SciPy, PyArrow, pandas and charts load when they are used."""
+    code = "import keepwell.monitoring, sys; print([name for name in ('scipy', 'pyarrow', 'pandas', 'altair', 'rich') if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 
 def test_nulls_nan_and_infinities_are_counted_apart_from_values():

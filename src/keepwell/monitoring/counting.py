@@ -1,7 +1,7 @@
 """Count one column of one chunk of rows, with the ruler its profile has.
 
-A sixth of the cost of a profile is here, about 4 ns a number (`benchmarks/profiles.py --stages`): every step is one pass of
-NumPy or Polars over a chunk that fits the cache, and nulls, NaN and infinities leave before the passes begin.
+About 3 ns a number: every step is one pass of NumPy over arrays that are used again and again, and nulls, NaN and infinities leave
+before the passes begin. Texts cost 8 to 10 ns, for looking each of them up among the watched ones.
 """
 
 from __future__ import annotations
