@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -21,15 +20,14 @@ from keepwell.monitoring.drift import (
     wasserstein_cells,
 )
 from keepwell.monitoring.evidence import FEWEST_BATCHES, Series, e_bh, e_of_batches, e_of_rows
+from keepwell.monitoring.pictures import Bars, bars
 from keepwell.monitoring.profiles import Profile
-from keepwell.monitoring.rulers import Floats, NumberRuler
+from keepwell.monitoring.rulers import NumberRuler
 from keepwell.monitoring.segments import NO_TIME
-from keepwell.monitoring.vocabulary import WordRuler
 
 LEVEL = 0.1  # false listings among the listed, on average
 SMALLEST_PSI = 0.02  # a move below it is not worth a line, however sure
 SMALLEST_MISSING = 0.01  # the same for the share of missing values
-BARS, WORDS = 32, 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +56,7 @@ class ColumnComparison:
     is_large: bool = False
     is_listed: bool = False
     sentence: str = ""
-    bars: tuple[tuple[str, ...], tuple[float, ...], tuple[float, ...]] = ((), (), ())
+    bars: Bars = ((), (), ())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +154,7 @@ def _column(name: str, reference: Profile, current: Profile, unit: str) -> Colum
     measures = _measures(before, after)
     is_large = measures["psi"] - measures["psi_by_chance"] >= SMALLEST_PSI or abs(missing) >= SMALLEST_MISSING
     evidence = _evidence(before, after, reference, current, unit)
-    return replace(found, measures=measures, e_value=evidence, is_large=bool(is_large), bars=_bars(before, after))
+    return replace(found, measures=measures, e_value=evidence, is_large=bool(is_large), bars=bars(before, after))
 
 
 def _side(column: Column) -> dict[str, Any]:
@@ -205,38 +203,3 @@ def _series(column: Column, profile: Profile) -> Series:
     counts = np.add.reduceat(column.counts[timed], first, axis=0)
     rows = counts.sum(axis=1)
     return Series(bins, 1 - counts[:, VALUES] / np.maximum(rows, 1), rows)
-
-
-def _bars(before: Column, after: Column) -> tuple[tuple[str, ...], tuple[float, ...], tuple[float, ...]]:
-    """Shares for a small picture: equal steps of value, or the most frequent words."""
-    if isinstance(before.ruler, WordRuler):
-        shown = np.argsort(-np.maximum(_share(before), _share(after)), kind="stable")[:WORDS]
-        names = tuple(before.ruler.watched[place] for place in shown)
-        return names, _floats(_share(before)[shown]), _floats(_share(after)[shown])
-    assert isinstance(before.ruler, NumberRuler)
-    ends = np.concatenate([column.quantiles((0.005, 0.995)) for column in (before, after)])
-    pad = float(ends.max() - ends.min()) / (2 * BARS)
-    steps = np.linspace(ends.min() - pad, ends.max() + pad, BARS + 1)
-    if not pad > 0 or not np.isfinite(steps).all():
-        return (), (), ()
-    return tuple(f"{step:.4g}" for step in steps), _floats(_heights(before, steps)), _floats(_heights(after, steps))
-
-
-def _heights(column: Column, steps: Floats) -> Floats:
-    """The share of values within each step: those of a cell with one value stand at it, those of other cells evenly."""
-    assert isinstance(column.ruler, NumberRuler)
-    low, high, _, _ = column.moment()
-    fine, atoms = column.fine.sum(axis=0), dict(column.ruler.atoms)
-    single = np.array([cell in atoms for cell in range(fine.size)])
-    standing, _ = np.histogram([atoms[int(cell)] for cell in np.flatnonzero(single)], bins=steps, weights=fine[single])
-    reached = np.concatenate(([0.0], np.cumsum(np.where(single, 0, fine))))
-    spread_out = np.diff(np.interp(steps, np.clip(column.ruler.edges(), low, high), reached))
-    return np.asarray((standing + spread_out) / column.count("values"), dtype=np.float64)
-
-
-def _share(column: Column) -> Floats:
-    return np.asarray(column.fine.sum(axis=0) / column.count("values"), dtype=np.float64)
-
-
-def _floats(values: Floats | Sequence[float]) -> tuple[float, ...]:
-    return tuple(float(value) for value in values)
