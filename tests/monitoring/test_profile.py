@@ -110,6 +110,7 @@ EDGES = {
     "constant": pl.Series([7.5, 7.5]),
     "only infinite": pl.Series([INF, -INF]),
     "enormous": pl.Series([1e308, -1e308]),
+    "the largest float": pl.Series([1.7976931347576764e308] * 2),
     "tiny": pl.Series([5e-324, -5e-324]),
     "large integers": pl.Series([2**62, 2**62 + 1]),
     "unsigned": pl.Series([0, 2**63], dtype=pl.UInt64),

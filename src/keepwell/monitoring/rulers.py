@@ -125,7 +125,8 @@ def fit_number_ruler(sample: Floats, *, bins: int = BINS) -> NumberRuler:
     scale = min(scale, 1e300)
     octave = max(-1000, min(1000, round(math.log2(scale))))
     step = math.ldexp(1.0, octave - DETAIL)
-    centre = round(median / step) * step if abs(median / step) < 2**52 else median
+    tidy = round(median / step) * step if abs(median / step) < 2**52 else median
+    centre = tidy if math.isfinite(tidy) else median  # rounding the largest floats up would leave them
     cells = NumberRuler(centre, octave).cells(sample)
     return NumberRuler(centre, octave, _cuts(np.bincount(cells, minlength=cell_count()), bins), _atoms(sample, cells))
 
