@@ -5,7 +5,7 @@
       ProjectError            ProjectNotFound, ProjectExists, ExtraMissing, NameInvalid, FunctionMissing, FunctionBroken,
                               EstimatorInvalid
       DataError               SourceInvalid, SchemaMismatch, ContractBroken, LooksAhead, LookbackTooShort,
-                              EmptyWindow, FrameInvalid, WatchStateInvalid, InputInvalid, BodyTooLarge, ArchiveInvalid,
+                              EmptyWindow, FrameInvalid, WatchStateInvalid, InputInvalid, BodyTooLarge, ArchiveInvalid, TableInvalid,
                               ProfileInvalid, ProfilesDiffer
       NotFound                ModelNotFound, VersionNotFound, PredictionNotFound, QuarantineNotFound, RunNotFound, RouteNotFound,
                               BackupNotFound, VersionSwept, SliceNotFound
@@ -314,7 +314,7 @@ class ArchiveInvalid(DataError):
         )
 
 
-class FrameInvalid(DataError):
+class TableInvalid(DataError):
     """A frame that was handed in cannot be profiled as it is."""
 
     def __init__(self, problem: str, hint: str) -> None:

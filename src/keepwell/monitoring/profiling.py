@@ -51,7 +51,7 @@ def profile(
 
     Raises
     ------
-    SourceInvalid, FrameInvalid : when the table cannot be read, or its times have no zone.
+    SourceInvalid, TableInvalid : when the table cannot be read, or its times have no zone.
     SchemaMismatch : when it lacks a column that was named.
     """
     rows = open_rows(frame_or_path)

@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 from polars.exceptions import PolarsError
 
-from keepwell.errors import FrameInvalid, SourceInvalid
+from keepwell.errors import SourceInvalid, TableInvalid
 
 CHUNK_CELLS = 8_000_000  # of 8 bytes each: 64 MB at a time
 MOST_ROWS, FEWEST_ROWS = 250_000, 5_000
@@ -113,7 +113,7 @@ def open_rows(source: Any) -> Rows:
     Raises
     ------
     SourceInvalid : when there is nothing at the path, or it is no Parquet.
-    FrameInvalid : when it is neither frame nor path.
+    TableInvalid : when it is neither frame nor path.
     """
     if isinstance(source, pl.DataFrame):
         return Rows("the frame", source.schema, (source,), (source.height,))
@@ -126,7 +126,7 @@ def open_rows(source: Any) -> Rows:
     try:
         frame = nw.from_native(source, eager_only=True).to_polars()
     except (TypeError, ValueError, PolarsError) as error:  # pyarrow's errors, when pandas holds a column of mixed types, are these too
-        raise FrameInvalid(
+        raise TableInvalid(
             f"A {type(source).__name__} cannot be profiled: {first_line(error)}",
             "Give a polars, pandas or Arrow frame, or the path of a Parquet file, a folder of them or a Delta table.",
         ) from None

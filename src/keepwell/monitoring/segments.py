@@ -10,7 +10,7 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 
-from keepwell.errors import FrameInvalid
+from keepwell.errors import TableInvalid
 from keepwell.monitoring.rulers import Counts
 
 Segment = tuple[str, str]
@@ -38,17 +38,17 @@ def check_time(schema: pl.Schema, time: str | None, every: str) -> None:
         return
     dtype = schema[time]
     if isinstance(dtype, pl.Datetime) and dtype.time_zone is None:
-        raise FrameInvalid(
+        raise TableInvalid(
             f"Time column '{time}' has no time zone, so its days cannot be told",
             f"Say which one it is, for UTC: frame.with_columns(pl.col('{time}').dt.replace_time_zone('UTC')).",
         )
     if not isinstance(dtype, pl.Datetime | pl.Date):
-        raise FrameInvalid(
+        raise TableInvalid(
             f"Time column '{time}' is {dtype}, not a date or a time",
             f"Texts become times with pl.col('{time}').str.to_datetime(time_zone='UTC').",
         )
     if not SPAN.fullmatch(every):
-        raise FrameInvalid(f"A batch cannot be every '{every}'", "Write a span such as 1d, 12h, 1w or 1mo.")
+        raise TableInvalid(f"A batch cannot be every '{every}'", "Write a span such as 1d, 12h, 1w or 1mo.")
 
 
 def split(chunk: pl.DataFrame, time: str | None, every: str, by: str | None) -> tuple[pl.DataFrame, Runs]:
@@ -91,7 +91,7 @@ def check_slices(segments: Sequence[Segment], by: str | None) -> None:
     """Refuse a column that would make more slices than anyone could read."""
     names = {name for _, name in segments}
     if len(names) > MOST_SLICES:
-        raise FrameInvalid(
+        raise TableInvalid(
             f"Column '{by}' has more than {MOST_SLICES} values, each would be a slice",
             "Slice by a column with fewer, or group its values first.",
         )
