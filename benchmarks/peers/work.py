@@ -29,7 +29,7 @@ def scan(task, reference, current):
 
 
 def keepwell(task, reference, current):
-    from keepwell.monitoring import compare, profile
+    from keepwell.profiling import compare, profile
 
     before = profile(reference, time="ts")
     if task == "day":

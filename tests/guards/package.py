@@ -31,6 +31,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("serving",),
     ("deployment",),
     ("registry",),
+    ("profiling",),
     ("evaluation",),
     ("comparison",),
     ("training",),

@@ -14,7 +14,7 @@ from keepwell.cli import screen
 from keepwell.cli.door import AsJson, command, examples, show_json
 
 if TYPE_CHECKING:
-    from keepwell.monitoring import Profile
+    from keepwell.profiling import Profile
 
 PANEL = "Look"
 
@@ -53,8 +53,8 @@ def profile(
     """
     if html is not None and against is None:
         raise typer.BadParameter("A page shows a comparison: name the other table with --against.", param_hint="--html")
-    from keepwell.monitoring import compare, document
-    from keepwell.monitoring import profile as profiled
+    from keepwell.profiling import compare, document
+    from keepwell.profiling import profile as profiled
 
     with _watched() as progress:
         before = None if against is None else _before(against, time, every, column, progress)
@@ -80,8 +80,8 @@ Watch = Callable[[str], Callable[[int, int | None], object]]
 
 def _before(against: str, time: str | None, every: str, columns: list[str] | None, progress: Watch) -> Profile:
     """The reference: a kept profile, or a table that is profiled now."""
-    from keepwell.monitoring import Profile
-    from keepwell.monitoring import profile as profiled
+    from keepwell.profiling import Profile
+    from keepwell.profiling import profile as profiled
 
     file = Path(against)
     if file.is_file():

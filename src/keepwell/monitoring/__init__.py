@@ -1,15 +1,11 @@
 """Watch: is the model still as right as it was, since when not, and because of what?
 
 Answers and the truth that came in go in; a check-up with a verdict and one sentence goes out, and signals that are few and true.
-`Watch` works on plain frames, for any model.
+`Watch` works on plain frames, for any model. What tables hold and how they differ is `profiling`; its verbs are here too, for who watches.
 """
 
 from keepwell.monitoring.budget import days_between
 from keepwell.monitoring.checkup import VERDICTS, Checkup, Evidence, check_up
-from keepwell.monitoring.comparison import ColumnComparison, Comparison, compare
-from keepwell.monitoring.comparison_page import document
-from keepwell.monitoring.profiles import Profile
-from keepwell.monitoring.profiling import profile
 from keepwell.monitoring.signals import Signal
 from keepwell.monitoring.state import explanation_of, plain
 from keepwell.monitoring.tables import (
@@ -24,11 +20,11 @@ from keepwell.monitoring.tables import (
 )
 from keepwell.monitoring.telling import tell
 from keepwell.monitoring.watch import Watch
+from keepwell.profiling import Comparison, Profile, compare, profile
 
 __all__ = [
     "VERDICTS",
     "Checkup",
-    "ColumnComparison",
     "Comparison",
     "Evidence",
     "Profile",
@@ -38,7 +34,6 @@ __all__ = [
     "check_up",
     "compare",
     "days_between",
-    "document",
     "explanation_of",
     "get_watch",
     "last_checkup",

@@ -9,13 +9,13 @@ import numpy as np
 import polars as pl
 
 from keepwell.errors import SchemaMismatch
-from keepwell.monitoring.columns import Ruler, blank
-from keepwell.monitoring.counting import FLAGS, Scratch, as_floats, as_words, count, kind_of
-from keepwell.monitoring.profiles import Profile, merge_profiles
-from keepwell.monitoring.reading import Rows, open_rows
-from keepwell.monitoring.rulers import fit_number_ruler
-from keepwell.monitoring.segments import check_slices, check_time, split
-from keepwell.monitoring.vocabulary import fit_word_ruler
+from keepwell.profiling.columns import Ruler, blank
+from keepwell.profiling.counting import FLAGS, Scratch, as_floats, as_words, count, kind_of
+from keepwell.profiling.profiles import Profile, merge_profiles
+from keepwell.profiling.reading import Rows, open_rows
+from keepwell.profiling.rulers import fit_number_ruler
+from keepwell.profiling.segments import check_slices, check_time, split
+from keepwell.profiling.vocabulary import fit_word_ruler
 
 AT_ONCE = 8  # chunks whose profiles are added up together
 Plan = dict[str, tuple[str, Ruler]]

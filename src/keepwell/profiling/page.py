@@ -9,11 +9,11 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from keepwell.monitoring.comparison_words import HEAD, evidence, fields
-from keepwell.monitoring.profile_words import visible
+from keepwell.profiling.comparison_words import HEAD, evidence, fields
+from keepwell.profiling.words import visible
 
 if TYPE_CHECKING:
-    from keepwell.monitoring.comparison import ColumnComparison, Comparison
+    from keepwell.profiling.comparison import ColumnComparison, Comparison
 
 WIDE, HIGH = 180, 40
 STYLE = """

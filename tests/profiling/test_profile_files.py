@@ -10,7 +10,7 @@ import pytest
 from deltalake import write_deltalake
 
 from keepwell.errors import SourceInvalid
-from keepwell.monitoring import profile, reading
+from keepwell.profiling import profile, reading
 
 DAYS = 40
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from keepwell.monitoring.rulers import BINS
+from keepwell.profiling.rulers import BINS
 
 WATCHED = 1000
 REMEMBERED = 256

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from keepwell.errors import ProfilesDiffer
-from keepwell.monitoring.columns import VALUES, Column
-from keepwell.monitoring.comparison_page import page
-from keepwell.monitoring.comparison_words import markdown, screen_table, told
-from keepwell.monitoring.drift import (
+from keepwell.profiling.columns import VALUES, Column
+from keepwell.profiling.comparison_words import markdown, screen_table, told
+from keepwell.profiling.drift import (
     chi_square,
     jensen_shannon,
     kolmogorov_smirnov_cells,
@@ -19,11 +18,12 @@ from keepwell.monitoring.drift import (
     psi_by_chance,
     wasserstein_cells,
 )
-from keepwell.monitoring.evidence import FEWEST_BATCHES, Series, e_bh, e_of_batches, e_of_rows
-from keepwell.monitoring.pictures import Bars, bars
-from keepwell.monitoring.profiles import Profile
-from keepwell.monitoring.rulers import NumberRuler
-from keepwell.monitoring.segments import NO_TIME
+from keepwell.profiling.evidence import FEWEST_BATCHES, Series, e_bh, e_of_batches, e_of_rows
+from keepwell.profiling.page import page
+from keepwell.profiling.pictures import Bars, bars
+from keepwell.profiling.profiles import Profile
+from keepwell.profiling.rulers import NumberRuler
+from keepwell.profiling.segments import NO_TIME
 
 LEVEL = 0.1  # false listings among the listed, on average
 SMALLEST_PSI = 0.02  # a move below it is not worth a line, however sure

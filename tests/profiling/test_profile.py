@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keepwell.errors import ProfileInvalid, ProfilesDiffer, SchemaMismatch, SliceNotFound, TableInvalid
-from keepwell.monitoring import Profile, profile
+from keepwell.profiling import Profile, profile
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 INF, NAN = math.inf, math.nan
@@ -38,7 +38,7 @@ def facts(found: Profile, name: str) -> dict:
 def test_importing_the_room_is_light():
     """PyArrow, pandas and the screen load when they are used."""
     heavy = ("pyarrow", "pandas", "altair", "rich")
-    code = f"import keepwell.monitoring, sys; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import keepwell.profiling, sys; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 

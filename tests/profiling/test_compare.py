@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from keepwell.errors import ProfilesDiffer
-from keepwell.monitoring import Comparison, compare, document, profile
+from keepwell.profiling import Comparison, compare, document, profile
 
 HOSTILE = "<script>alert('x')</script>"
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -65,7 +65,7 @@ def test_what_changed_is_listed_first_and_told_in_words(moved):
 
 
 def test_measures_are_those_of_the_raw_values(before):
-    from keepwell.monitoring.drift import kolmogorov_smirnov, wasserstein
+    from keepwell.profiling.drift import kolmogorov_smirnov, wasserstein
 
     one, two = table(1), table(2, shift=0.6)
     found = compare(before, profile(two, reference=before))

@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from keepwell.monitoring.columns import COUNTED, HIGH, LOW, MEAN, MOMENTS, SQUARES, Column, Ruler, width
-from keepwell.monitoring.rulers import Counts, Floats, NumberRuler
-from keepwell.monitoring.segments import Runs
-from keepwell.monitoring.vocabulary import LONGEST, WordRuler, remember
+from keepwell.profiling.columns import COUNTED, HIGH, LOW, MEAN, MOMENTS, SQUARES, Column, Ruler, width
+from keepwell.profiling.rulers import Counts, Floats, NumberRuler
+from keepwell.profiling.segments import Runs
+from keepwell.profiling.vocabulary import LONGEST, WordRuler, remember
 
 FLAGS = WordRuler(("false", "true"))
 FEW_ROWS = 500  # runs that are shorter on average are offset by one array, longer ones each by a slice

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from keepwell.monitoring.profile_words import markdown_row, visible
+from keepwell.profiling.words import markdown_row, visible
 
 if TYPE_CHECKING:
-    from keepwell.monitoring.comparison import ColumnComparison, Comparison
+    from keepwell.profiling.comparison import ColumnComparison, Comparison
 
 HEAD = ("Column", "Listed", "What changed", "PSI", "JS", "KS", "Wasserstein", "χ²", "e-value")
 MEASURES = ("psi", "jensen_shannon", "ks", "wasserstein", "chi_square")

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from keepwell.monitoring.columns import COUNTED, Column
-from keepwell.monitoring.rulers import NumberRuler
-from keepwell.monitoring.vocabulary import WordRuler
+from keepwell.profiling.columns import COUNTED, Column
+from keepwell.profiling.rulers import NumberRuler
+from keepwell.profiling.vocabulary import WordRuler
 
 PERCENT = (1, 5, 25, 50, 75, 95, 99)
 SHOWN = 10  # values of a text column that are listed

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
-from keepwell.monitoring.drift import (
+from keepwell.profiling.drift import (
     chi_square,
     jensen_shannon,
     kolmogorov_smirnov,

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from keepwell.errors import ProfilesDiffer, SliceNotFound
-from keepwell.monitoring.columns import Column, sum_columns
-from keepwell.monitoring.profile_bytes import pack, unpack
-from keepwell.monitoring.profile_words import describe, markdown, screen_table
-from keepwell.monitoring.rulers import Counts
-from keepwell.monitoring.segments import NO_TIME, Segment
+from keepwell.profiling.columns import Column, sum_columns
+from keepwell.profiling.packing import pack, unpack
+from keepwell.profiling.rulers import Counts
+from keepwell.profiling.segments import NO_TIME, Segment
+from keepwell.profiling.words import describe, markdown, screen_table
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from keepwell.monitoring.rulers import Counts, Floats, NumberRuler, cell_count, quantiles
-from keepwell.monitoring.vocabulary import WordRuler, distinct, remember
+from keepwell.profiling.rulers import Counts, Floats, NumberRuler, cell_count, quantiles
+from keepwell.profiling.vocabulary import WordRuler, distinct, remember
 
 COUNTED = ("values", "nulls", "nans", "low_infinite", "high_infinite", "odd")
 MOMENTS = ("low", "high", "mean", "squares")

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from keepwell.errors import ProfileInvalid
-from keepwell.monitoring.columns import COUNTED, MOMENTS, Column, width
-from keepwell.monitoring.rulers import Counts, NumberRuler
-from keepwell.monitoring.vocabulary import WordRuler
+from keepwell.profiling.columns import COUNTED, MOMENTS, Column, width
+from keepwell.profiling.rulers import Counts, NumberRuler
+from keepwell.profiling.vocabulary import WordRuler
 
 MAGIC = b"keepwell profile\n"
 VERSION = 1

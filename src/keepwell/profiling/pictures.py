@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from keepwell.monitoring.columns import Column
-from keepwell.monitoring.rulers import Floats, NumberRuler
-from keepwell.monitoring.vocabulary import WordRuler
+from keepwell.profiling.columns import Column
+from keepwell.profiling.rulers import Floats, NumberRuler
+from keepwell.profiling.vocabulary import WordRuler
 
 BARS, WORDS = 32, 8
 Bars = tuple[tuple[str, ...], tuple[float, ...], tuple[float, ...]]

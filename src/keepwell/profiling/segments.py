@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from keepwell.errors import TableInvalid
-from keepwell.monitoring.rulers import Counts
+from keepwell.profiling.rulers import Counts
 
 Segment = tuple[str, str]
 NO_TIME = ""  # the batch of rows whose time is null, and of all rows when no time column is named

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keepwell.evaluation import spread
-from keepwell.monitoring.drift import Counts, Floats, chi_square, kolmogorov_smirnov_cells
+from keepwell.profiling.drift import Counts, Floats, chi_square, kolmogorov_smirnov_cells
 
 FEWEST_BATCHES = 10  # below, a long-run error cannot be told
 LARGEST = 1e12  # an e-value beyond this says no more
@@ -71,7 +71,7 @@ def e_of_batches(reference: Series, current: Series, *, is_ordered: bool) -> flo
     Returns
     -------
     The e-value; 1 when either side has fewer than ten batches. The t-test is calibrated for days that resemble their neighbours
-    (`tests/monitoring/test_evidence.py` simulates it), not proved for every series.
+    (`tests/profiling/test_evidence.py` simulates it), not proved for every series.
     """
     rows = (reference.rows, current.rows)
     share = float(np.average(reference.missing, weights=np.maximum(reference.rows, 1))) if reference.rows.size else 0.0

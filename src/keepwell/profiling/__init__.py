@@ -1,0 +1,12 @@
+"""Describe: what is in a table, and how two tables differ.
+
+Tables of any size come in; profiles that add up go out, and comparisons that say which columns changed, how and how far, with a
+stated share of false listings. It needs no project, and loads no more than NumPy and Polars before it is used.
+"""
+
+from keepwell.profiling.comparison import ColumnComparison, Comparison, compare
+from keepwell.profiling.page import document
+from keepwell.profiling.profiles import Profile
+from keepwell.profiling.scan import profile
+
+__all__ = ["ColumnComparison", "Comparison", "Profile", "compare", "document", "profile"]
