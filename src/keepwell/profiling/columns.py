@@ -2,23 +2,36 @@
 
 A *segment* is the part of the rows that belongs to one batch of time and one slice. Everything here adds up: counts and
 histograms exactly, moments by the pairwise formula, so a year is the sum of its days.
+
+Of texts that are not watched a fixed number is remembered by name: those whose hash is smallest. Which these are depends only on
+the set of values, not on the order they came in, so their counts are exact too and two halves add up to the whole; and how small
+the hashes are tells how many distinct values there must be.
+
+References
+----------
+Bar-Yossef, Jayram, Kumar, Sivakumar, Trevisan (2002), Counting Distinct Elements in a Data Stream, RANDOM 2002.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from keepwell.profiling.rulers import Counts, Floats, NumberRuler, cell_count, quantiles
-from keepwell.profiling.vocabulary import WordRuler, distinct, remember
+from keepwell.profiling.rulers import Counts, Floats, NumberRuler, WordRuler, cell_count, quantiles
 
 COUNTED = ("values", "nulls", "nans", "low_infinite", "high_infinite", "odd")
 MOMENTS = ("low", "high", "mean", "squares")
 VALUES = COUNTED.index("values")
 LOW, HIGH, MEAN, SQUARES = range(4)
+REMEMBERED = 256
+SPACE = 2.0**32
 Ruler = NumberRuler | WordRuler | None
+Segment = tuple[str, str]  # (batch, slice)
+NO_TIME = ""  # the batch of rows whose time is null, and of all rows when no time column is named
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,7 +46,7 @@ class Column:
     moments : shape (segments, 4): smallest, largest, mean and the sum of squared distances to it; NaN where there are no values.
     bins : shape (segments, bins): the histogram of each segment.
     fine : shape (slices, cells or watched values): the same in detail, over all batches.
-    others : values of a text column that are not watched: some of them, with exact counts (see `vocabulary`).
+    others : values of a text column that are not watched: some of them, with exact counts (see `remember`).
     """
 
     kind: str
@@ -146,3 +159,38 @@ def add_up(n: Counts, moments: Floats) -> tuple[float, float, float, float]:
         mean = float(np.average(some[:, MEAN], weights=weights))
         squares = float(some[:, SQUARES].sum() + (weights * (some[:, MEAN] - mean) ** 2).sum())
     return float(some[:, LOW].min()), float(some[:, HIGH].max()), mean, squares
+
+
+def remember(*parts: Mapping[str, int]) -> dict[str, int]:
+    """Add up counts of values that are not watched, and keep those with the smallest hashes.
+
+    A value that is kept in the end was kept in every part that held it, so its count is exact.
+    """
+    total: dict[str, int] = {}
+    for part in parts:
+        for name, count in part.items():
+            total[name] = total.get(name, 0) + count
+    if len(total) <= REMEMBERED:
+        return dict(sorted(total.items()))
+    names = list(total)
+    hashes = _hashes(names)
+    limit = np.partition(hashes, REMEMBERED - 1)[REMEMBERED - 1]
+    first = sorted((int(hashes[i]), names[i]) for i in np.flatnonzero(hashes <= limit))[:REMEMBERED]
+    return {name: total[name] for name in sorted(name for _, name in first)}
+
+
+def distinct(watched_seen: int, remembered: Mapping[str, int]) -> tuple[int, bool]:
+    """How many distinct values there are, and whether that is exact; otherwise its standard error is about 6 %."""
+    if len(remembered) < REMEMBERED:
+        return watched_seen + len(remembered), True
+    largest = float(_hashes(list(remembered)).max())
+    return watched_seen + round((REMEMBERED - 1) * SPACE / max(largest, 1.0)), False
+
+
+def _hashes(names: list[str]) -> NDArray[np.uint64]:
+    """32 bits each: a checksum, then mixed, since near texts have near checksums. The same in every version, unlike a library's own."""
+    found = np.fromiter((zlib.crc32(name.encode()) for name in names), dtype=np.uint64, count=len(names))
+    for multiplier in (0x85EBCA6B, 0xC2B2AE35):  # the finaliser of MurmurHash3
+        found ^= found >> np.uint64(16)
+        found = (found * np.uint64(multiplier)) & np.uint64(0xFFFFFFFF)
+    return found ^ (found >> np.uint64(13))

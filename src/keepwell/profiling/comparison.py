@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from keepwell.errors import ProfilesDiffer
-from keepwell.profiling.columns import VALUES, Column
+from keepwell.profiling.columns import NO_TIME, VALUES, Column
 from keepwell.profiling.comparison_words import markdown, screen_table, told
 from keepwell.profiling.drift import (
     chi_square,
@@ -23,7 +23,6 @@ from keepwell.profiling.page import page
 from keepwell.profiling.pictures import Bars, bars
 from keepwell.profiling.profiles import Profile
 from keepwell.profiling.rulers import NumberRuler
-from keepwell.profiling.segments import NO_TIME
 
 LEVEL = 0.1  # false listings among the listed, on average
 SMALLEST_PSI = 0.02  # a move below it is not worth a line, however sure

@@ -6,17 +6,30 @@ before the passes begin. Texts cost about 5 ns, for looking each of them up amon
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import polars as pl
 
-from keepwell.profiling.columns import COUNTED, HIGH, LOW, MEAN, MOMENTS, SQUARES, Column, Ruler, width
-from keepwell.profiling.rulers import Counts, Floats, NumberRuler
-from keepwell.profiling.segments import Runs
-from keepwell.profiling.vocabulary import LONGEST, WordRuler, remember
+from keepwell.profiling.columns import COUNTED, HIGH, LOW, MEAN, MOMENTS, SQUARES, Column, Ruler, Segment, remember, width
+from keepwell.profiling.rulers import Counts, Floats, NumberRuler, WordRuler
 
 FLAGS = WordRuler(("false", "true"))
+LONGEST = 200  # characters of a value that are kept: a column of documents must not fill the profile
 FEW_ROWS = 500  # runs that are shorter on average are offset by one array, longer ones each by a slice
 NOWHERE = np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The segments of a chunk in the order they stand in: `keys` without repetition, `sizes` their rows, shape (runs,)."""
+
+    keys: tuple[Segment, ...]
+    sizes: Counts
+
+    def of(self, rows: Counts) -> Counts:
+        """The run that each row number belongs to."""
+        return np.searchsorted(np.cumsum(self.sizes), rows, side="right").astype(np.int64)
 
 
 class Scratch:

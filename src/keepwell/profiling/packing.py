@@ -16,8 +16,7 @@ import numpy as np
 
 from keepwell.errors import ProfileInvalid
 from keepwell.profiling.columns import COUNTED, MOMENTS, Column, width
-from keepwell.profiling.rulers import Counts, NumberRuler
-from keepwell.profiling.vocabulary import WordRuler
+from keepwell.profiling.rulers import Counts, NumberRuler, WordRuler
 
 MAGIC = b"keepwell profile\n"
 VERSION = 1

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from keepwell.profiling.columns import Column
-from keepwell.profiling.rulers import Floats, NumberRuler
-from keepwell.profiling.vocabulary import WordRuler
+from keepwell.profiling.rulers import Floats, NumberRuler, WordRuler
 
 BARS, WORDS = 32, 8
 Bars = tuple[tuple[str, ...], tuple[float, ...], tuple[float, ...]]

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from keepwell.errors import ProfilesDiffer, SliceNotFound
-from keepwell.profiling.columns import Column, sum_columns
+from keepwell.profiling.columns import NO_TIME, Column, Segment, sum_columns
 from keepwell.profiling.packing import pack, unpack
 from keepwell.profiling.rulers import Counts
-from keepwell.profiling.segments import NO_TIME, Segment
 from keepwell.profiling.words import describe, markdown, screen_table
 
 

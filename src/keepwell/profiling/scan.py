@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from keepwell.errors import SchemaMismatch
-from keepwell.profiling.columns import Ruler, blank
-from keepwell.profiling.counting import FLAGS, Scratch, as_floats, as_words, count, kind_of
+from keepwell.errors import SchemaMismatch, TableInvalid
+from keepwell.profiling.columns import NO_TIME, Ruler, Segment, blank
+from keepwell.profiling.counting import FLAGS, Runs, Scratch, as_floats, as_words, count, kind_of
 from keepwell.profiling.profiles import Profile, merge_profiles
 from keepwell.profiling.reading import Rows, open_rows
-from keepwell.profiling.rulers import fit_number_ruler
-from keepwell.profiling.segments import check_slices, check_time, split
-from keepwell.profiling.vocabulary import fit_word_ruler
+from keepwell.profiling.rulers import Counts, fit_number_ruler, fit_word_ruler
 
+MOST_SLICES = 200
+MOST_RUNS = 5_000  # a chunk that changes its segment more often is sorted without counting first
+SPAN = re.compile(r"[1-9]\d{0,5}(?:m|h|d|w|mo|q|y)")
 AT_ONCE = 8  # chunks whose profiles are added up together
 Plan = dict[str, tuple[str, Ruler]]
 
@@ -63,7 +66,7 @@ def profile(
     needed = list(dict.fromkeys([*wanted, *(name for name in (time, by) if name is not None)]))
     if missing := [name for name in needed if name not in rows.schema]:
         raise SchemaMismatch(rows.name.replace("the ", "The ", 1), missing, list(rows.schema), "Name columns that are there.")
-    check_time(rows.schema, time, every)
+    _check_time(rows.schema, time, every)
     height = rows.height()
     plan = _plan(rows, wanted, reference)
     parts = [_nothing(plan, rows, time, every, by)]
@@ -73,12 +76,12 @@ def profile(
             parts.append(_count(chunk, plan, time, every, by, scratch))
         if len(parts) > AT_ONCE:
             parts = [merge_profiles(parts)]
-            check_slices(parts[0].segments, by)
+            _check_slices(parts[0].segments, by)
         done += chunk.height
         if progress is not None:
             progress(done, height)
     whole = merge_profiles(parts)
-    check_slices(whole.segments, by)
+    _check_slices(whole.segments, by)
     return whole
 
 
@@ -107,8 +110,8 @@ def _nothing(plan: Plan, rows: Rows, time: str | None, every: str, by: str | Non
 
 def _count(chunk: pl.DataFrame, plan: Plan, time: str | None, every: str, by: str | None, scratch: Scratch) -> Profile:
     """The profile of one chunk."""
-    chunk, runs = split(chunk, time, every, by)
-    check_slices(runs.keys, by)
+    chunk, runs = _split(chunk, time, every, by)
+    _check_slices(runs.keys, by)
     slices = sorted({name for _, name in runs.keys})
     layers = np.array([slices.index(name) for _, name in runs.keys], dtype=np.int64)
     order = sorted(range(len(runs.keys)), key=lambda place: runs.keys[place])
@@ -118,3 +121,68 @@ def _count(chunk: pl.DataFrame, plan: Plan, time: str | None, every: str, by: st
     }
     segments = tuple(runs.keys[place] for place in order)
     return Profile(time=time, every=every, by=by, segments=segments, rows=runs.sizes[order], columns=found)
+
+
+def _check_time(schema: pl.Schema, time: str | None, every: str) -> None:
+    """Refuse a time column that does not name moments, and a span that is none."""
+    if time is None:
+        return
+    dtype = schema[time]
+    if isinstance(dtype, pl.Datetime) and dtype.time_zone is None:
+        raise TableInvalid(
+            f"Time column '{time}' has no time zone, so its days cannot be told",
+            f"Say which one it is, for UTC: frame.with_columns(pl.col('{time}').dt.replace_time_zone('UTC')).",
+        )
+    if not isinstance(dtype, pl.Datetime | pl.Date):
+        raise TableInvalid(
+            f"Time column '{time}' is {dtype}, not a date or a time",
+            f"Texts become times with pl.col('{time}').str.to_datetime(time_zone='UTC').",
+        )
+    if not SPAN.fullmatch(every):
+        raise TableInvalid(f"A batch cannot be every '{every}'", "Write a span such as 1d, 12h, 1w or 1mo.")
+
+
+def _split(chunk: pl.DataFrame, time: str | None, every: str, by: str | None) -> tuple[pl.DataFrame, Runs]:
+    """Put the rows of each segment side by side, and say where which one stands.
+
+    Rows that stand so already, as in a file in time order, are not moved.
+    """
+    if time is None and by is None:
+        return chunk, Runs(((NO_TIME, ""),), np.array([chunk.height], dtype=np.int64))
+    batch = pl.col(time).cast(pl.Datetime("us", "UTC")).dt.truncate(every) if time else pl.lit(None, dtype=pl.Datetime("us", "UTC"))
+    piece = pl.col(by).cast(pl.String).fill_null("null") if by else pl.lit("")
+    keys = chunk.select(batch.alias("batch"), piece.alias("slice"))
+    first = _first_rows(keys)
+    if first.size > MOST_RUNS or keys[first].is_duplicated().any():
+        order = keys.select(pl.arg_sort_by("batch", "slice")).to_series()
+        chunk, keys = chunk[order], keys[order]
+        first = _first_rows(keys)
+    named = tuple((_label(moment), str(name)) for moment, name in keys[first].rows())
+    return chunk, Runs(named, np.diff(first, append=chunk.height))
+
+
+def _first_rows(keys: pl.DataFrame) -> Counts:
+    """The rows at which a segment begins."""
+    changed = np.zeros(keys.height, dtype=bool)
+    changed[:1] = True
+    for name in keys.columns:
+        changed[1:] |= keys[name].ne_missing(keys[name].shift(1))[1:].to_numpy()
+    return np.flatnonzero(changed).astype(np.int64)
+
+
+def _label(moment: datetime | None) -> str:
+    """A batch's name: its first moment, UTC; names sort as the moments do."""
+    if moment is None:
+        return NO_TIME
+    is_day = (moment.hour, moment.minute, moment.second) == (0, 0, 0)
+    return f"{moment:%Y-%m-%d}" if is_day else f"{moment:%Y-%m-%dT%H:%MZ}"
+
+
+def _check_slices(segments: Sequence[Segment], by: str | None) -> None:
+    """Refuse a column that would make more slices than anyone could read."""
+    names = {name for _, name in segments}
+    if len(names) > MOST_SLICES:
+        raise TableInvalid(
+            f"Column '{by}' has more than {MOST_SLICES} values, each would be a slice",
+            "Slice by a column with fewer, or group its values first.",
+        )

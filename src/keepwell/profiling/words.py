@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from keepwell.profiling.columns import COUNTED, Column
-from keepwell.profiling.rulers import NumberRuler
-from keepwell.profiling.vocabulary import WordRuler
+from keepwell.profiling.rulers import NumberRuler, WordRuler
 
 PERCENT = (1, 5, 25, 50, 75, 95, 99)
 SHOWN = 10  # values of a text column that are listed
