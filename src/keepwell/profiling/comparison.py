@@ -9,20 +9,19 @@ import numpy as np
 
 from keepwell.errors import ProfilesDiffer
 from keepwell.profiling.columns import NO_TIME, VALUES, Column
-from keepwell.profiling.comparison_words import markdown, screen_table, told
 from keepwell.profiling.drift import (
     chi_square,
     jensen_shannon,
-    kolmogorov_smirnov_cells,
+    kolmogorov_smirnov,
     psi,
     psi_by_chance,
-    wasserstein_cells,
+    wasserstein,
 )
 from keepwell.profiling.evidence import FEWEST_BATCHES, Series, e_bh, e_of_batches, e_of_rows
-from keepwell.profiling.page import page
-from keepwell.profiling.pictures import Bars, bars
+from keepwell.profiling.page import Bars, bars, page
 from keepwell.profiling.profiles import Profile
 from keepwell.profiling.rulers import NumberRuler
+from keepwell.profiling.words import comparison_markdown, comparison_table, told
 
 LEVEL = 0.1  # false listings among the listed, on average
 SMALLEST_PSI = 0.02  # a move below it is not worth a line, however sure
@@ -85,7 +84,7 @@ class Comparison:
 
     def as_markdown(self) -> str:
         """For a pull request or a report."""
-        return markdown(self)
+        return comparison_markdown(self)
 
     def _repr_html_(self) -> str:
         """For a notebook, and the page that `keepwell profile --html` writes."""
@@ -93,7 +92,7 @@ class Comparison:
 
     def __rich__(self) -> Any:
         """For the terminal."""
-        return screen_table(self)
+        return comparison_table(self)
 
 
 def compare(reference: Profile, current: Profile, *, level: float = LEVEL) -> Comparison:
@@ -170,11 +169,11 @@ def _measures(before: Column, after: Column) -> dict[str, float]:
     found = {"psi": psi(one, two), "psi_by_chance": psi_by_chance(one, two), "jensen_shannon": jensen_shannon(one, two)}
     if isinstance(before.ruler, NumberRuler):
         fine, other = before.fine.sum(axis=0), after.fine.sum(axis=0)
-        found["ks"], found["ks_error"] = kolmogorov_smirnov_cells(fine, other)
+        found["ks"], found["ks_error"] = kolmogorov_smirnov(fine, other)
         (low, high, mean, sd), (least, most, moved, wide) = before.moment(), after.moment()
         if sd > 0 and np.isfinite(sd):
             edges = np.clip(before.ruler.edges(), min(low, least), max(high, most))
-            found["wasserstein"] = wasserstein_cells(edges, fine, other, scale=sd)
+            found["wasserstein"] = wasserstein(edges, fine, other, scale=sd)
             found |= {"shift": (moved - mean) / sd, "widening": wide / sd}
     else:
         statistic, freedom = chi_square(one, two)

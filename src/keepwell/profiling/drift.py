@@ -1,4 +1,4 @@
-"""How far two samples or histograms lie apart: pure functions from arrays to a number.
+"""How far two histograms lie apart: pure functions from arrays to a number.
 
 None of them says whether a distance is chance or change; `evidence` does. Histograms are counts in the same cells on both sides.
 """
@@ -8,10 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Counts = NDArray[np.int64]
+from keepwell.profiling.rulers import Counts, Floats
 
 
 def _shares(counts: Any) -> Floats:
@@ -59,28 +57,15 @@ def jensen_shannon(reference: Counts, current: Counts) -> float:
     return float(np.sqrt(max(terms.sum() / 2, 0.0)))
 
 
-def kolmogorov_smirnov(reference: Floats, current: Floats) -> float:
-    """The largest difference of two samples' distribution functions, exact.
+def kolmogorov_smirnov(reference: Counts, current: Counts) -> tuple[float, float]:
+    """The largest difference of two distribution functions, from histograms, and by how much the exact value may be larger.
 
-    Parameters
-    ----------
-    reference, current : shapes (n,) and (m,), finite, any order. Cost: O((n + m) log(n + m)).
+    At the ends of the cells both distribution functions are exact. Inside a cell that holds the shares a and b they may part by
+    at most a or b more, as when all of one side's values come before the other's. Where a cell holds one value only, they do not.
 
     References
     ----------
     Smirnov (1939), Bull. Math. Univ. Moscou 2.
-    """
-    one, two = np.sort(reference), np.sort(current)
-    places = np.concatenate((one, two))
-    gap = np.searchsorted(one, places, side="right") / one.size - np.searchsorted(two, places, side="right") / two.size
-    return float(np.abs(gap).max())
-
-
-def kolmogorov_smirnov_cells(reference: Counts, current: Counts) -> tuple[float, float]:
-    """The same from histograms, and by how much the exact value may be larger.
-
-    At the ends of the cells both distribution functions are exact. Inside a cell that holds the shares a and b they may part by
-    at most a or b more, as when all of one side's values come before the other's. Where a cell holds one value only, they do not.
     """
     p, q = _shares(reference), _shares(current)
     after = np.cumsum(p) - np.cumsum(q)
@@ -90,21 +75,8 @@ def kolmogorov_smirnov_cells(reference: Counts, current: Counts) -> tuple[float,
     return value, max(most - value, 0.0)
 
 
-def wasserstein(reference: Floats, current: Floats, *, scale: float = 1.0) -> float:
-    """The mean distance that one sample's values must be moved to become the other's, in units of `scale`; exact.
-
-    References
-    ----------
-    Vallender (1974), Calculation of the Wasserstein distance between probability distributions on the line, Theory Probab. Appl. 18.
-    """
-    one, two = np.sort(reference), np.sort(current)
-    places = np.sort(np.concatenate((one, two)))
-    gap = np.searchsorted(one, places[:-1], side="right") / one.size - np.searchsorted(two, places[:-1], side="right") / two.size
-    return float((np.abs(gap) * np.diff(places)).sum() / scale)
-
-
-def wasserstein_cells(edges: Floats, reference: Counts, current: Counts, *, scale: float = 1.0) -> float:
-    """The same from histograms; values count as spread evenly inside their cells.
+def wasserstein(edges: Floats, reference: Counts, current: Counts, *, scale: float = 1.0) -> float:
+    """The mean distance that one side's values must be moved to become the other's; values count as spread evenly inside their cells.
 
     Parameters
     ----------
@@ -113,6 +85,10 @@ def wasserstein_cells(edges: Floats, reference: Counts, current: Counts, *, scal
     Returns
     -------
     In units of `scale`; wrong by less than the mean width of the cells that hold values.
+
+    References
+    ----------
+    Vallender (1974), Calculation of the Wasserstein distance between probability distributions on the line, Theory Probab. Appl. 18.
     """
     gap = np.concatenate(([0.0], np.cumsum(_shares(reference) - _shares(current))))
     left, right, width = gap[:-1], gap[1:], np.diff(edges)

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from keepwell.evaluation import spread
-from keepwell.profiling.drift import Counts, Floats, chi_square, kolmogorov_smirnov_cells
+from keepwell.profiling.drift import chi_square, kolmogorov_smirnov
+from keepwell.profiling.rulers import Counts, Floats
 
 FEWEST_BATCHES = 10  # below, a long-run error cannot be told
 LARGEST = 1e12  # an e-value beyond this says no more
@@ -165,7 +166,7 @@ def e_of_rows(reference: Counts, current: Counts, missing: tuple[tuple[int, int]
     if n and m:
         if is_ordered:
             size = np.sqrt(n * m / (n + m))
-            value, _ = kolmogorov_smirnov_cells(reference, current)
+            value, _ = kolmogorov_smirnov(reference, current)
             found.append(e_of_p(float(kolmogorov(value * (size + 0.12 + 0.11 / size)))))  # Stephens (1970), JRSS B 32
         else:
             statistic, freedom = chi_square(reference, current)

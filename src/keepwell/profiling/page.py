@@ -6,16 +6,22 @@ the page around it and two colours of its own for light and dark; every text in 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from keepwell.profiling.comparison_words import HEAD, evidence, fields
-from keepwell.profiling.words import visible
+import numpy as np
+
+from keepwell.profiling.columns import Column
+from keepwell.profiling.rulers import Floats, NumberRuler, WordRuler
+from keepwell.profiling.words import COMPARISON_HEAD, evidence, fields, visible
 
 if TYPE_CHECKING:
     from keepwell.profiling.comparison import ColumnComparison, Comparison
 
 WIDE, HIGH = 180, 40
+BARS, WORDS = 32, 8
+Bars = tuple[tuple[str, ...], tuple[float, ...], tuple[float, ...]]
 STYLE = """
 .kw-compare{--kw-before:#8a94a3;--kw-after:#c2410c;--kw-line:#8883;font:14px/1.45 system-ui,sans-serif;color:inherit;max-width:78rem}
 @media (prefers-color-scheme:dark){.kw-compare{--kw-before:#9aa5b5;--kw-after:#fb923c}}
@@ -39,7 +45,7 @@ STYLE = """
 def page(found: Comparison) -> str:
     """The whole."""
     listed, n = len(found.listed), len(found.columns)
-    head = ("Column", "Before and after", "What changed", *HEAD[3:])
+    head = ("Column", "Before and after", "What changed", *COMPARISON_HEAD[3:])
     cells = "".join(f'<th scope="col"{" class=kw-l" if place < 3 else ""}>{escape(name)}</th>' for place, name in enumerate(head))
     body = "".join(_row(column) for column in found.columns)
     key = (
@@ -110,10 +116,49 @@ def _pairs(labels: tuple[str, ...], before: tuple[float, ...], after: tuple[floa
     drawn = []
     for place, (label, one, two) in enumerate(zip(labels, before, after, strict=True)):
         middle = (place + 0.5) * step
-        bars = "".join(
+        pair = "".join(
             f'<rect x="{x:.1f}" y="{HIGH - 1 - share / top * (HIGH - 4):.1f}" width="{width:.1f}" '
             f'height="{share / top * (HIGH - 4):.1f}" rx="1" fill="var(--kw-{name})"{soft}/>'
             for x, share, name, soft in ((middle - width, one, "before", ' fill-opacity=".6"'), (middle, two, "after", ""))
         )
-        drawn.append(f"<g><title>{escape(visible(label))}: {one:.1%}, then {two:.1%}</title>{bars}</g>")
+        drawn.append(f"<g><title>{escape(visible(label))}: {one:.1%}, then {two:.1%}</title>{pair}</g>")
     return "".join(drawn)
+
+
+def bars(before: Column, after: Column) -> Bars:
+    """Labels, shares before and shares after: of equal steps of value, or of the most frequent words.
+
+    Steps reach from the 0.5 % to the 99.5 % quantile of both sides; their labels are their ends, one more than there are shares. All
+    three are empty where there is one value only.
+    """
+    if isinstance(before.ruler, WordRuler):
+        shown = np.argsort(-np.maximum(_share(before), _share(after)), kind="stable")[:WORDS]
+        names = tuple(before.ruler.watched[place] for place in shown)
+        return names, _floats(_share(before)[shown]), _floats(_share(after)[shown])
+    assert isinstance(before.ruler, NumberRuler)
+    ends = np.concatenate([column.quantiles((0.005, 0.995)) for column in (before, after)])
+    pad = float(ends.max() - ends.min()) / (2 * BARS)
+    steps = np.linspace(ends.min() - pad, ends.max() + pad, BARS + 1)
+    if not pad > 0 or not np.isfinite(steps).all():
+        return (), (), ()
+    return tuple(f"{step:.4g}" for step in steps), _floats(_heights(before, steps)), _floats(_heights(after, steps))
+
+
+def _heights(column: Column, steps: Floats) -> Floats:
+    """The share of values within each step: those of a cell with one value stand at it, those of other cells evenly."""
+    assert isinstance(column.ruler, NumberRuler)
+    low, high, _, _ = column.moment()
+    fine, atoms = column.fine.sum(axis=0), dict(column.ruler.atoms)
+    single = np.array([cell in atoms for cell in range(fine.size)])
+    standing, _ = np.histogram([atoms[int(cell)] for cell in np.flatnonzero(single)], bins=steps, weights=fine[single])
+    reached = np.concatenate(([0.0], np.cumsum(np.where(single, 0, fine))))
+    spread_out = np.diff(np.interp(steps, np.clip(column.ruler.edges(), low, high), reached))
+    return np.asarray((standing + spread_out) / column.count("values"), dtype=np.float64)
+
+
+def _share(column: Column) -> Floats:
+    return np.asarray(column.fine.sum(axis=0) / column.count("values"), dtype=np.float64)
+
+
+def _floats(values: Floats | Sequence[float]) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)

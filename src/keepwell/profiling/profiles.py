@@ -12,7 +12,7 @@ from keepwell.errors import ProfilesDiffer, SliceNotFound
 from keepwell.profiling.columns import NO_TIME, Column, Segment, sum_columns
 from keepwell.profiling.packing import pack, unpack
 from keepwell.profiling.rulers import Counts
-from keepwell.profiling.words import describe, markdown, screen_table
+from keepwell.profiling.words import describe, profile_markdown, profile_table
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -102,11 +102,11 @@ class Profile:
 
     def as_markdown(self) -> str:
         """A table of the columns."""
-        return markdown(self.as_dict())
+        return profile_markdown(self.as_dict())
 
     def __rich__(self) -> Any:
         """A table for the terminal."""
-        return screen_table(self.as_dict())
+        return profile_table(self.as_dict())
 
 
 def merge_profiles(profiles: Iterable[Profile]) -> Profile:
