@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from keepwell.profiling.evidence import Series, e_bh, e_of_batches, e_of_p, e_of_rows
+from keepwell.profiling.drift import Series, e_bh, e_of_batches, e_of_p, e_of_rows
 
 RANKS = np.array([-1.5, -0.5, 0.5, 1.5])
 

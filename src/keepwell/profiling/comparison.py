@@ -10,14 +10,18 @@ import numpy as np
 from keepwell.errors import ProfilesDiffer
 from keepwell.profiling.columns import NO_TIME, VALUES, Column
 from keepwell.profiling.drift import (
+    FEWEST_BATCHES,
+    Series,
     chi_square,
+    e_bh,
+    e_of_batches,
+    e_of_rows,
     jensen_shannon,
     kolmogorov_smirnov,
     psi,
     psi_by_chance,
     wasserstein,
 )
-from keepwell.profiling.evidence import FEWEST_BATCHES, Series, e_bh, e_of_batches, e_of_rows
 from keepwell.profiling.page import Bars, bars, page
 from keepwell.profiling.profiles import Profile
 from keepwell.profiling.rulers import NumberRuler

@@ -1,15 +1,31 @@
-"""How far two histograms lie apart: pure functions from arrays to a number.
+"""How far a column moved, and how surely: pure functions from arrays to numbers.
 
-None of them says whether a distance is chance or change; `evidence` does. Histograms are counts in the same cells on both sides.
+Distances come first. They are of histograms, counts in the same cells on both sides, and none of them says whether it is chance or
+change. That is what e-values are for: numbers whose mean is at most 1 when nothing changed, so that large ones are rare. Where profiles
+have batches the batch is the unit of evidence. Rows of a day share its weather, its campaign, its faulty sensor; a test that takes a
+million rows for a million witnesses lists everything. Days resemble their neighbours too, so the error of a mean over days is the
+long-run one.
+
+References
+----------
+Wang, Ramdas (2022), False discovery rate control with e-values, JRSS B 84: the listing holds its level however columns depend on
+each other. Vovk, Wang (2021), E-values: calibration, combination and applications, Annals of Statistics 49: p-values to e-values, and
+means of e-values are e-values.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from keepwell.evaluation import spread
 from keepwell.profiling.rulers import Counts, Floats
+
+FEWEST_BATCHES = 10  # below, a long-run error cannot be told
+LARGEST = 1e12  # an e-value beyond this says no more
 
 
 def _shares(counts: Any) -> Floats:
@@ -111,3 +127,151 @@ def chi_square(reference: Counts, current: Counts) -> tuple[float, int]:
     with np.errstate(invalid="ignore", divide="ignore"):
         terms = np.where(expected > 0, (table - expected) ** 2 / expected, 0.0)
     return float(terms.sum()), table.shape[1] - 1
+
+
+def e_of_p(p: float) -> float:
+    """An e-value from a p-value, the mixture over all powers: (1 - p + p ln p) / (p ln² p)."""
+    if p >= 1 - 1e-6:
+        return 0.5
+    p = max(p, 1e-300)
+    log = np.log(p)
+    return float(min((1 - p + p * log) / (p * log * log), LARGEST))
+
+
+def e_bh(values: Sequence[float], level: float) -> list[bool]:
+    """Which of K e-values to list, so that of the listed on average at most a share `level` is false.
+
+    These are the k largest, with the largest k for which each of them reaches K / (level k).
+    """
+    found = np.asarray(values, dtype=float)
+    order = np.argsort(-found, kind="stable")
+    ranks = np.arange(1, found.size + 1)
+    enough = np.flatnonzero(found[order] * level * ranks >= found.size)
+    listed = np.zeros(found.size, dtype=bool)
+    listed[order[: enough[-1] + 1 if enough.size else 0]] = True
+    return [bool(one) for one in listed]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One column batch by batch: `bins` of shape (batches, bins), and `missing` and `rows` of shape (batches,)."""
+
+    bins: Counts
+    missing: Floats
+    rows: Counts
+
+
+def e_of_batches(reference: Series, current: Series, *, is_ordered: bool) -> float:
+    """The evidence that a column changed, from its batches in time order.
+
+    Each batch is reduced to a few means: of the values' ranks among the reference and of the ranks' distance to the middle; where
+    categories have no order, the shares of the five most frequent and of the rest; and the share that is missing. For each, the mean of
+    the current batches is held against the reference's by a t-test, each test becomes an e-value, and the column has their mean.
+
+    Parameters
+    ----------
+    is_ordered : whether bins have an order.
+
+    Returns
+    -------
+    The e-value; 1 when either side has fewer than ten batches. The t-test is calibrated for days that resemble their neighbours
+    (`tests/profiling/test_evidence.py` simulates it), not proved for every series.
+    """
+    rows = (reference.rows, current.rows)
+    share = float(np.average(reference.missing, weights=np.maximum(reference.rows, 1))) if reference.rows.size else 0.0
+    found = [_e_of_means(reference.missing, current.missing, rows, variance=share * (1 - share))]
+    before, after = (one.bins[one.bins.sum(axis=1) > 0] for one in (reference, current))
+    if min(len(before), len(after)) >= FEWEST_BATCHES:
+        total, sizes = before.sum(axis=0), (before.sum(axis=1), after.sum(axis=1))
+        for score in _scores(total, is_ordered):
+            mean = float(total @ score / total.sum())
+            within = float(total @ (score - mean) ** 2 / total.sum())
+            found.append(_e_of_means(before @ score / sizes[0], after @ score / sizes[1], sizes, variance=within))
+    return float(np.mean(found))
+
+
+def _scores(total: Counts, is_ordered: bool) -> list[Floats]:
+    """What each bin counts for, one array for each mean that is followed."""
+    if not is_ordered:
+        own = [np.eye(total.size)[place] for place in np.argsort(-total, kind="stable")[:5]]
+        return [*own, np.eye(total.size)[-1]] if total.size > 5 else own
+    reached = np.cumsum(total)
+    rank = (reached - total / 2) / reached[-1] - 0.5
+    return [rank, np.abs(rank)]
+
+
+def _e_of_means(before: Floats, after: Floats, rows: tuple[Counts, Counts], *, variance: float) -> float:
+    """Of two series of batch means. How much means of batches vary is learnt from the reference alone: a change in the middle of the
+    current batches would make them look restless, and hide itself. `variance` is that of one row within a batch.
+    """
+    from scipy.special import stdtr
+
+    n, m = before.size, after.size
+    if min(n, m) < FEWEST_BATCHES:
+        return 1.0
+    error, freedom = _error(before, variance / max(float(rows[0].mean()), 1.0))
+    each = error**2 * n + variance * max(1 / rows[1].mean() - 1 / rows[0].mean(), 0.0)  # smaller batches vary more
+    later, degrees = each / m, freedom
+    if n >= 4 * m:  # a month among twelve: months differ by more than their days tell, in a season above all
+        reached = np.concatenate(([0.0], np.cumsum(before)))
+        blocks = (reached[m:] - reached[:-m]) / m
+        if blocks.var() * n / (n - m) > later:
+            later, degrees = float(blocks.var() * n / (n - m)), min(degrees, n / m - 1)
+    least = variance * (1 / max(rows[0].sum(), 1) + 1 / max(rows[1].sum(), 1))
+    gap = abs(float(after.mean() - before.mean()))
+    if gap < 1e-12:
+        return 1.0
+    # A share that never moved has no error; then one of its rows is in doubt, which is what the reference cannot exclude.
+    spare = (1 / max(rows[0].sum(), 1)) ** 2
+    return e_of_p(2 * float(stdtr(degrees, -gap / np.sqrt(max(error**2 + later, least, spare)))))
+
+
+def _error(means: Floats, sampling: float) -> tuple[float, float]:
+    """Standard error of the mean of a series of batch means, and its degrees of freedom.
+
+    The larger of two: the cosine estimator's, which assumes no model, and that of an AR(1) seen through the noise of sampling, without
+    which batches that strongly resemble each other would be taken for more than they are. `sampling` is the variance that a batch's mean
+    has from its own rows alone: as noise it hides the resemblance, so it is taken out before and put back after. Kendall's correction of
+    the lag-1 correlation, which is held below 0.95.
+
+    References
+    ----------
+    Kendall (1954), Note on bias in the estimation of autocorrelation, Biometrika 41.
+    """
+    error, freedom = spread(means)
+    n, left = means.size, means - means.mean()
+    variance = float(left @ left) / n
+    between = max(variance - sampling, 0.1 * variance)
+    if between <= 0:
+        return error, float(freedom)
+    alike = float(left[1:] @ left[:-1]) / n / between
+    alike = min(max(alike + (1 + 3 * alike) / n, 0.0), 0.95)
+    long_run = between * (1 + alike) / (1 - alike) + min(sampling, variance - between)
+    return max(error, float(np.sqrt(long_run / n))), float(freedom)
+
+
+def e_of_rows(reference: Counts, current: Counts, missing: tuple[tuple[int, int], tuple[int, int]], *, is_ordered: bool) -> float:
+    """The evidence where there are no batches: rows are taken as independent, which they must then be.
+
+    Parameters
+    ----------
+    reference, current : shape (cells,), counts.
+    missing : (missing, rows) of each side.
+    """
+    from scipy.special import chdtrc, kolmogorov
+
+    (gone, n), (lost, m) = missing
+    found = []
+    if n and m and 0 < gone + lost < n + m:
+        statistic, freedom = chi_square(np.array([gone, n - gone]), np.array([lost, m - lost]))
+        found.append(e_of_p(float(chdtrc(freedom, statistic))))
+    n, m = int(reference.sum()), int(current.sum())
+    if n and m:
+        if is_ordered:
+            size = np.sqrt(n * m / (n + m))
+            value, _ = kolmogorov_smirnov(reference, current)
+            found.append(e_of_p(float(kolmogorov(value * (size + 0.12 + 0.11 / size)))))  # Stephens (1970), JRSS B 32
+        else:
+            statistic, freedom = chi_square(reference, current)
+            found.append(e_of_p(float(chdtrc(freedom, statistic))) if freedom else 1.0)
+    return float(np.mean(found)) if found else 1.0
