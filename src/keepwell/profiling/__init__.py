@@ -8,5 +8,6 @@ from keepwell.profiling.comparison import ColumnComparison, Comparison, compare
 from keepwell.profiling.page import document
 from keepwell.profiling.profiles import Profile
 from keepwell.profiling.scan import profile
+from keepwell.profiling.words import LISTED_HEAD, listed_fields, markdown_table
 
-__all__ = ["ColumnComparison", "Comparison", "Profile", "compare", "document", "profile"]
+__all__ = ["LISTED_HEAD", "ColumnComparison", "Comparison", "Profile", "compare", "document", "listed_fields", "markdown_table", "profile"]

@@ -25,7 +25,7 @@ from keepwell.profiling.drift import (
 from keepwell.profiling.page import Bars, bars, page
 from keepwell.profiling.profiles import Profile
 from keepwell.profiling.rulers import NumberRuler
-from keepwell.profiling.words import comparison_markdown, comparison_table, told
+from keepwell.profiling.words import comparison_markdown, comparison_table, evidence, told
 
 LEVEL = 0.1  # false listings among the listed, on average
 SMALLEST_PSI = 0.02  # a move below it is not worth a line, however sure
@@ -81,6 +81,11 @@ class Comparison:
     def listed(self) -> tuple[str, ...]:
         """The names of the listed columns."""
         return tuple(column.name for column in self.columns if column.is_listed)
+
+    @property
+    def evidence(self) -> str:
+        """What the listing rests on, in a sentence; also that there is too little to prove anything."""
+        return evidence(self)
 
     def as_dict(self) -> dict[str, Any]:
         """All numbers, as JSON has them."""
@@ -151,12 +156,12 @@ def _column(name: str, reference: Profile, current: Profile, unit: str) -> Colum
     missing = found.after["missing"] - found.before["missing"]
     if before.ruler is None or not before.count("values") or not after.count("values"):
         lost = abs(missing) >= SMALLEST_MISSING and before.ruler is not None
-        evidence = _evidence(before, after, reference, current, unit)
-        return replace(found, state="compared" if lost else "empty", is_large=lost, e_value=evidence)
+        e_value = _evidence(before, after, reference, current, unit)
+        return replace(found, state="compared" if lost else "empty", is_large=lost, e_value=e_value)
     measures = _measures(before, after)
     is_large = measures["psi"] - measures["psi_by_chance"] >= SMALLEST_PSI or abs(missing) >= SMALLEST_MISSING
-    evidence = _evidence(before, after, reference, current, unit)
-    return replace(found, measures=measures, e_value=evidence, is_large=bool(is_large), bars=bars(before, after))
+    e_value = _evidence(before, after, reference, current, unit)
+    return replace(found, measures=measures, e_value=e_value, is_large=bool(is_large), bars=bars(before, after))
 
 
 def _side(column: Column) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,8 @@ PERCENT = (1, 5, 25, 50, 75, 95, 99)
 SHOWN = 10  # values of a text column that are listed
 START = datetime(1970, 1, 1, tzinfo=UTC)
 PROFILE_HEAD = ("Column", "Kind", "Values", "Missing", "Distinct", "Mean", "Sd", "Min", "5 %", "Median", "95 %", "Max")
-COMPARISON_HEAD = ("Column", "Listed", "What changed", "PSI", "JS", "KS", "Wasserstein", "χ²", "e-value")
+LISTED_HEAD = ("Column", "What changed", "PSI", "JS", "KS", "Wasserstein", "χ²", "e-value")
+COMPARISON_HEAD = ("Column", "Listed", *LISTED_HEAD[1:])
 MEASURES = ("psi", "jensen_shannon", "ks", "wasserstein", "chi_square")
 SPANS = {"1d": "days", "1h": "hours", "1w": "weeks", "1mo": "months"}
 
@@ -101,9 +102,10 @@ def visible(name: str) -> str:
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in name)
 
 
-def markdown_row(fields: tuple[str, ...]) -> str:
-    """A line of a Markdown table; what a cell holds cannot end it or become markup."""
-    return "| " + " | ".join(_escaped(field) for field in fields) + " |"
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, texts: int) -> list[str]:
+    """The lines of a Markdown table: `texts` columns to the left, then numbers to the right. No cell can end its line or become markup."""
+    lines = ["| " + " | ".join(_escaped(cell) for cell in row) + " |" for row in (head, *rows)]
+    return [lines[0], "|" + " --- |" * texts + " --: |" * (len(head) - texts), *lines[1:]]
 
 
 def _escaped(text: str) -> str:
@@ -123,9 +125,8 @@ def profile_opening(found: Mapping[str, Any]) -> str:
 
 def profile_markdown(found: Mapping[str, Any]) -> str:
     """The table of a profile."""
-    lines = [f"{_escaped(profile_opening(found))}.", "", markdown_row(PROFILE_HEAD), "| --- | --- |" + " --: |" * (len(PROFILE_HEAD) - 2)]
-    lines += [markdown_row(cells(column, found["rows"])) for column in found["columns"]]
-    return "\n".join(lines) + "\n"
+    lines = markdown_table(PROFILE_HEAD, (cells(column, found["rows"]) for column in found["columns"]), texts=2)
+    return "\n".join([f"{_escaped(profile_opening(found))}.", "", *lines]) + "\n"
 
 
 def profile_table(found: Mapping[str, Any]) -> Any:
@@ -210,6 +211,12 @@ def fields(column: ColumnComparison) -> tuple[str, ...]:
     return (visible(column.name), "yes" if column.is_listed else "", column.sentence, *numbers, e_value)
 
 
+def listed_fields(column: ColumnComparison) -> tuple[str, ...]:
+    """A listed column as a line of a table of such; its head is `LISTED_HEAD`."""
+    name, _, *rest = fields(column)
+    return (name, *rest)
+
+
 def measure(value: float | None) -> str:
     """A distance to three digits, so that columns of them can be read down."""
     if value is None:
@@ -221,9 +228,8 @@ def measure(value: float | None) -> str:
 
 def comparison_markdown(found: Comparison) -> str:
     """For a pull request or a report."""
-    rule = "| --- | --- | --- |" + " --: |" * (len(COMPARISON_HEAD) - 3)
-    lines = [f"{comparison_opening(found)}.", "", markdown_row(COMPARISON_HEAD), rule]
-    return "\n".join([*lines, *(markdown_row(fields(column)) for column in found.columns)]) + "\n"
+    lines = markdown_table(COMPARISON_HEAD, map(fields, found.columns), texts=3)
+    return "\n".join([f"{comparison_opening(found)}.", "", *lines]) + "\n"
 
 
 def comparison_table(found: Comparison) -> Any:
