@@ -1,8 +1,9 @@
-"""Two versions of a model side by side: what they were made of, how they scored, and how their answers differ."""
+"""Two versions of a model side by side: what they were made of and trained on, how they scored, and how their answers differ."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from keepwell.comparison import (
 )
 from keepwell.errors import KeepwellError
 from keepwell.ingestion import key_of, to_kind, to_polars
+from keepwell.profiling import LISTED_HEAD, ColumnComparison, compare, listed_fields, markdown_table, profile
 from keepwell.training import Code, from_bytes, lock_of, needed_packages, unpin
 
 if TYPE_CHECKING:
@@ -33,7 +35,9 @@ GROUPS = ("code", "setting", "seed", "package", "contract", "data")
 @dataclass(frozen=True)
 class VersionDiff:
     """`before` and `after` are version numbers. `metrics` holds (name, before, after), each on its own held-out days; `answers` is how
-    the answers to the same rows changed, the newest held-out ones of `after`; `silent` says why there are none.
+    the answers to the same rows changed, the newest held-out ones of `after`; `silent` says why there are none. `distributions` are the
+    features whose values lie otherwise in the training sets, the one that moved most first; `evidence` says what that rests on, and
+    nothing where the sets are the same.
     """
 
     before: int
@@ -43,6 +47,8 @@ class VersionDiff:
     slices: tuple[tuple[str, float | None, float | None], ...]
     answers: AnswerChange | None
     silent: str | None
+    distributions: tuple[ColumnComparison, ...] = ()
+    evidence: str = ""
 
     @property
     def sentence(self) -> str:
@@ -52,6 +58,13 @@ class VersionDiff:
         told = "nothing differs" if not kinds and self.answers and not self.answers.changed else made
         said = f"; {self.answers.sentence}" if self.answers else ""
         return f"Versions {self.before} and {self.after}: {told}{said}"
+
+    @property
+    def distributed(self) -> str:
+        """How many features differ in distribution, and what that rests on; nothing where the training sets are the same."""
+        n = len(self.distributions)
+        many = f"{n or 'No'} feature{'s differ' if n > 1 else ' differs'}"
+        return f"{many} in distribution between the training sets. {self.evidence}" if self.evidence else ""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values; each difference with its sentence."""
@@ -71,6 +84,10 @@ class VersionDiff:
             if one.kind == "code" and one.detail:
                 lines += ["", "  <details><summary>lines</summary>", "", "  ```diff"]
                 lines += [f"  {line}" for line in one.detail.splitlines()] + ["  ```", "", "  </details>", ""]
+        if self.distributed:
+            lines += ["", f"{self.distributed}."]
+        if self.distributions:
+            lines += ["", *markdown_table(LISTED_HEAD, map(listed_fields, self.distributions), texts=2)]
         if self.answers and self.answers.slices:
             lines += ["", "| Slice | Rows | Changed | Mean size |", "| --- | --: | --: | --: |"]
             lines += [f"| {name} | {n} | {share:.0%} | {mean:.3g} |" for name, n, share, mean in self.answers.slices]
@@ -88,7 +105,9 @@ def diff(context: Context, old: Version, new: Version) -> VersionDiff:
     needed = set().union(*(needed_packages(files) for files in codes))
     packages = [{name: version for name, version in lock.items() if name in needed} for lock in locks]
     frames = [from_bytes(artifacts.get(one.training_set)) for one in (old, new)]
+    key = key_of(context.outline.entity, context.outline.time)
     answers, silent = _answers(context, old, new, frames[1])
+    distributions, evidence = _distributions(frames[0], frames[1], key) if old.training_set != new.training_set else ((), "")
     return VersionDiff(
         old.number,
         new.number,
@@ -97,13 +116,23 @@ def diff(context: Context, old: Version, new: Version) -> VersionDiff:
             *setting_differences(*settings),
             *package_differences(*packages),
             *_contract(context, old, new),
-            *frame_differences(frames[0], frames[1], key_of(context.outline.entity, context.outline.time)),
+            *frame_differences(frames[0], frames[1], key),
         ),
         tuple((name, _value(old.facts["metrics"], name), _value(new.facts["metrics"], name)) for name in new.facts["metrics"]),
         _slices(old, new, context.metric),
         answers,
         silent,
+        distributions,
+        evidence,
     )
+
+
+def _distributions(before: pl.DataFrame, after: pl.DataFrame, key: Sequence[str]) -> tuple[tuple[ColumnComparison, ...], str]:
+    """The features whose distribution differs between two training sets, and what that rests on; days are the evidence."""
+    sides = [[name for name in rows.columns if name not in (*key, "label")] for rows in (before, after)]
+    kept = profile(before, time=key[1], columns=sides[0])
+    found = compare(kept, profile(after, reference=kept, columns=sides[1]))
+    return tuple(one for one in found.columns if one.is_listed), found.evidence
 
 
 def _contract(context: Context, old: Version, new: Version) -> list[Difference]:

@@ -75,7 +75,7 @@ def diff(
     markdown: Annotated[bool, typer.Option("--markdown", help="For a pull request.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """What differs between two versions: code, settings, packages, contract, data, scores, and answers to the same rows."""
+    """What differs between two versions: code, settings, packages, contract, data, distributions, scores, and answers to the same rows."""
     with opened(folder) as project:
         found = project.diff(_ref(before), _ref(after))
     if as_json:
@@ -92,6 +92,13 @@ def diff(
     screen.say("")
     rows = [(name, screen.number(old), screen.number(new)) for name, old, new in (*found.metrics, *found.slices)]
     screen.table(("Each on its own held-out days", f"Version {found.before}", f"Version {found.after}"), rows)
+    if found.distributed:
+        screen.say("")
+        screen.say(f"{found.distributed}.")
+        if found.distributions:
+            from keepwell.profiling import LISTED_HEAD, listed_fields
+
+            screen.table(LISTED_HEAD, map(listed_fields, found.distributions), right=LISTED_HEAD[2:], wide=LISTED_HEAD[1])
     if found.answers and found.answers.slices and found.answers.changed:
         screen.say("")
         parts = [(name, f"{n:,}", f"{share:.0%}", f"{mean:.3g}") for name, n, share, mean in found.answers.slices]
