@@ -16,8 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keepwell import monitoring
 from keepwell.errors import ProfileInvalid, ProfilesDiffer, SchemaMismatch, SliceNotFound, TableInvalid
-from keepwell.profiling import Profile, profile
+from keepwell.profiling import Comparison, Profile, compare, profile
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 INF, NAN = math.inf, math.nan
@@ -35,11 +36,19 @@ def facts(found: Profile, name: str) -> dict:
     return next(column for column in found.as_dict()["columns"] if column["name"] == name)
 
 
-def test_importing_the_room_is_light():
-    """PyArrow, pandas and the screen load when they are used."""
-    heavy = ("pyarrow", "pandas", "altair", "rich")
-    code = f"import keepwell.profiling, sys; print([name for name in {heavy} if name in sys.modules])"
+@pytest.mark.parametrize(
+    ("room", "heavy"),
+    [("profiling", ("scipy", "pyarrow", "pandas", "altair", "rich")), ("monitoring", ("pyarrow", "pandas", "altair", "rich"))],
+)
+def test_importing_the_room_is_light(room, heavy):
+    """Statistics, PyArrow, pandas and the screen load when they are used."""
+    code = f"import keepwell.{room}, sys; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_who_watches_finds_the_same_verbs_in_monitoring():
+    assert (monitoring.profile, monitoring.compare) == (profile, compare)
+    assert (monitoring.Profile, monitoring.Comparison) == (Profile, Comparison)
 
 
 def test_nulls_nan_and_infinities_are_counted_apart_from_values():
