@@ -18,8 +18,12 @@ TWO_SIDED = ("m", "s", "signed", "score")
 
 @dataclass(frozen=True)
 class Channel:
-    """`kind`: "gap", "loss", "signed", "score" (of labels; a score is the error times a column: does it depend on it?), "diff" (estimated loss), or of a column "m" (misfit), "s" (spread of the misfit), "n" (missing),
-    "r" (repeated), "u" (unseen level); `column` its name, "" for those of the model."""
+    """What is averaged.
+
+    `kind` of the labels: "gap" (loss beyond what these cases let expect), "loss", "signed" (error with its sign), "score" (that error times
+    a column: does it depend on it?). Without labels: "diff" (estimated loss), and of a column "m" (misfit), "s" (spread of the misfit),
+    "n" (missing), "r" (repeated), "u" (unseen level). `column` is its name, of "signed" the class, "" where there is none.
+    """
 
     kind: str
     column: str = ""
@@ -45,22 +49,18 @@ class Channel:
         return self.kind in ("n", "r", "u")
 
 
-def channels_of(columns: Columns, outcome: Outcome, has_labels: bool = True) -> tuple[Channel, ...]:
+def channels_of(columns: Columns, outcome: Outcome) -> tuple[Channel, ...]:
     """The channels in their order: labels first, then the estimate, then columns."""
     signed = [Channel("signed", str(number)) for number in range(outcome.classes)] if outcome.task == "multiclass" else [Channel("signed")]
     scores = [Channel("score", column.name) for column in columns.numbers if column.is_watched] if outcome.task != "multiclass" else []
-    found = [Channel("gap"), Channel("loss"), *signed, *scores] if has_labels else []
-    found.append(Channel("diff"))
+    found = [Channel("gap"), Channel("loss"), *signed, *scores, Channel("diff")]
     for column in columns.numbers:
         if column.is_watched:
-            found += [Channel("m", column.name), Channel("s", column.name)]
-            if len(column.masses) == 0 or sum(1 for _ in column.masses) < 1 / 0.05:
-                found.append(Channel("r", column.name))
-        if column.is_watched or column.nulls == 0 or column.scale > 0:
-            found.append(Channel("n", column.name))
+            found += [Channel(kind, column.name) for kind in ("m", "s", "r")]
+        found.append(Channel("n", column.name))
     for column in columns.categories:
         if column.is_watched:
-            found += [Channel("u", column.name)]
+            found.append(Channel("u", column.name))
         found.append(Channel("n", column.name))
     return tuple(found)
 

@@ -144,8 +144,11 @@ class Columns:
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Columns:
         """The other way."""
-        made = [tuple(Column(**{key: _tupled(value) for key, value in one.items()}) for one in plain[side]) for side in ("numbers", "categories")]
-        return cls(plain["time"], plain["entity"], *made)
+
+        def columns(side: str) -> tuple[Column, ...]:
+            return tuple(Column(**{key: _tupled(value) for key, value in one.items()}) for one in plain[side])
+
+        return cls(plain["time"], plain["entity"], columns("numbers"), columns("categories"))
 
 
 def _tupled(value: Any) -> Any:
@@ -160,7 +163,10 @@ def moments(column: pl.Series) -> np.ndarray:
 
 
 def as_number(column: pl.Series, when: np.ndarray) -> np.ndarray:
-    """Floats with NaN for what is missing or infinite. A moment counts as the days from it to its row's own time, so that it stands still."""
+    """Floats with NaN for what is missing or infinite.
+
+    A moment counts as the days from it to its row's own time, so that it stands still.
+    """
     kind = column.dtype
     if kind.is_temporal():
         if isinstance(kind, pl.Duration | pl.Time):

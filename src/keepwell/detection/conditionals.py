@@ -16,7 +16,7 @@ from functools import cached_property
 
 import numpy as np
 
-from keepwell.detection.columns import Columns, Rows
+from keepwell.detection.columns import NULL, Columns, Rows
 
 FOLDS = 3  # contiguous in time: random ones would leak, and make residuals look smaller than they will be
 RIDGE = 3.0  # in rows: what the prior that a coefficient is zero is worth
@@ -66,7 +66,7 @@ class Conditionals:
 
     def expected(self, rows: Rows) -> np.ndarray:
         """What each number should be given the others, in its own unit, (n, d)."""
-        return self.basis(rows) @ self.weights * self._scale + self._mean
+        return np.asarray(self.basis(rows) @ self.weights * self._scale + self._mean)
 
     def residuals(self, rows: Rows) -> np.ndarray:
         """How far each number is from what the others say, in scales of the reference's own residuals, (n, d); NaN where missing."""
@@ -77,25 +77,19 @@ class Conditionals:
         at = sum(len(column.levels) for column in self.columns.categories[:place])
         count = len(self.columns.categories[place].levels)
         if count == 0:
-            return np.full(len(rows), NULL_CODE, np.int32)
+            return np.full(len(rows), NULL, np.int32)
         return np.asarray((self.basis(rows) @ self.category_weights[:, at : at + count]).argmax(axis=1), np.int32)
 
-    def repaired(self, rows: Rows, numbers: list[int], categories: list[int] = (), *, keep: np.ndarray | None = None) -> Rows:  # type: ignore[assignment]
-        """Rows whose named columns are replaced by what the others say; categories only where they are missing or unseen.
-
-        Parameters
-        ----------
-        keep : mask (n,) of rows to leave as they are.
-        """
+    def repaired(self, rows: Rows, numbers: list[int], categories: list[int]) -> Rows:
+        """Rows whose named columns are replaced by what the others say; categories only where they are missing or unseen."""
         values, codes = rows.numbers.copy(), rows.codes.copy()
-        changed = np.ones(len(rows), bool) if keep is None else ~keep
         # Several broken columns must not be told from one another: they are blanked first, then told from the rest, twice.
-        values[np.ix_(changed, numbers)] = np.nan
+        values[:, numbers] = np.nan
         for _ in range(1 if len(numbers) < 2 else 2):
             told = self.expected(Rows(rows.time, rows.entity, values, codes))
-            values[np.ix_(changed, numbers)] = told[np.ix_(changed, numbers)]
+            values[:, numbers] = told[:, numbers]
         for place in categories:
-            odd = changed & (codes[:, place] < 0)
+            odd = codes[:, place] < 0
             if odd.any():
                 codes[odd, place] = self.likely_levels(Rows(rows.time, rows.entity, values, codes).take(odd), place)
         return Rows(rows.time, rows.entity, values, codes)
@@ -115,10 +109,10 @@ class Conditionals:
             low = np.array([column.low for column in self.columns.numbers])
             high = np.array([column.high for column in self.columns.numbers])
             numbers = np.clip(numbers, low, high)
-        return (numbers - self._mean) / self._scale
+        return np.asarray((numbers - self._mean) / self._scale)
 
     def _in_scales(self, apart: np.ndarray) -> np.ndarray:
-        return np.clip(apart / self.scales, -CLIP, CLIP)
+        return np.asarray(np.clip(apart / self.scales, -CLIP, CLIP))
 
     @cached_property
     def _owners(self) -> list[tuple[int, int]]:
@@ -205,9 +199,6 @@ class Conditionals:
                 part[keep] = _ridge(mine[np.ix_(keep, keep)], (basis[known].T @ targets)[keep])
             parts.append(part)
         return np.concatenate(parts, axis=1)
-
-
-NULL_CODE = -1
 
 
 def _ridge(gram: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp
 
 from keepwell.detection.null import BETS
 
@@ -60,7 +58,7 @@ class EDetector:
     @property
     def evidence(self) -> np.ndarray:
         """Log evidence of each channel, (C,)."""
-        by_side = logsumexp(self.stakes, axis=1) - np.log(len(BETS))
+        by_side = np.logaddexp.reduce(self.stakes, axis=1) - np.log(len(BETS))
         return np.asarray(np.where(self.is_two_sided, np.logaddexp(by_side[0], by_side[1]) - np.log(2), by_side[0]))
 
     @property
@@ -76,16 +74,12 @@ class EDetector:
 
     def sides(self) -> np.ndarray:
         """+1 where the upper side holds most of the evidence, -1 where the lower does, (C,)."""
-        by_side = logsumexp(self.stakes, axis=1)
+        by_side = np.logaddexp.reduce(self.stakes, axis=1)
         return np.where(self.is_two_sided & (by_side[1] > by_side[0]), -1, 1)
 
     def reset(self, channels: np.ndarray) -> None:
         """Forget what some channels have seen, after a fix or an end."""
         self.stakes[:, :, channels] = -np.inf
-
-    def state(self) -> dict[str, Any]:
-        """What changes from batch to batch."""
-        return {"stakes": self.stakes}
 
 
 def batches_to_prove(shift: float, margin: float, threshold: float) -> float:

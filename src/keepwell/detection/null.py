@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import nnls
 
 YEAR = 365.2425
 MEMORY = 0.9  # more is not told from a change of the mean
@@ -57,8 +56,7 @@ class Null:
         fresh = apart[1:] - memory * np.where(np.isnan(apart[:-1]), 0.0, apart[:-1])
         common, each = _variance(fresh, counts[1:])
         blocks = _block_means(apart)
-        with np.errstate(invalid="ignore"):
-            doubt = np.nan_to_num(np.nanstd(blocks, axis=0)) / np.sqrt(max(len(blocks), 1)) if len(blocks) > 1 else np.zeros(channels)
+        doubt = blocks.std(axis=0) / np.sqrt(len(blocks)) if len(blocks) > 1 else np.zeros(channels)
         margin = tolerated + doubt
         made = cls(waves, is_weekly, season, memory, common, each, margin, np.empty(0))
         z = fresh / np.sqrt(made.variance(counts[1:]))
@@ -85,7 +83,7 @@ class Null:
     def innovations(self, apart: np.ndarray, before: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """How far deseasoned means `apart` are from what those `before` let expect, in standard deviations, without margin; (T, C)."""
         fresh = apart - self.memory * np.where(np.isnan(before), 0.0, before)
-        return np.clip(fresh / np.sqrt(self.variance(counts)), -CLIP, CLIP)
+        return np.asarray(np.clip(fresh / np.sqrt(self.variance(counts)), -CLIP, CLIP))
 
     def slack(self, counts: np.ndarray) -> np.ndarray:
         """The margin in the same unit, (T, C)."""
@@ -102,6 +100,8 @@ def _memory(apart: np.ndarray) -> np.ndarray:
 
 def _variance(fresh: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """v(n) = a + b / n by non-negative least squares of squares on (1, 1/n); at least a quarter of the mean square."""
+    from scipy.optimize import nnls
+
     channels = fresh.shape[1]
     common, each = np.full(channels, 1e-12), np.zeros(channels)
     for channel in range(channels):
@@ -124,8 +124,7 @@ def _variance(fresh: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.nda
 
 def _block_means(apart: np.ndarray) -> np.ndarray:
     blocks = [apart[at : at + BLOCK] for at in range(0, len(apart) - BLOCK + 1, BLOCK)]
-    with np.errstate(invalid="ignore"):
-        return np.array([_mean(block) for block in blocks]).reshape(len(blocks), apart.shape[1])
+    return np.array([_mean(block) for block in blocks]).reshape(len(blocks), apart.shape[1])
 
 
 def _mean(block: np.ndarray) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +14,7 @@ TASKS = ("binary", "multiclass", "regression")
 
 def clipped(p: np.ndarray) -> np.ndarray:
     """Probabilities inside [0.01, 0.99]."""
-    return np.clip(p, FLOOR, 1 - FLOOR)
+    return np.asarray(np.clip(p, FLOOR, 1 - FLOOR))
 
 
 def logit(p: np.ndarray) -> np.ndarray:
@@ -33,9 +32,10 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 class Outcome:
     """How a model's answers are priced.
 
-    `curve` (classes, 3) recalibrates each class's probability: sigmoid(a + b logit p + c logit(p)^2 / 4). For regression `cap` is the largest
-    squared error that counts, `bias` the reference's mean error, `scale` the answers' standard deviation, `weights` tell the squared error from the conditionals' basis
-    and the answer. `loss` is the mean loss of the reference (L0), `spread` the mean of p (1 - p) or of the squared error.
+    `curve` (classes, 3) recalibrates each class's probability: sigmoid(a + b logit p + c logit(p)^2 / 4). For regression `cap` is the
+    largest squared error that counts, `bias` the reference's mean error, `scale` the answers' standard deviation, `weights` tell the
+    squared error from the conditionals' basis and the answer. `loss` is the mean loss of the reference (L0), `spread` the mean of
+    p (1 - p) or of the squared error.
     """
 
     task: str
@@ -53,7 +53,7 @@ class Outcome:
         """Fit on labelled reference rows in time order; `answer` is (n,) or (n, classes). Answers also their out-of-fold channels."""
         fold = np.minimum(np.arange(len(label)) * FOLDS // max(len(label), 1), FOLDS - 1)
         whole = cls._fit_all(task, label, answer, basis)
-        parts = {}
+        parts: dict[str, np.ndarray] = {}
         for number in range(FOLDS):
             mine = fold == number
             if mine.any():
@@ -80,7 +80,8 @@ class Outcome:
         made = cls(task, classes, curve, 0.0, 0.0, 1.0, np.empty(0), 1.0, 1.0)
         right = made.calibrated(answer)
         loss = float(made.losses(label, answer).mean()) if len(label) else 1.0
-        return cls(task, classes, curve, 0.0, 0.0, 1.0, np.empty(0), loss, float((right * (1 - right)).mean(axis=0).max()) if len(label) else 0.25)
+        spread = float((right * (1 - right)).mean(axis=0).max()) if len(label) else 0.25
+        return cls(task, classes, curve, 0.0, 0.0, 1.0, np.empty(0), loss, spread)
 
     def calibrated(self, answer: np.ndarray) -> np.ndarray:
         """Recalibrated probabilities, (n, classes); of a binary task the one of class 1."""
@@ -91,7 +92,7 @@ class Outcome:
     def losses(self, label: np.ndarray, answer: np.ndarray) -> np.ndarray:
         """The loss of each row, (n,): log loss, or the capped squared error."""
         if self.task == "regression":
-            return np.minimum((label - answer) ** 2, self.cap)
+            return np.asarray(np.minimum((label - answer) ** 2, self.cap))
         if self.task == "binary":
             p = clipped(answer)
             return np.asarray(-np.log(np.where(label == 1, p, 1 - p)))
@@ -100,7 +101,7 @@ class Outcome:
     def expected(self, answer: np.ndarray, basis: np.ndarray) -> np.ndarray:
         """The loss to expect of each row, label unseen, (n,)."""
         if self.task == "regression":
-            return np.clip(_with_answer(basis, answer / self.scale) @ self.weights, 0.05 * self.loss, self.cap)
+            return np.asarray(np.clip(_with_answer(basis, answer / self.scale) @ self.weights, 0.05 * self.loss, self.cap))
         p, right = clipped(answer), self.calibrated(answer)
         if self.task == "binary":
             right = right[:, 0]
@@ -110,7 +111,7 @@ class Outcome:
     def divergence(self, better: np.ndarray, answer: np.ndarray) -> np.ndarray:
         """What answering `answer` where `better` is right costs, (n,): Kullback-Leibler, or the squared difference."""
         if self.task == "regression":
-            return (better - answer) ** 2
+            return np.asarray((better - answer) ** 2)
         q, p = clipped(better), clipped(answer)
         if self.task == "binary":
             return np.asarray(q * np.log(q / p) + (1 - q) * np.log((1 - q) / (1 - p)))
@@ -126,10 +127,6 @@ class Outcome:
         if self.task == "binary":
             return {**found, "signed": label - right[:, 0]}
         return {**found, **{f"signed:{number}": (label == number) - right[:, number] for number in range(self.classes)}}
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values and arrays."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 def _with_answer(basis: np.ndarray, answer: np.ndarray) -> np.ndarray:

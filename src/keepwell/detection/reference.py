@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import polars as pl
 
-from keepwell.detection.channels import Channel, Last, batch_means, channels_of, column_values, label_values, shares, tolerated
+from keepwell.detection.channels import TOLERATED, Channel, Last, batch_means, channels_of, column_values, label_values, shares, tolerated
 from keepwell.detection.columns import Columns, Rows
 from keepwell.detection.conditionals import Conditionals
 from keepwell.detection.null import Null
@@ -81,8 +80,7 @@ class Reference:
             cure = f"Give rows of a longer time, or batches shorter than {width:g} days."
             raise FrameInvalid("reference", f"it has {len(numbers)} batches of {width:g} days, {MIN_BATCHES} are needed", cure)
         conditionals, residuals = Conditionals.fit(columns, rows)
-        basis = conditionals.basis(rows)
-        outcome, labelled = Outcome.fit(task, label, answer, basis)
+        outcome, labelled = Outcome.fit(task, label, answer, conditionals.basis(rows))
         channels = channels_of(columns, outcome)
         values = column_values(channels, columns, rows, residuals, Last.none(columns).repeats(columns, rows))
         values = np.where(np.isnan(values), label_values(channels, columns, rows, labelled), values)
@@ -95,8 +93,8 @@ class Reference:
         known = np.maximum(np.isfinite(values).sum(axis=0), 1)
         usual = np.nansum(np.where(share, values, 0.0), axis=0) / known
         rare = share & (usual < 0.005)
-        rate = np.where(rare, usual + 3 / known + np.array([0.02 if c.kind == "n" else 0.05 if c.kind == "r" else 0.005 for c in channels]), 0.5)
-        made = cls(columns, conditionals, outcome, channels, null, width, rare, rate, len(rows) / len(numbers), _notes(rows, width, numbers))
+        rate = np.where(rare, usual + 3 / known + np.array([TOLERATED.get(channel.kind, 0.0) for channel in channels]), 0.5)
+        made = cls(columns, conditionals, outcome, channels, null, width, rare, rate, len(rows) / len(numbers), _notes(rows, width))
         return made, Fitted(order, rows, residuals, values, batch, numbers, means, counts)
 
     def batch_of(self, time: np.ndarray) -> np.ndarray:
@@ -111,7 +109,7 @@ class Reference:
         """Each channel's share of the false-alarm budget."""
         return shares(self.channels)
 
-    def increments(self, z: np.ndarray, means: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    def increments(self, means: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Log bets that replace those of the normal channels where a share is rare; (L, C), NaN elsewhere."""
         found = np.full((len(SHARE_ALTERNATIVES), len(self.channels)), np.nan)
         k, n, q0 = np.nan_to_num(means) * counts, counts, self.rate
@@ -128,10 +126,6 @@ class Reference:
     @cached_property
     def _places(self) -> dict[tuple[str, str], int]:
         return {(channel.kind, channel.column): at for at, channel in enumerate(self.channels)}
-
-    def as_dict(self) -> dict[str, Any]:
-        """Parts by name."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,19 +156,14 @@ def _floored(null: Null, channels: Sequence[Channel], values: np.ndarray) -> Nul
     usual = np.nansum(values, axis=0) / known
     share = np.array([channel.is_share for channel in channels])
     counting = np.clip(usual * (1 - usual), 0.002, None) * 0.25
-    return Null(
-        null.waves,
-        null.is_weekly,
-        null.season,
-        null.memory,
-        np.where(share, np.maximum(null.common, 1e-4), null.common),
-        np.where(share, np.maximum(null.each, counting), null.each),
-        null.margin,
-        null.cost,
+    return replace(
+        null,
+        common=np.where(share, np.maximum(null.common, 1e-4), null.common),
+        each=np.where(share, np.maximum(null.each, counting), null.each),
     )
 
 
-def _notes(rows: Rows, width: float, numbers: np.ndarray) -> tuple[str, ...]:
+def _notes(rows: Rows, width: float) -> tuple[str, ...]:
     span = float(rows.time[-1] - rows.time[0])
     found = []
     if span < 300:

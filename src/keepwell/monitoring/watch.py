@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 
-from keepwell.detection import EDetector, Last, Reference, batch_means, column_values, label_values
+from keepwell.detection import EDetector, Last, Reference, batch_means, batches_to_prove, column_values, label_values
 from keepwell.diagnosis import Case, Cause, Explanation, Predict
 from keepwell.errors import FrameInvalid
 from keepwell.monitoring.arrivals import arrivals_note
@@ -27,8 +27,8 @@ class Watch:
 
     Parameters
     ----------
-    reference : labelled rows that the model was not trained on: the time column, the columns to watch, `answer` and `label`. At least 60 batches
-        and 200 rows; a year, better two, where there are seasons.
+    reference : labelled rows that the model was not trained on: the time column, the columns to watch, `answer` and `label`. At least 60
+        batches and 200 rows; a year, better two, where there are seasons.
     model : ``model(frame) -> answers``, asked about rows like the reference's when a change must be priced; None when it cannot be asked.
     time, entity, key : names of the columns that say when, whose, and which row (labels that come later name it; default entity and time).
     answer, label : names of those columns. The answer is the probability of class 1, the predicted value, or a list of class probabilities.
@@ -82,7 +82,8 @@ class Watch:
         z = np.vstack([np.full((1, apart.shape[1]), np.nan), null.innovations(apart[1:], apart[:-1], fitted.counts[1:])])
         self.series = Series(fitted.numbers, apart, z, fitted.counts)
         order = fitted.order
-        kept = Kept(frame[order].drop(label, answer, strict=False), fitted.rows, ref.batch_of(fitted.rows.time), given[order], labels[order])
+        rows = frame[order].drop(label, answer, strict=False)
+        kept = Kept(rows, fitted.rows, ref.batch_of(fitted.rows.time), given[order], labels[order])
         self.kept = kept.take(thinned(kept.batch))
         self.last = Last.none(ref.columns)
         self.last.repeats(ref.columns, fitted.rows)
@@ -152,9 +153,7 @@ class Watch:
         return watch
 
     def plan(self, rises: Sequence[float] = (0.05, 0.10, 0.20, 0.50)) -> dict[float, float]:
-        """How many batches a rise of the loss by these shares takes to prove, with this volume and budget; infinite when it is tolerated."""
-        from keepwell.detection import batches_to_prove
-
+        """How many batches a rise of the loss by these shares takes to prove with this volume and budget; infinite when it is tolerated."""
         ref = self.reference
         at = ref.place("gap")
         assert at is not None
@@ -234,8 +233,7 @@ class Watch:
         self.closed = number
         signals = []
         channels = len(ref.channels)
-        apart, z, counts = (np.full(channels, np.nan) for _ in range(3))
-        counts = np.zeros(channels)
+        apart, z, counts = np.full(channels, np.nan), np.full(channels, np.nan), np.zeros(channels)
         if parts:
             batch = parts[0]
             for part in parts[1:]:
@@ -253,7 +251,7 @@ class Watch:
         if (note := arrivals_note(self, parts[0] if parts else None, number)) is not None:
             signals.append(note)
         self._test_labels(number)
-        return signals + self._judge(number)
+        return signals + judge(self, number)
 
     def _step(self, number: int, apart: np.ndarray, counts: np.ndarray, means: np.ndarray) -> np.ndarray:
         """Innovations of a batch's channels, handed to the detector; channels without a row are passed over."""
@@ -264,7 +262,7 @@ class Watch:
         else:
             before = self.series.before(at)
         z = np.where(counts > 0, null.innovations(apart[None], before[None], counts[None])[0], np.nan)
-        self.detector.update(z, null.slack(counts[None])[0], self.reference.increments(z, means, counts))
+        self.detector.update(z, null.slack(counts[None])[0], self.reference.increments(means, counts))
         return np.asarray(z)
 
     def _test_labels(self, number: int) -> None:
@@ -323,17 +321,18 @@ class Watch:
             self.model,
         )
 
-    def _judge(self, number: int) -> list[Signal]:
-        return judge(self, number)
-
     def told_until(self) -> datetime:
         """The end of the batch in which the newest open decline was told."""
-        number = max(incident.told for incident in self.open_incidents)
+        return self._end(max(incident.told for incident in self.open_incidents))
+
+    def _end(self, number: int) -> datetime:
         return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=float((number + 1) * self.reference.width))
 
-    def signal(self, kind: str, number: int, causes: Sequence[Cause], explanation: Explanation | None = None, incident: int | None = None) -> Signal:
+    def signal(
+        self, kind: str, number: int, causes: Sequence[Cause], explanation: Explanation | None = None, incident: int | None = None
+    ) -> Signal:
         """A signal of the batch that closed."""
-        end = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=float((number + 1) * self.reference.width))
+        end = self._end(number)
         is_first = incident is None or kind == "recovered"
         return Signal(kind, end, self.incidents if incident is None else incident, tuple(causes), explanation, is_first)
 
