@@ -7,4 +7,18 @@ from keepwell.diagnosis.changes import Change, Ranked, ranked, words_of
 from keepwell.diagnosis.explain import HARM, explain
 from keepwell.diagnosis.records import CLASSES, Began, Case, Cause, Explanation, Part, Predict
 
-__all__ = ["CLASSES", "HARM", "Began", "Case", "Cause", "Change", "Explanation", "Part", "Predict", "Ranked", "explain", "ranked", "words_of"]
+__all__ = [
+    "CLASSES",
+    "HARM",
+    "Began",
+    "Case",
+    "Cause",
+    "Change",
+    "Explanation",
+    "Part",
+    "Predict",
+    "Ranked",
+    "explain",
+    "ranked",
+    "words_of",
+]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from keepwell.detection import sigmoid
+from keepwell.detection import logit, sigmoid
 from keepwell.diagnosis.contrast import Contrast
 from keepwell.diagnosis.records import Cause, Part
+from keepwell.diagnosis.relation import intercept
 
 
 def account(contrast: Contrast, causes: list[Cause]) -> tuple[float, float, tuple[Part, ...]] | None:
@@ -24,47 +25,41 @@ def account(contrast: Contrast, causes: list[Cause]) -> tuple[float, float, tupl
     if min(len(index) for index in known) < 20:
         return None
     gap_place, diff_place = reference.place("gap"), reference.place("diff")
-    assert gap_place is not None and diff_place is not None
+    assert gap_place is not None
+    assert diff_place is not None
     losses, expected, errors = [], [], []
     for index in known:
         rows = case.rows.take(index)
         usual = reference.null.usual(rows.time)[:, [gap_place, diff_place]]
         told = outcome.expected(case.answer[index], reference.conditionals.basis(rows)) - usual[:, 1]
-        gap = outcome.losses(case.label[index], case.answer[index]) - (told + usual[:, 1]) - usual[:, 0]
-        losses.append(told + gap)
+        loss = outcome.losses(case.label[index], case.answer[index]) - usual[:, 0] - usual[:, 1]
+        losses.append(loss)
         expected.append(told)
-        errors.append(contrast.mean_by_batch(told + gap, index)[1])
+        errors.append(contrast.mean_by_batch(loss, index)[1])
     rise = float(losses[1].mean() - losses[0].mean())
     harder = float(expected[1].mean() - expected[0].mean())
-    wronger = rise - harder
     parts = [Part("harder cases", harder)]
-    constant = _constant(contrast, known[1])
-    faults = sum(cause.harm or 0.0 for cause in causes if cause.cls == "data_quality")
-    left = wronger
-    if faults > 0:
-        for cause in causes:
-            if cause.cls == "data_quality" and cause.harm:
-                parts.append(Part(f"{cause.kind.replace('_', ' ')} in {cause.column}", cause.harm))
-                left -= cause.harm
-    elif constant is not None:
+    faults = [(cause, cause.harm) for cause in causes if cause.cls == "data_quality" and cause.harm]
+    left = rise - harder
+    if sum(harm for _, harm in faults) > 0:
+        for cause, harm in faults:
+            parts.append(Part(f"{cause.kind.replace('_', ' ')} in {cause.column}", harm))
+            left -= harm
+    elif (constant := _constant(contrast, known[1])) is not None:
         parts.append(Part("labels more or less frequent than expected", constant))
         left -= constant
     parts.append(Part("relation to the label changed" if any(c.cls == "concept_shift" for c in causes) else "not explained", left))
-    return rise, float(np.hypot(*errors)), tuple(parts)
+    return rise, float(np.hypot(errors[0], errors[1])), tuple(parts)
 
 
 def _constant(contrast: Contrast, index: np.ndarray) -> float | None:
     """How much of the loss a constant correction of the answers would take away."""
-    from keepwell.diagnosis.relation import _intercept
-
     case, outcome = contrast.case, contrast.case.reference.outcome
     label, answer = case.label[index], case.answer[index]
     if outcome.task == "binary":
-        from keepwell.detection import logit
-
         x = logit(outcome.calibrated(answer)[:, 0])
         now = outcome.losses(label, sigmoid(x))
-        return float((now - outcome.losses(label, sigmoid(x + _intercept(x, label)))).mean())
+        return float((now - outcome.losses(label, sigmoid(x + intercept(x, label)))).mean())
     if outcome.task == "regression":
         error = label - answer - outcome.bias
         return float(np.minimum(error**2, outcome.cap).mean() - np.minimum((error - error.mean()) ** 2, outcome.cap).mean())

@@ -50,7 +50,7 @@ def ranked(explanation: Explanation, changes: Sequence[Change]) -> tuple[Ranked,
     began, top = explanation.began, explanation.cause
     width = max(began.high - began.low, DAY)
     cls = top.cls if top else "unknown"
-    found = [Ranked(_of_cause(explanation, place), _sentence(cause), cause=cause) for place, cause in enumerate(explanation.causes)]
+    found = [Ranked(_of_cause(explanation, place), words_of(cause), cause=cause) for place, cause in enumerate(explanation.causes)]
     for change in changes:
         if change.at > began.high or change.at < began.low - FAR * width:
             continue
@@ -69,7 +69,8 @@ def _of_cause(explanation: Explanation, place: int) -> float:
     return round(0.95 * share, 3)
 
 
-def _sentence(cause: Cause) -> str:
+def words_of(cause: Cause) -> str:
+    """A cause in words."""
     where = f" in {cause.column}" if cause.column else ""
     scope = f" ({cause.scope})" if cause.scope else ""
     return f"{WORDS[cause.kind]}{where}{scope}{': ' + cause.detail if cause.detail else ''}"
@@ -91,8 +92,3 @@ WORDS = {
     "concept_shift": "the relation to the label changed",
     "unknown": "the cause is not proven",
 }
-
-
-def words_of(cause: Cause) -> str:
-    """A cause in words."""
-    return _sentence(cause)

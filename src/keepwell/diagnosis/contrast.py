@@ -39,7 +39,7 @@ class Contrast:
         """Positions of the rows of the year before the onset: every season, for what a fault will cost."""
         if len(self.post) == 0:
             return self.before
-        first = self.case.numbers[self.post[0]]
+        first = int(self.case.numbers[self.post[0]])
         year = round(365 / self.case.reference.width)
         return _thinned(np.flatnonzero((self.case.batch < first) & (self.case.batch >= first - year)))
 
@@ -51,7 +51,7 @@ class Contrast:
     @cached_property
     def is_after(self) -> np.ndarray:
         """Mask over `both`."""
-        return np.r_[np.zeros(len(self.before), bool), np.ones(len(self.after), bool)]
+        return np.asarray(np.r_[np.zeros(len(self.before), bool), np.ones(len(self.after), bool)])
 
     def effect(self) -> tuple[np.ndarray, np.ndarray]:
         """Of each channel, from batches: the change of its mean, and that in standard errors; (C,) both."""
@@ -106,4 +106,4 @@ class Contrast:
 def _thinned(index: np.ndarray) -> np.ndarray:
     if len(index) <= ROWS:
         return index
-    return index[np.linspace(0, len(index) - 1, ROWS).astype(int)]
+    return np.asarray(index[np.linspace(0, len(index) - 1, ROWS).astype(int)])

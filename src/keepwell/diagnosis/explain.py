@@ -13,7 +13,7 @@ from keepwell.diagnosis.contrast import Contrast
 from keepwell.diagnosis.isolation import Root, roots_of
 from keepwell.diagnosis.price import price
 from keepwell.diagnosis.records import Began, Case, Cause, Explanation
-from keepwell.diagnosis.relation import cause_without_fault, mix_harm, mix_of
+from keepwell.diagnosis.relation import cause_without_fault, mix_harm, mix_of, mix_words
 from keepwell.diagnosis.signatures import signature_of
 
 LOOK_BACK = 300  # batches
@@ -37,9 +37,9 @@ def explain(case: Case) -> Explanation:
     # The root's own channel is the sharpest clock; what moved is judged again from there.
     if roots and (own := _own_onset(case, roots[0])) is not None and abs(own[0].at - first.at) > 2:
         again = Contrast.at(case, own[0].at)
-        found = _of_this_time(case, roots_of(again), own[0])
-        if found and found[0].column == roots[0].column:
-            first, channel, contrast, roots = own[0], own[1], again, found
+        from_there = _of_this_time(case, roots_of(again), own[0])
+        if from_there and from_there[0].column == roots[0].column:
+            first, channel, contrast, roots = own[0], own[1], again, from_there
     causes = _faults(contrast, roots)
     loss = case.reference.outcome.loss
     blamed = [cause for cause in causes if cause.harm is not None and cause.harm > BLAMED * loss]
@@ -111,19 +111,17 @@ def _faults(contrast: Contrast, roots: list[Root]) -> list[Cause]:
         if root.column == entity and root.hard == "new_category":
             harm, error = mix_harm(contrast)
             if (measured := account(contrast, [])) is not None:
-                rise, doubt = measured[0], max(measured[1], 1e-9)
-                weight = error**2 / (error**2 + doubt**2)
-                harm, error = weight * rise + (1 - weight) * harm, float(np.sqrt(weight) * doubt)
-            share, gained = mix_of(contrast)
-            words = f"{share:.0%} of the rows come from others in {entity}, most from {gained}"
-            found.append(Cause("covariate_shift", root.column, harm, error, root.score, gained, words))
+                rise, rise_error = measured[0], max(measured[1], 1e-9)
+                weight = error**2 / (error**2 + rise_error**2)
+                harm, error = weight * rise + (1 - weight) * harm, float(np.sqrt(weight) * rise_error)
+            found.append(Cause("covariate_shift", root.column, harm, error, root.score, mix_of(contrast)[1], mix_words(contrast)))
             continue
         others = [other.column for other in roots if other.column != root.column and other.column != entity]
         own = _own_onset(case, root)
         read = signature_of(contrast, root, [name for name in others if name != root.partner], own[0] if own else None)
         priced = price(contrast, root, read, others)
-        harm_, error_ = priced if priced is not None else (None, None)
-        found.append(Cause(read.kind, root.column, harm_, error_, root.score, read.scope, read.detail))
+        cost, doubt = priced if priced is not None else (None, None)
+        found.append(Cause(read.kind, root.column, cost, doubt, root.score, read.scope, read.detail))
     return found
 
 

@@ -75,7 +75,8 @@ def _soft(contrast: Contrast, hard: list[Root]) -> list[Root]:
         base = repaired(contrast, fixed) if fixed else contrast.both
         misfit, spread = contrast.misfits(base)
         free = watched & ~np.isin(names, fixed)
-        off = free & (((np.abs(misfit) > MISFIT) & (np.abs(misfit) > SURE * m_error)) | ((np.abs(spread) > SPREAD) & (np.abs(spread) > SURE * s_error)))
+        is_off = (np.abs(misfit) > np.maximum(MISFIT, SURE * m_error)) | (np.abs(spread) > np.maximum(SPREAD, SURE * s_error))
+        off = free & is_off
         size = np.maximum(np.abs(misfit) / MISFIT, np.abs(spread) / SPREAD) * off
         candidates = [int(place) for place in np.argsort(-size)[:CANDIDATES] if off[place]]
         if not candidates:
@@ -140,8 +141,8 @@ def _swapped(contrast: Contrast, base: Rows, candidates: list[int], most: float,
     best, found = most, None
     for one, other in combinations(candidates, 2):
         numbers = base.numbers.copy()
-        after = np.ix_(contrast.is_after, [one, other])
-        numbers[after] = numbers[np.ix_(contrast.is_after, [other, one])]
+        numbers[contrast.is_after, one] = base.numbers[contrast.is_after, other]
+        numbers[contrast.is_after, other] = base.numbers[contrast.is_after, one]
         left = _anomaly(*contrast.misfits(Rows(base.time, base.entity, numbers, base.codes)), free)
         if left < best:
             best, found = left, (one, other)

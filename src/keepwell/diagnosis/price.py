@@ -15,10 +15,11 @@ NEVER_SEEN = "(never seen)"
 
 
 def price(contrast: Contrast, root: Root, read: Signature, others: list[str]) -> tuple[float, float] | None:
-    """Expected regret per row of answering with a broken column, (harm, standard error) in the loss's unit; None when the model cannot be asked.
+    """Expected regret per row of answering with a broken column, (harm, standard error) in the loss's unit.
 
-    Where it is known what happened, it is done to the good rows of the year before the onset, weighted by how often it happens to rows like them.
-    Else the column is told by the others, after and before: what telling costs before is taken off.
+    Where it is known what happened, it is done to the good rows of the year before the onset, weighted by how often it happens to rows
+    like them. Else the column is told by the others, after and before: what telling costs before is taken off. None when the model
+    cannot be asked.
 
     Parameters
     ----------
@@ -66,7 +67,8 @@ def _faked(contrast: Contrast, root: Root, read: Signature) -> tuple[Rows, np.nd
         return Rows(before.time, before.entity, numbers, codes), np.ones(len(before))
     if root.hard == "missing" and place is not None:
         numbers[:, place] = np.nan
-        return Rows(before.time, before.entity, numbers, codes), _more(before, after, np.isnan(before.numbers[:, place]), np.isnan(after.numbers[:, place]))
+        was, is_so = np.isnan(before.numbers[:, place]), np.isnan(after.numbers[:, place])
+        return Rows(before.time, before.entity, numbers, codes), _more(before, after, was, is_so)
     if root.hard in ("missing", "new_category") and category is not None:
         code = NULL if root.hard == "missing" else UNSEEN
         codes[:, category] = code

@@ -40,7 +40,7 @@ class Case:
     numbers : (T,) numbers of the batches seen, increasing, reference included. apart, z, counts : (T, C) deseasonalised means, innovations
         and rows; NaN where a channel had no row.
     frame, rows : the rows kept of these batches, as they came and as arrays; `batch` (n,) their batch numbers; `answer` (n,) or
-        (n, classes); `label` (n,) NaN while unknown; `repeats` (n, d).
+        (n, classes); `label` (n,) NaN while unknown.
     ringing, sides : (C,) which channels ring, and to which side each moved.
     predict : asks the model about rows like `frame`'s; None when it cannot be asked.
     """
@@ -108,7 +108,8 @@ class Explanation:
     """Since when and why.
 
     `causes` are ranked, the likeliest first, empty when nothing is proven; `rise` is the measured change of the loss since the onset (None
-    without labels), `parts` add up to it; `gap` is how much more than expected of these very cases it rose; `expected` is the reference's mean loss.
+    without labels), `parts` add up to it; `gap` is how much more than expected of these very cases it rose; `expected` is the reference's
+    mean loss.
     """
 
     began: Began

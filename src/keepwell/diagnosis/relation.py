@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-from scipy.stats import chi2
 
 from keepwell.detection import logit, sigmoid
 from keepwell.diagnosis.contrast import Contrast
@@ -16,17 +13,13 @@ INFLATED = 1.2  # days differ in more than their rows: the statistic's variance 
 BESIDE = 0.25
 LEVEL = 0.002
 
-
-@dataclass(frozen=True)
-class Moved:
-    """How strongly each column's relation to the label changed: (column, statistic, worst region in words), strongest first; and the limit."""
-
-    columns: tuple[tuple[str, float, str], ...]
-    limit: float
+Moved = tuple[str, float, str]  # a column, how far its statistic is beyond chance, and its worst region in words
 
 
-def relation_of(contrast: Contrast) -> tuple[Moved, float, float]:
-    """Test each column for errors that depend on it once a constant move is taken out. Answers also that move, and its z."""
+def relation_of(contrast: Contrast) -> tuple[list[Moved], float, float]:
+    """Test each column for errors that depend on it once a constant move is taken out, strongest first. Answers that move and its z too."""
+    from scipy.stats import chi2
+
     case, reference = contrast.case, contrast.case.reference
     known = {"before": contrast.before, "after": contrast.after}
     sides = {name: index[np.isfinite(case.label[index])] for name, index in known.items()}
@@ -40,14 +33,14 @@ def relation_of(contrast: Contrast) -> tuple[Moved, float, float]:
                 bins = {name: _bins(case.rows.numbers[index, place], column.knots) for name, index in sides.items()}
                 words = _regions(column.knots)
             else:
-                bins = {name: _level_bins(case.rows.codes[index, place], column.shares) for name, index in sides.items()}
+                bins = {name: _level_bins(case.rows.codes[index, place]) for name, index in sides.items()}
                 words = [*column.levels[:8], "other levels", "missing or new"]
             statistic, worst, df = _statistic(errors, bins, {name: case.batch[index] for name, index in sides.items()})
             # Columns have more or fewer bins: statistics are put on one scale before they are ranked.
             scaled = statistic - float(chi2.ppf(1 - LEVEL / max(len(reference.columns.names), 1), max(df, 1))) + df
             found.append((column.name, scaled, words[worst] if worst < len(words) else ""))
     found.sort(key=lambda one: -one[1])
-    return Moved(tuple(found), 0.0), shift, z
+    return found, shift, z
 
 
 def _errors(contrast: Contrast, sides: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], float, float]:
@@ -72,19 +65,15 @@ def _errors(contrast: Contrast, sides: dict[str, np.ndarray]) -> tuple[dict[str,
             found[name] = hits[name][:, worst] - right[name][:, worst] - (at if name == "after" else 0.0)
     else:
         x = {name: logit(outcome.calibrated(case.answer[index])[:, 0]) for name, index in sides.items()}
-        at = _intercept(x["after"], case.label[after])
+        at = intercept(x["after"], case.label[after])
         for name, index in sides.items():
             found[name] = case.label[index] - sigmoid(x[name] + (at if name == "after" else 0.0))
-    place = contrast.case.reference.place("signed") if outcome.task != "multiclass" else None
-    if place is None:
-        strength = [abs(float(contrast.effect()[1][at])) for at, c in enumerate(contrast.case.reference.channels) if c.kind == "signed"]
-        z = max(strength, default=0.0)
-    else:
-        z = float(contrast.effect()[1][place])
+    signed = [float(contrast.effect()[1][place]) for place, channel in enumerate(case.reference.channels) if channel.kind == "signed"]
+    z = max((abs(one) for one in signed), default=0.0) if outcome.task == "multiclass" else signed[0]
     return found, at, z
 
 
-def _intercept(x: np.ndarray, label: np.ndarray) -> float:
+def intercept(x: np.ndarray, label: np.ndarray) -> float:
     """The constant that makes the mean of sigmoid(x + a) the mean label, held a little towards zero."""
     a = 0.0
     for _ in range(30):
@@ -100,7 +89,7 @@ def _bins(values: np.ndarray, knots: tuple[float, ...]) -> np.ndarray:
     return np.where(np.isnan(values), BINS, np.searchsorted(np.asarray(knots), np.nan_to_num(values), side="right"))
 
 
-def _level_bins(codes: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
+def _level_bins(codes: np.ndarray) -> np.ndarray:
     """The eight usual levels, the other ones, and missing or unseen."""
     return np.where(codes < 0, 9, np.minimum(codes, 8))
 
@@ -113,7 +102,10 @@ def _regions(knots: tuple[float, ...]) -> list[str]:
 
 
 def _statistic(errors: dict[str, np.ndarray], bins: dict[str, np.ndarray], batch: dict[str, np.ndarray]) -> tuple[float, int, int]:
-    """Sum over bins of (sum_d r_bd)^2 / (1.2 sum_d r_bd^2), minus the degrees of freedom; days are the unit. Also the worst bin and the df."""
+    """Sum over bins of (sum_d r_bd)^2 / (1.2 sum_d r_bd^2), minus the degrees of freedom; days are the unit.
+
+    Answers also the worst bin and the degrees of freedom.
+    """
     total, worst, most, df = 0.0, 0, -1.0, 0
     for number in np.unique(bins["after"]):
         mine = bins["after"] == number
@@ -165,11 +157,20 @@ def mix_of(contrast: Contrast) -> tuple[float, str]:
     entity = contrast.case.rows.entity
     levels = columns.categories[columns.entity_place].levels
     codes = np.arange(-2, len(levels))
-    shares = [np.array([(entity[index] == code).mean() if len(index) else 0.0 for code in codes]) for index in (contrast.before, contrast.after)]
-    apart = shares[1] - shares[0]
+
+    def shares(index: np.ndarray) -> np.ndarray:
+        return np.array([(entity[index] == code).mean() if len(index) else 0.0 for code in codes])
+
+    apart = shares(contrast.after) - shares(contrast.before)
     most = int(apart.argmax())
     name = {-2: "new ones", -1: "missing"}.get(int(codes[most]), levels[codes[most]] if codes[most] >= 0 else "")
     return float(np.abs(apart).sum() / 2), name
+
+
+def mix_words(contrast: Contrast) -> str:
+    """How the mix of entities changed."""
+    share, gained = mix_of(contrast)
+    return f"{share:.0%} of the rows come from others in {contrast.case.reference.columns.entity}, most from {gained}"
 
 
 def mix_harm(contrast: Contrast) -> tuple[float, float]:
@@ -188,7 +189,7 @@ def mix_harm(contrast: Contrast) -> tuple[float, float]:
 def cause_without_fault(contrast: Contrast, harm: float | None) -> list[Cause]:
     """What it is when no column is broken: concept shift, label shift, covariate shift, or not proven."""
     case, reference = contrast.case, contrast.case.reference
-    change, z = contrast.effect()
+    _, z = contrast.effect()
 
     def at(kind: str, values: np.ndarray) -> float:
         place = reference.place(kind)
@@ -199,11 +200,12 @@ def cause_without_fault(contrast: Contrast, harm: float | None) -> list[Cause]:
     share, gained = mix_of(contrast)
     if labelled >= 20:
         moved, shift, signed = relation_of(contrast)
-        top = moved.columns[0] if moved.columns else ("", -1.0, "")
+        top = moved[0][1] if moved else -1.0
         # What is left after a constant move must be large beside it: a share of labels that moved much leaves traces everywhere.
-        if top[1] > max(moved.limit, BESIDE * signed**2 if abs(signed) > 3 else 0.0):
-            for name, strength, region in moved.columns[:4]:
-                found.append(Cause("concept_shift", name, harm, None, strength, region, f"the label follows {name} otherwise, most where it is {region}"))
+        if top > max(0.0, BESIDE * signed**2 if abs(signed) > 3 else 0.0):
+            for name, strength, region in moved[:4]:
+                words = f"the label follows {name} otherwise, most where it is {region}"
+                found.append(Cause("concept_shift", name, harm, None, strength, region, words))
             if abs(signed) > 3:
                 found.append(Cause("label_shift", "", harm, None, abs(signed)))
             return found
@@ -212,21 +214,20 @@ def cause_without_fault(contrast: Contrast, harm: float | None) -> list[Cause]:
         if abs(signed) > 3:
             words = f"the label became {'more' if shift > 0 else 'less'} frequent whatever the columns say"
             found.append(Cause("label_shift", "", harm, None, abs(signed), "", words, {"intercept": shift}))
-            found += [Cause("concept_shift", name, harm, None, strength, region) for name, strength, region in moved.columns[:2]]
+            found += [Cause("concept_shift", name, harm, None, strength, region) for name, strength, region in moved[:2]]
             return found
     if share > 0.12:
         return [_mix(contrast, share, gained, harm)]
     if at("diff", z) > 3 or (at("loss", z) > 3 and at("gap", z) < 3):
+        words = "other rows come: {} moved by {:.2f} standard deviations for the season"
         return [
-            Cause("covariate_shift", name, harm, None, size, "", f"other rows come: {name} moved by {size:.2f} standard deviations for the season")
-            for name, size in moved_marginals(contrast)[:3]
+            Cause("covariate_shift", name, harm, None, size, "", words.format(name, size)) for name, size in moved_marginals(contrast)[:3]
         ]
-    if labelled >= 20 and moved.columns:
+    if labelled >= 20 and moved:
         # The decline is proven, its cause is not: the ranked list is shown as what it is.
-        return [Cause("unknown", name, harm, None, strength, region) for name, strength, region in moved.columns[:3]]
+        return [Cause("unknown", name, harm, None, strength, region) for name, strength, region in moved[:3]]
     return []
 
 
 def _mix(contrast: Contrast, share: float, gained: str, harm: float | None) -> Cause:
-    entity = contrast.case.reference.columns.entity or ""
-    return Cause("covariate_shift", entity, harm, None, share, gained, f"{share:.0%} of the rows come from others in {entity}, most from {gained}")
+    return Cause("covariate_shift", contrast.case.reference.columns.entity or "", harm, None, share, gained, mix_words(contrast))

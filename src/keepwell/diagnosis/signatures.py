@@ -11,7 +11,6 @@ from keepwell.detection import CLIP, Onset, Rows
 from keepwell.diagnosis.contrast import Contrast
 from keepwell.diagnosis.isolation import Root, repaired
 
-Undo = Callable[[np.ndarray], np.ndarray]
 Fake = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 # What a value may have been turned into: (name, factor, offset) of new = factor * old + offset.
@@ -56,15 +55,14 @@ CALM = 0.8  # mean absolute value of a standard normal
 class Signature:
     """`kind` of the cause, the entities it touches ("" for all), and in words.
 
-    `fake` does the same to good values, so that the cost can be tried out: it takes values (n,) and random numbers; `entities` are the codes of
-    those touched (None for all) and `share` how much of their rows. `undo` maps a broken value back. None where nothing is known.
+    `fake` does the same to good values, so that the cost can be tried out: it takes values (n,) and random numbers, and is None where it
+    is not known what happened; `entities` are the codes of those touched (None for all) and `share` how much of their rows.
     """
 
     kind: str
     scope: str
     detail: str
     fake: Fake | None = None
-    undo: Undo | None = None
     entities: tuple[int, ...] | None = None
     share: float = 1.0
 
@@ -125,7 +123,7 @@ class _Column:
             return self._said("noise", "too few rows to tell more")
         if self._is_selection(r2):
             return Signature("covariate_shift", self.scope, "the rows that come are others: the other columns moved along")
-        _, _, fit = _line(g, x)
+        fit = _fit(g, x)
         now = self.off(x, g)
         before = self.x[~self.contrast.is_after & np.isfinite(self.x)]
         level, share = _most(x)
@@ -138,16 +136,16 @@ class _Column:
             newest = slice(-max(len(x) // 3, 8), None) if is_ramp else slice(None)
             shift = float(np.median((x - g)[newest]))
             words = f"reads {abs(shift):.3g} too {'high' if shift > 0 else 'low'}{', and drifts on' if is_ramp else ''}"
-            return self._said("bias_ramp", words, lambda values, _: values + shift, None if is_ramp else lambda values: values - shift)
+            return self._said("bias_ramp", words, lambda values, _: values + shift)
         quiet = self.x[~self.contrast.is_after] - self.g[~self.contrast.is_after]
         extra = float(np.sqrt(max(_spread(x - g) ** 2 - _spread(quiet[np.isfinite(quiet)]) ** 2, 0.0)))
         words = f"scatters {now / CALM:.1f} times as much around what the others tell"
         return self._said("noise", words, lambda values, draw: values + draw.normal(0, extra, len(values)))
 
-    def _said(self, kind: str, detail: str, fake: Fake | None = None, undo: Undo | None = None) -> Signature:
+    def _said(self, kind: str, detail: str, fake: Fake | None = None) -> Signature:
         after = self.contrast.is_after & np.isfinite(self.x)
         share = 1.0 if self.entities is not None else float(self.touched.sum() / max(after.sum(), 1))
-        return Signature(kind, self.scope, detail, fake, undo, self.entities, share)
+        return Signature(kind, self.scope, detail, fake, self.entities, share)
 
     def _is_selection(self, r2: float) -> bool:
         """Selecting rows by a column moves the others along; a broken sensor does not."""
@@ -166,7 +164,6 @@ class _Column:
     def _conversion(self, x: np.ndarray, g: np.ndarray, before: np.ndarray, now: float) -> Signature | None:
         """A conversion, or a free factor, whose undoing brings the column home."""
         calm = self.off(before, self.g[~self.contrast.is_after & np.isfinite(self.x)])
-        level = _level(before)
         found = []
         scale = self._factor(x, g, before)
         # Values of a sign that never was come from no conversion without an offset.
@@ -187,18 +184,13 @@ class _Column:
             return None
         factor, offset, name = best[2], best[3], best[1]
 
-        def undo(values: np.ndarray) -> np.ndarray:
-            # Where only some entities are touched, a value is taken back when that brings it nearer to where values were.
-            back = (values - offset) / factor
-            return np.where(np.abs(back - level) < np.abs(values - level), back, values) if self.scope else back
-
         def fake(values: np.ndarray, _: np.random.Generator) -> np.ndarray:
             return values * factor + offset
 
         if name:
             words = f"looks converted, {name} (values times {factor:.4g}{f', plus {offset:.4g}' if offset else ''})"
-            return self._said("unit_change", words, fake, undo)
-        return self._said("scaled", f"is multiplied by {factor:.3g}", fake, undo)
+            return self._said("unit_change", words, fake)
+        return self._said("scaled", f"is multiplied by {factor:.3g}", fake)
 
     def _factor(self, x: np.ndarray, g: np.ndarray, before: np.ndarray) -> float | None:
         both = (np.abs(x) > 1e-9) & (np.abs(g) > 0.25 * np.abs(g).mean() + 1e-9)
@@ -275,17 +267,8 @@ def _deseasoned(values: np.ndarray, time: np.ndarray, fit_on: np.ndarray) -> np.
     return np.asarray(values - design @ weights)
 
 
-def _line(g: np.ndarray, x: np.ndarray) -> tuple[float, float, float]:
-    """Slope, intercept and r2 of x on g."""
+def _fit(g: np.ndarray, x: np.ndarray) -> float:
+    """Share of the variance of x that a line on g tells."""
     if g.std() < 1e-12 or x.std() < 1e-12:
-        return 0.0, float(x.mean()), 0.0
-    slope = float(((g - g.mean()) * (x - x.mean())).mean() / g.var())
-    return slope, float(x.mean() - slope * g.mean()), float(np.corrcoef(g, x)[0, 1] ** 2)
-
-
-def _level(values: np.ndarray) -> float:
-    return float(np.median(values)) if len(values) else 0.0
-
-
-def _less(shift: float) -> Undo:
-    return lambda values: values - shift
+        return 0.0
+    return float(np.corrcoef(g, x)[0, 1] ** 2)
