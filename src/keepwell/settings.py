@@ -143,7 +143,9 @@ class WatchSection(Section):
     on: bool = Field(True, description="Watch the champion: say since when it declines, and because of what.")
     false_alarms: str = Field("1 per 3 years", description='The budget over all that is watched together, such as "1 per 3 years".')
     sensitive: bool = Field(False, description="Tell smaller declines too, at the price of more alarms for little.")
-    batch_days: float | None = Field(None, gt=0, description="Days that are tested together; default a day, more where fewer than five rows come.")
+    batch_days: float | None = Field(
+        None, gt=0, description="Days that are tested together; default a day, more where fewer than five rows come."
+    )
 
     @field_validator("false_alarms")
     @classmethod

@@ -23,14 +23,17 @@ def arrivals_note(watch: Watch, batch: Kept | None, number: int) -> Signal | Non
     diff = watch.reference.place("diff")
     came = float(watch.series.counts[-BATCHES:, diff].sum())
     is_out = came < FEW * expected and came < expected - 3 * np.sqrt(expected)
-    if (found := _once(watch, "outage", is_out, number, f"{came:.0f} rows came in {BATCHES} batches, {expected:.0f} are usual")) is not None:
+    words = f"{came:.0f} rows came in {BATCHES} batches, {expected:.0f} are usual"
+    if (found := _once(watch, "outage", is_out, number, words)) is not None:
         return found
-    share = 0.0
-    if batch is not None and batch.frame.height:
+    rows = batch.frame.height if batch is not None else 0
+    twice = 0
+    if batch is not None:
         names = [name for name in batch.frame.columns if name != KEY or watch.key is None]
         # Two equal rows are one too many, not two.
-        share = 1 - batch.frame.select(names).n_unique() / batch.frame.height
-    return _once(watch, "duplicate_rows", share > TWICE and share * (batch.frame.height if batch else 0) >= 2, number, f"{share:.0%} of the rows came twice")
+        twice = rows - batch.frame.select(names).n_unique()
+    share = twice / max(rows, 1)
+    return _once(watch, "duplicate_rows", share > TWICE and twice >= 2, number, f"{share:.0%} of the rows came twice")
 
 
 def _once(watch: Watch, kind: str, is_so: bool, number: int, words: str) -> Signal | None:

@@ -62,11 +62,10 @@ def check_up(settings: CheckSection, evidence: Evidence, now: datetime) -> Check
     """Judge a model by the labels that are in.
 
     *unknown* when nothing serves, the data is old or too few labels are in: never taken for health.
-    *unwell* when the watch has proven a decline that has not ended, or the loss is proven to be above the expected one by more than the tolerance (the lower end of its
-    95 % interval is above), or above `max_loss`. *watch* when it is above but not proven, or the source or contract
-    complains. *well* otherwise. A loss near the limit would change the word every few days, so the way back is longer
-    than the way out: an unwell model stays so while the loss is above the limit, and one on watch until half the
-    tolerance is left.
+    *unwell* when the watch has proven a decline that has not ended, or the loss is proven to be above the expected one by more than the
+    tolerance (the lower end of its 95 % interval is above), or above `max_loss`. *watch* when it is above but not proven, or the source
+    or contract complains. *well* otherwise. A loss near the limit would change the word every few days, so the way back is longer than
+    the way out: an unwell model stays so while the loss is above the limit, and one on watch until half the tolerance is left.
     """
     facts = _measure(settings, evidence, now)
     verdict, because = _judge(settings, evidence, facts)

@@ -75,10 +75,10 @@ def judge(watch: Watch, number: int) -> list[Signal]:
         watch.open_incidents.append(Incident(watch.incidents, number, ringing, explanation))
         watch.judgement = None
         return [*signals, watch.signal("decline", number, explanation.causes, explanation)]
-    told = [cause for cause in explanation.causes if cause.cls in ("data_quality", "covariate_shift") and cause.column not in watch.told_columns]
+    told = [one for one in explanation.causes if one.cls in ("data_quality", "covariate_shift") and one.column not in watch.told_columns]
     if not told or judgement.harmful or not is_new:
         return signals
-    watch.told_columns |= {cause.column for cause in told}
+    watch.told_columns |= {one.column for one in told}
     return [*signals, watch.signal("note", number, told, explanation)]
 
 
@@ -126,7 +126,7 @@ def _recover(watch: Watch, number: int) -> list[Signal]:
         if not np.isfinite(z) or off == 0.0:
             continue
         back = abs(off) / 2 - z * np.sign(off)
-        incident.recovery = [float(np.logaddexp(log, 0.0) + bet * back - bet**2 / 2) for log, bet in zip(incident.recovery, BETS, strict=True)]
+        incident.recovery = (np.logaddexp(incident.recovery, 0.0) + BETS * back - BETS**2 / 2).tolist()
         if np.logaddexp.reduce(incident.recovery) - np.log(len(BETS)) >= np.log(RECOVERED):
             watch.detector.reset(incident.channels)
             watch.open_incidents.remove(incident)

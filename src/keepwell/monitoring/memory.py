@@ -16,7 +16,7 @@ KEY = "_key"
 
 @dataclass(eq=False)
 class Series:
-    """Batches in order: `numbers` (T,), and of each channel the deseasonalised mean `apart`, the innovation `z` and the rows `counts` (T, C)."""
+    """Batches in order: `numbers` (T,), and (T, C) of channels the deseasonalised means `apart`, innovations `z` and rows `counts`."""
 
     numbers: np.ndarray
     apart: np.ndarray
@@ -54,8 +54,7 @@ class Kept:
     def append(self, other: Kept, oldest: int) -> None:
         """Rows more; those of batches before `oldest` go."""
         stays = self.batch >= oldest
-        everything = bool(stays.all())
-        mine = self if everything else self.take(stays)
+        mine = self if stays.all() else self.take(stays)
         self.frame = pl.concat([mine.frame, other.frame], how="diagonal_relaxed")
         self.rows = Rows.concat([mine.rows, other.rows])
         self.batch = np.concatenate([mine.batch, other.batch])

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from keepwell.detection import Channel, Columns, Conditionals, EDetector, Last, Null, Outcome, Reference
-from keepwell.diagnosis import Explanation, Predict
+from keepwell.diagnosis import Began, Cause, Explanation, Part, Predict
 from keepwell.errors import WatchStateInvalid
 from keepwell.monitoring.incidents import Incident, Judgement
 from keepwell.monitoring.memory import Kept, Series
@@ -57,15 +57,13 @@ def to_bytes(watch: Watch) -> bytes:
         "null": put("null", reference.null),
         "channels": [[channel.kind, channel.column] for channel in reference.channels],
         "reference": {"width": reference.width, "rows_a_batch": reference.rows_a_batch, "notes": list(reference.notes)},
-        "incidents": [
-            {"number": one.number, "told": one.told, "channels": one.channels.tolist(), "explanation": plain(one.explanation), "recovery": one.recovery}
-            for one in watch.open_incidents
-        ],
+        "incidents": [_plain_incident(incident) for incident in watch.open_incidents],
         "told_columns": sorted(watch.told_columns),
         "judgement": None if watch.judgement is None else _plain_judgement(watch.judgement),
         "open": len(watch.open),
     }
-    arrays |= {"reference.rare": reference.rare, "reference.rate": reference.rate, "stakes": watch.detector.stakes, "last": watch.last.values}
+    arrays |= {"reference.rare": reference.rare, "reference.rate": reference.rate}
+    arrays |= {"stakes": watch.detector.stakes, "last": watch.last.values}
     put("series", watch.series)
     keep("kept", watch.kept)
     for number, part in enumerate(watch.open):
@@ -92,7 +90,7 @@ def from_bytes(watch: Watch, content: bytes, model: Predict | None) -> None:
     if meta.get("format") != FORMAT:
         raise WatchStateInvalid(f"they have format {meta.get('format')}, this Keepwell reads {FORMAT}")
 
-    def get(name: str) -> dict[str, np.ndarray]:
+    def get(name: str) -> dict[str, Any]:
         return {key.removeprefix(f"{name}."): value for key, value in arrays.items() if key.startswith(f"{name}.")}
 
     columns = Columns.from_dict(meta["columns"])
@@ -120,12 +118,18 @@ def from_bytes(watch: Watch, content: bytes, model: Predict | None) -> None:
     watch.series = Series(**get("series"))
     watch.kept, watch.last, watch.model = kept("kept"), Last(arrays["last"]), model
     watch.open = [kept(f"open{number}") for number in range(meta["open"])]
-    watch.open_incidents = [
-        Incident(one["number"], one["told"], np.array(one["channels"]), explanation_of(one["explanation"]), one["recovery"]) for one in meta["incidents"]
-    ]
+    watch.open_incidents = [_incident(one) for one in meta["incidents"]]
     judged = meta["judgement"]
     watch.judgement = None if judged is None else Judgement(np.array(judged.pop("ringing")), **judged)
     watch.told_columns = set(meta["told_columns"])
+
+
+def _plain_incident(incident: Incident) -> dict[str, Any]:
+    return {**vars(incident), "channels": incident.channels.tolist(), "explanation": plain(incident.explanation)}
+
+
+def _incident(found: dict[str, Any]) -> Incident:
+    return Incident(**{**found, "channels": np.array(found["channels"]), "explanation": explanation_of(found["explanation"])})
 
 
 def _plain_judgement(judgement: Judgement) -> dict[str, Any]:
@@ -140,8 +144,6 @@ def plain(explanation: Explanation) -> dict[str, Any]:
 
 def explanation_of(found: dict[str, Any]) -> Explanation:
     """The other way."""
-    from keepwell.diagnosis import Began, Cause, Part
-
     moments = {name: datetime.fromisoformat(found["began"][name]) for name in ("at", "low", "high")}
     return Explanation(
         **{

@@ -65,7 +65,9 @@ class Said:
     facts: dict[str, Any]
 
 
-def record_watch(connection: sa.Connection, model: str, version: int, cycle: str, as_of: datetime, state: bytes | None, known: dict[str, Any]) -> None:
+def record_watch(
+    connection: sa.Connection, model: str, version: int, cycle: str, as_of: datetime, state: bytes | None, known: dict[str, Any]
+) -> None:
     """Keep what a version's watch knows now, in place of what it knew before."""
     values = {"cycle": cycle, "as_of": as_of, "state": state, "facts": known}
     if not insert_once(connection, watches, {"model": model, "version": version, **values}):

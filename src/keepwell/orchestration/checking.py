@@ -107,7 +107,13 @@ def scored(context: Context, since: datetime, until: datetime, connection: sa.Co
 
 
 def _checkup(
-    context: Context, as_of: datetime, gathered: Gathered, rows: pl.DataFrame, champion: int | None, before: str, watched: watching.Watched | None
+    context: Context,
+    as_of: datetime,
+    gathered: Gathered,
+    rows: pl.DataFrame,
+    champion: int | None,
+    before: str,
+    watched: watching.Watched | None,
 ) -> Checkup:
     known_by = _moment(as_of - timedelta(days=context.model.horizon_days))
     due = int(rows["time"].to_numpy().searchsorted(known_by, "right")) if rows.height else 0

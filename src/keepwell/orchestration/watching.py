@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 import sqlalchemy as sa
 
-from keepwell.diagnosis import Change
+from keepwell.diagnosis import Change, Explanation
 from keepwell.errors import FrameInvalid
 from keepwell.monitoring import Said, Signal, Watch, get_watch, plain, record_signal, record_watch, tell
 from keepwell.orchestration.context import Context
@@ -23,7 +23,8 @@ from keepwell.serving import joined, last_batch, representative
 from keepwell.storage import Event, list_events, literal, record_event
 from keepwell.training import from_bytes
 
-CHANGED = {"contract": "contract", "promoted": "version", "rolled_back": "version", "edited": "code"}  # lines of the timeline -> kinds of change
+# Lines of the timeline -> kinds of change.
+CHANGED = {"contract": "contract", "promoted": "version", "rolled_back": "version", "edited": "code"}
 TOLD = {"decline": "declined", "recovered": "recovered"}  # notes are not lines of a life: `keepwell why` shows them
 LOOK_BACK = timedelta(days=60)
 
@@ -158,18 +159,18 @@ def _said(context: Context, version: int, signal: Signal, connection: sa.Connect
         sentence = f"is {_sentence(context, found, connection)}" if found else "is declining"
     facts = {
         "at": signal.at.isoformat(),
-        "first": signal.kind != "decline" or signal.is_first,
+        "first": signal.is_first,
         "causes": [json.loads(json.dumps(vars(cause), default=float)) for cause in signal.causes],
         "explanation": plain(found) if found else None,
     }
     return Said(version, signal.at, signal.kind, signal.incident, sentence, facts)
 
 
-def _sentence(context: Context, explanation: Any, connection: sa.Connection) -> str:
+def _sentence(context: Context, explanation: Explanation, connection: sa.Connection) -> str:
     return tell(explanation, task=context.outline.task, changes=changes_near(context, explanation, connection))
 
 
-def changes_near(context: Context, explanation: Any, connection: sa.Connection) -> list[Change]:
+def changes_near(context: Context, explanation: Explanation, connection: sa.Connection) -> list[Change]:
     """What the record says was changed near an onset."""
     since, until = explanation.began.low - LOOK_BACK, explanation.began.high
     events = list_events(connection, context.name, kinds=tuple(CHANGED), since=since, until=until)
