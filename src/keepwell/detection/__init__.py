@@ -5,16 +5,17 @@ A labelled reference comes in; evidence per batch and the interval of an onset g
 
 from keepwell.detection.channels import Channel, Last, batch_means, channels_of, column_values, label_values
 from keepwell.detection.columns import NULL, UNSEEN, Column, Columns, Rows, day_of, moments
-from keepwell.detection.conditionals import CLIP, Conditionals
+from keepwell.detection.conditionals import CLIP, Conditionals, Told
 from keepwell.detection.detector import EDetector, batches_to_prove
 from keepwell.detection.null import BETS, Null
-from keepwell.detection.onset import Onset, scan
+from keepwell.detection.onset import DRAWS, Onset, scan
 from keepwell.detection.outcome import TASKS, Outcome, clipped, logit, sigmoid
 from keepwell.detection.reference import Fitted, Reference
 
 __all__ = [
     "BETS",
     "CLIP",
+    "DRAWS",
     "NULL",
     "TASKS",
     "UNSEEN",
@@ -30,6 +31,7 @@ __all__ = [
     "Outcome",
     "Reference",
     "Rows",
+    "Told",
     "batch_means",
     "batches_to_prove",
     "channels_of",

@@ -164,8 +164,11 @@ def column_values(channels: Sequence[Channel], columns: Columns, rows: Rows, res
 def batch_means(values: np.ndarray, batch: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Means and counts of row values (n, C) by batch number 0 to count - 1: both (count, C), means NaN where there is no row."""
     there = np.isfinite(values)
-    sums, counts = np.zeros((count, values.shape[1])), np.zeros((count, values.shape[1]))
-    np.add.at(sums, batch, np.where(there, values, 0.0))
-    np.add.at(counts, batch, there)
+    if count == 1:
+        sums, counts = np.where(there, values, 0.0).sum(axis=0)[None], there.sum(axis=0, dtype=float)[None]
+    else:
+        sums, counts = np.zeros((count, values.shape[1])), np.zeros((count, values.shape[1]))
+        np.add.at(sums, batch, np.where(there, values, 0.0))
+        np.add.at(counts, batch, there)
     with np.errstate(invalid="ignore"):
         return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan), counts

@@ -55,8 +55,8 @@ class Rows:
     def __len__(self) -> int:
         return len(self.time)
 
-    def take(self, index: np.ndarray) -> Rows:
-        """Some of the rows, by mask or positions."""
+    def take(self, index: np.ndarray | slice) -> Rows:
+        """Some of the rows, by mask, positions or as a run."""
         return Rows(self.time[index], self.entity[index], self.numbers[index], self.codes[index])
 
     @classmethod

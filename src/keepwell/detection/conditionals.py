@@ -11,7 +11,8 @@ that one broken column moves the others only so far.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -25,8 +26,21 @@ SEASON_DAYS = 300.0  # a shorter reference cannot tell season from drift
 BASIS_SHARE = 0.01  # a level rarer than this gets no coefficient of its own
 BASIS_LEVELS = 30
 BASIS_ENTITIES = 200
-NUMBER, CATEGORY, CLOCK = 0, 1, 2
+SELDOM = 0.005  # a column missing no oftener has no part that says so
+NUMBER, CATEGORY = 0, 1
 YEAR = 365.2425
+
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """Rows with what the basis tells of their numbers, (n, d), and of the levels of categories as far as they were asked for.
+
+    A column owns a block of the basis, so rows that differ in a few columns are told from these by those blocks alone.
+    """
+
+    rows: Rows
+    numbers: np.ndarray
+    levels: dict[int, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,35 +78,69 @@ class Conditionals:
 
     # --- use ----------------------------------------------------------------------------------------------------------
 
-    def expected(self, rows: Rows) -> np.ndarray:
-        """What each number should be given the others, in its own unit, (n, d)."""
-        return np.asarray(self.basis(rows) @ self.weights * self._scale + self._mean)
+    def told(self, rows: Rows) -> Told:
+        """Rows that many others are to be told from."""
+        return Told(rows, self._tell(rows, None))
 
-    def residuals(self, rows: Rows) -> np.ndarray:
+    def expected(self, rows: Rows, near: Told | None = None) -> np.ndarray:
+        """What each number should be given the others, in its own unit, (n, d).
+
+        Parameters
+        ----------
+        near : the same rows but for some columns; the answer is the same, and comes sooner.
+        """
+        return np.asarray(self._tell(rows, near) * self._scale + self._mean)
+
+    def residuals(self, rows: Rows, near: Told | None = None) -> np.ndarray:
         """How far each number is from what the others say, in scales of the reference's own residuals, (n, d); NaN where missing."""
-        return self._in_scales(self._standard(rows.numbers, clip=False) - self.basis(rows) @ self.weights)
+        return self._in_scales(self._standard(rows.numbers, clip=False) - self._tell(rows, near))
 
-    def likely_levels(self, rows: Rows, place: int) -> np.ndarray:
+    def likely_levels(self, rows: Rows, place: int, near: Told | None = None) -> np.ndarray:
         """The most likely level of a category given the other columns: codes (n,)."""
-        at = sum(len(column.levels) for column in self.columns.categories[:place])
         count = len(self.columns.categories[place].levels)
         if count == 0:
             return np.full(len(rows), NULL, np.int32)
-        return np.asarray((self.basis(rows) @ self.category_weights[:, at : at + count]).argmax(axis=1), np.int32)
+        at = sum(len(column.levels) for column in self.columns.categories[:place])
+        weights = self.category_weights[:, at : at + count]
+        if near is None:
+            return np.asarray((self.basis(rows) @ weights).argmax(axis=1), np.int32)
+        if place not in near.levels:
+            near.levels[place] = self.basis(near.rows) @ weights
+        return np.asarray(self._moved(near.levels[place], rows, near.rows, weights).argmax(axis=1), np.int32)
 
-    def repaired(self, rows: Rows, numbers: list[int], categories: list[int]) -> Rows:
+    def repaired(self, rows: Rows, numbers: list[int], categories: list[int], near: Told | None = None) -> Rows:
         """Rows whose named columns are replaced by what the others say; categories only where they are missing or unseen."""
         values, codes = rows.numbers.copy(), rows.codes.copy()
         # Several broken columns must not be told from one another: they are blanked first, then told from the rest, twice.
         values[:, numbers] = np.nan
         for _ in range(1 if len(numbers) < 2 else 2):
-            told = self.expected(Rows(rows.time, rows.entity, values, codes))
+            told = self.expected(Rows(rows.time, rows.entity, values, codes), near)
             values[:, numbers] = told[:, numbers]
         for place in categories:
             odd = codes[:, place] < 0
             if odd.any():
-                codes[odd, place] = self.likely_levels(Rows(rows.time, rows.entity, values, codes).take(odd), place)
+                codes[odd, place] = self.likely_levels(Rows(rows.time, rows.entity, values, codes), place, near)[odd]
         return Rows(rows.time, rows.entity, values, codes)
+
+    def _tell(self, rows: Rows, near: Told | None) -> np.ndarray:
+        if near is None:
+            return np.asarray(self.basis(rows) @ self.weights)
+        return self._moved(near.numbers, rows, near.rows, self.weights)
+
+    def _moved(self, product: np.ndarray, rows: Rows, near: Rows, weights: np.ndarray) -> np.ndarray:
+        """`basis(rows) @ weights` from that of rows which differ in some places of some columns."""
+        found = product.copy()
+        apart = (rows.numbers != near.numbers) & ~(np.isnan(rows.numbers) & np.isnan(near.numbers))
+        for place in np.flatnonzero(apart.any(axis=0)).tolist():
+            at = np.flatnonzero(apart[:, place])
+            lift = self._of_number(place, rows.numbers[at, place]) - self._of_number(place, near.numbers[at, place])
+            found[at] += lift @ weights[self._blocks[NUMBER, place]]
+        changed = rows.codes != near.codes
+        for place in np.flatnonzero(changed.any(axis=0)).tolist():
+            at = np.flatnonzero(changed[:, place])
+            lift = self._of_category(place, rows.codes[at, place]) - self._of_category(place, near.codes[at, place])
+            found[at] += lift @ weights[self._blocks[CATEGORY, place]]
+        return found
 
     # --- the basis ----------------------------------------------------------------------------------------------------
 
@@ -115,22 +163,30 @@ class Conditionals:
         return np.asarray(np.clip(apart / self.scales, -CLIP, CLIP))
 
     @cached_property
-    def _owners(self) -> list[tuple[int, int]]:
-        """(kind, place) of the column that each part of the basis belongs to."""
-        found = [(CLOCK, -1)]
-        for place, column in enumerate(self.columns.numbers):
-            if column.is_watched or column.scale > 0:
-                found += [(NUMBER, place)] * (1 + len(column.knots) + (column.nulls > 0.005))
-        for place, column in enumerate(self.columns.categories):
-            found += [(CATEGORY, place)] * (len(self._levels(place)) + (column.nulls > 0.005))
-        return found + [(CLOCK, -1)] * self._clock(np.zeros(1)).shape[1]
+    def _blocks(self) -> dict[tuple[int, int], slice]:
+        """Which part of the basis belongs to each (kind, place); the constant stands before them, the clock behind."""
+        found, at = {}, 1
+        for kind, place, width in self._widths():
+            found[kind, place] = slice(at, at + width)
+            at += width
+        return found
 
-    def _levels(self, place: int) -> np.ndarray:
-        column = self.columns.categories[place]
-        is_entity = column.name == self.columns.entity
-        share = 0.0 if is_entity else BASIS_SHARE
-        kept = [code for code, size in enumerate(column.shares) if size >= share]
-        return np.array(kept[: BASIS_ENTITIES if is_entity else BASIS_LEVELS], np.int32)
+    def _widths(self) -> Iterator[tuple[int, int, int]]:
+        nothing, no_code = np.empty(0), np.empty(0, np.int32)
+        for place in range(len(self.columns.numbers)):
+            yield NUMBER, place, self._of_number(place, nothing).shape[1]
+        for place in range(len(self.columns.categories)):
+            yield CATEGORY, place, self._of_category(place, no_code).shape[1]
+
+    @cached_property
+    def _levels(self) -> list[np.ndarray]:
+        """Of each category, the levels that have a place in the basis."""
+        found = []
+        for column in self.columns.categories:
+            is_entity = column.name == self.columns.entity
+            kept = [code for code, size in enumerate(column.shares) if is_entity or size >= BASIS_SHARE]
+            found.append(np.array(kept[: BASIS_ENTITIES if is_entity else BASIS_LEVELS], np.int32))
+        return found
 
     def _clock(self, time: np.ndarray) -> np.ndarray:
         parts = []
@@ -147,31 +203,35 @@ class Conditionals:
 
     def basis(self, rows: Rows) -> np.ndarray:
         """The shared basis, (n, k)."""
-        n = len(rows)
-        parts = [np.ones((n, 1))]
-        standard = self._standard(rows.numbers, clip=True)
-        for place, column in enumerate(self.columns.numbers):
-            if not (column.is_watched or column.scale > 0):
-                continue
-            line = standard[:, place]
-            missing = np.isnan(line)
-            line = np.where(missing, 0.0, line)
-            hinges = [np.maximum(line - (knot - column.mean) / column.scale, 0.0) for knot in column.knots]
-            parts.append(np.stack([line, *(np.where(missing, 0.0, hinge) for hinge in hinges)], axis=1))
-            if column.nulls > 0.005:
-                parts.append(missing[:, None].astype(float))
-        for place, column in enumerate(self.columns.categories):
-            codes = rows.codes[:, place]
-            parts.append((codes[:, None] == self._levels(place)[None, :]).astype(float))
-            if column.nulls > 0.005:
-                parts.append((codes < 0)[:, None].astype(float))
-        parts.append(self._clock(rows.time))
-        return np.concatenate(parts, axis=1)
+        parts = [np.ones((len(rows), 1))]
+        parts += [self._of_number(place, rows.numbers[:, place]) for place in range(len(self.columns.numbers))]
+        parts += [self._of_category(place, rows.codes[:, place]) for place in range(len(self.columns.categories))]
+        return np.concatenate([*parts, self._clock(rows.time)], axis=1)
+
+    def _of_number(self, place: int, values: np.ndarray) -> np.ndarray:
+        """A number's own part: a line and hinges, zero where it is missing; and whether it is, where that is not rare."""
+        column = self.columns.numbers[place]
+        line = (np.clip(values, column.low, column.high) - column.mean) / column.scale
+        missing = np.isnan(line)
+        line = np.where(missing, 0.0, line)
+        hinges = [np.maximum(line - (knot - column.mean) / column.scale, 0.0) for knot in column.knots]
+        parts = [line, *(np.where(missing, 0.0, hinge) for hinge in hinges)]
+        return np.stack([*parts, missing.astype(float)] if column.nulls > SELDOM else parts, axis=1)
+
+    def _of_category(self, place: int, codes: np.ndarray) -> np.ndarray:
+        """A category's own part: its levels one-hot; and whether it is missing or unseen, where it is not rarely missing."""
+        levels = (codes[:, None] == self._levels[place][None, :]).astype(float)
+        if self.columns.categories[place].nulls > SELDOM:
+            return np.column_stack([levels, (codes < 0).astype(float)])
+        return np.asarray(levels)
 
     # --- fit ----------------------------------------------------------------------------------------------------------
 
-    def _own(self, kind: int, place: int) -> np.ndarray:
-        return np.array([owner != (kind, place) for owner in self._owners])
+    def _without(self, kind: int, place: int, width: int) -> np.ndarray:
+        """Mask of the basis without a column's own part."""
+        keep = np.ones(width, bool)
+        keep[self._blocks[kind, place]] = False
+        return keep
 
     def _solve(self, basis: np.ndarray, targets: np.ndarray) -> np.ndarray:
         gram = basis.T @ basis
@@ -179,7 +239,7 @@ class Conditionals:
         for place in range(targets.shape[1]):
             missing = np.isnan(targets[:, place])
             mine = gram - basis[missing].T @ basis[missing] if missing.any() else gram
-            keep = self._own(NUMBER, place)
+            keep = self._without(NUMBER, place, basis.shape[1])
             right = basis[~missing].T @ targets[~missing, place]
             found[keep, place] = _ridge(mine[np.ix_(keep, keep)], right[keep])
         return found
@@ -195,7 +255,7 @@ class Conditionals:
             if 0 < count <= BASIS_ENTITIES:
                 targets = (codes[known, place][:, None] == np.arange(count)[None, :]).astype(float)
                 mine = gram - basis[~known].T @ basis[~known]
-                keep = self._own(CATEGORY, place)
+                keep = self._without(CATEGORY, place, basis.shape[1])
                 part[keep] = _ridge(mine[np.ix_(keep, keep)], (basis[known].T @ targets)[keep])
             parts.append(part)
         return np.concatenate(parts, axis=1)

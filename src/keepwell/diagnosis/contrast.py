@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from keepwell.detection import Rows
+from keepwell.detection import Rows, Told
 from keepwell.diagnosis.records import Case
 
 BEFORE = 180  # batches; the whole reference would bring slow harmless changes in
@@ -49,6 +49,16 @@ class Contrast:
         return self.case.rows.take(np.r_[self.before, self.after])
 
     @cached_property
+    def told(self) -> Told:
+        """What the columns tell of one another in `both`; rows with some columns repaired are told from it."""
+        return self.case.reference.conditionals.told(self.both)
+
+    @cached_property
+    def repairs(self) -> dict[frozenset[str], Rows]:
+        """Rows of `both` with these columns repaired, as far as they were asked for."""
+        return {}
+
+    @cached_property
     def is_after(self) -> np.ndarray:
         """Mask over `both`."""
         return np.asarray(np.r_[np.zeros(len(self.before), bool), np.ones(len(self.after), bool)])
@@ -76,16 +86,15 @@ class Contrast:
 
     def misfits(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
         """Of rows like `both`, perhaps repaired: the change of each number's mean misfit and of its mean absolute misfit; (d,) both."""
-        apart = self.case.reference.conditionals.residuals(rows)
-        found = []
-        for values in (apart, np.abs(apart)):
-            there = np.isfinite(values)
-            sides = []
-            for mask in (~self.is_after, self.is_after):
-                known = there & mask[:, None]
-                sides.append(np.where(known, values, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1))
-            found.append(sides[1] - sides[0])
-        return found[0], found[1]
+        apart = self.case.reference.conditionals.residuals(rows, self.told)
+        there = np.isfinite(apart)
+        sides = (slice(0, len(self.before)), slice(len(self.before), None))
+        known = [np.maximum(there[side].sum(axis=0), 1) for side in sides]
+        apart[~there] = 0.0
+        pre, post = (apart[side].sum(axis=0) / count for side, count in zip(sides, known, strict=True))
+        np.abs(apart, out=apart)
+        pre_size, post_size = (apart[side].sum(axis=0) / count for side, count in zip(sides, known, strict=True))
+        return post - pre, post_size - pre_size
 
     def mean_by_batch(self, values: np.ndarray, index: np.ndarray) -> tuple[float, float]:
         """Mean of row values and its standard error with batches as the unit; `index` are the rows' positions in the case."""

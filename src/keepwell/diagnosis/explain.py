@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from keepwell.detection import Onset, scan
+from keepwell.detection import DRAWS, Onset, scan
 from keepwell.diagnosis.accounting import account
 from keepwell.diagnosis.contrast import Contrast
 from keepwell.diagnosis.isolation import Root, roots_of
@@ -127,49 +127,47 @@ def _faults(contrast: Contrast, roots: list[Root]) -> list[Cause]:
 
 def _first(case: Case) -> tuple[Onset, str]:
     """The sharpest onset among what rings."""
-    best: tuple[Onset, str] | None = None
-    for at in np.flatnonzero(case.ringing):
-        if (found := _scan(case, int(at))) is not None and (best is None or found.score > best[0].score):
-            best = found, case.reference.channels[at].name
+    best = _sharpest(case, [(int(at), int(case.sides[at])) for at in np.flatnonzero(case.ringing)])
     if best is None:  # it rang in the first batches: there is nothing before it yet
         last = len(case.numbers) - 1
         return Onset(last, max(last - 1, 0), last, "step", 0.0, 0.0), ""
     return best
 
 
-def _scan(case: Case, at: int, sign: int | None = None) -> Onset | None:
+def _sharpest(case: Case, channels: list[tuple[int, int]]) -> tuple[Onset, str] | None:
+    """The onset that raises the likelihood most, of (channel, side)s; only its own interval is drawn."""
+    found = [(one.score, at, sign) for at, sign in channels if (one := _scan(case, at, sign, draws=0)) is not None]
+    if not found:
+        return None
+    _, at, sign = max(found, key=lambda one: one[0])
+    onset = _scan(case, at, sign)
+    assert onset is not None
+    return onset, case.reference.channels[at].name
+
+
+def _scan(case: Case, at: int, sign: int, draws: int = DRAWS) -> Onset | None:
     """The onset in one channel, positions counted in the case's batches."""
     there = np.flatnonzero(np.isfinite(case.z[:, at]))[-LOOK_BACK:]
     if len(there) < 3:
         return None
     channel = case.reference.channels[at]
-    z = case.z[there, at] * (case.sides[at] if sign is None else sign)
-    found = scan(z, shortest=3 if channel.is_of_labels else 1, level=LEVEL)
+    found = scan(case.z[there, at] * sign, shortest=3 if channel.is_of_labels else 1, level=LEVEL, draws=draws)
     return replace(found, at=int(there[found.at]), low=int(there[found.low]), high=int(there[found.high]))
 
 
 def _own_onset(case: Case, root: Root) -> tuple[Onset, str] | None:
     """The onset in the root's own channels, the sharpest of them."""
+    moved = {"m": root.misfit, "s": root.spread}
     kinds = [OWN[root.hard]] if root.hard else ["m", "s", "r"]
-    best: tuple[Onset, str] | None = None
-    for kind in kinds:
-        at = case.reference.place(kind, root.column)
-        if at is None:
-            continue
-        sign = 1 if kind in ("n", "u", "r") else int(np.sign(root.misfit if kind == "m" else root.spread)) or 1
-        found = _scan(case, at, sign)
-        if found is not None and (best is None or found.score > best[0].score):
-            best = found, f"{kind}:{root.column}"
-    return best
+    signs = {kind: -1 if moved.get(kind, 0.0) < 0 else 1 for kind in kinds}
+    places = ((case.reference.place(kind, root.column), sign) for kind, sign in signs.items())
+    return _sharpest(case, [(at, sign) for at, sign in places if at is not None])
 
 
 def _of_labels(case: Case) -> tuple[Onset, str] | None:
     """The sharpest onset among the label channels and the estimate that ring."""
-    found: list[tuple[Onset, str]] = []
-    for at, channel in enumerate(case.reference.channels):
-        if (channel.is_of_labels or channel.kind == "diff") and case.ringing[at] and (one := _scan(case, at)) is not None:
-            found.append((one, channel.name))
-    return max(found, key=lambda pair: pair[0].score, default=None)
+    mine = [at for at, channel in enumerate(case.reference.channels) if channel.is_of_labels or channel.kind == "diff"]
+    return _sharpest(case, [(at, int(case.sides[at])) for at in mine if case.ringing[at]])
 
 
 def _began(case: Case, onset: Onset, channel: str) -> Began:

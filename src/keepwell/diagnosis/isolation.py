@@ -44,10 +44,16 @@ def roots_of(contrast: Contrast) -> list[Root]:
 
 def repaired(contrast: Contrast, columns: list[str], rows: Rows | None = None) -> Rows:
     """Rows of both sides with some columns told by the others."""
+    names = frozenset(columns)
+    if rows is None and names in contrast.repairs:
+        return contrast.repairs[names]
     reference = contrast.case.reference
-    numbers = [place for place, column in enumerate(reference.columns.numbers) if column.name in columns]
-    categories = [place for place, column in enumerate(reference.columns.categories) if column.name in columns]
-    return reference.conditionals.repaired(rows if rows is not None else contrast.both, numbers, categories)
+    numbers = [place for place, column in enumerate(reference.columns.numbers) if column.name in names]
+    categories = [place for place, column in enumerate(reference.columns.categories) if column.name in names]
+    found = reference.conditionals.repaired(rows if rows is not None else contrast.both, numbers, categories, contrast.told)
+    if rows is None:
+        contrast.repairs[names] = found
+    return found
 
 
 def _hard(contrast: Contrast) -> list[Root]:
@@ -81,9 +87,7 @@ def _soft(contrast: Contrast, hard: list[Root]) -> list[Root]:
         candidates = [int(place) for place in np.argsort(-size)[:CANDIDATES] if off[place]]
         if not candidates:
             break
-        left = {}
-        for place in candidates:
-            left[place] = _left(contrast, contrast.both, fixed, names, place, free) - 0.02 * size[place]
+        left = {place: _left(contrast, fixed, names, place, free) - 0.02 * size[place] for place in candidates}
         best = min(left, key=lambda place: left[place])
         score = max(abs(misfit[best]) / max(m_error[best], 1e-9), abs(spread[best]) / max(s_error[best], 1e-9))
         found.append(Root(names[best], "", "", float(misfit[best]), float(spread[best]), float(score)))
@@ -99,8 +103,8 @@ def _exchanged(contrast: Contrast) -> list[Root]:
     if len(candidates) < 2 or size[candidates[0]] < 3:
         return []
     total = _anomaly(misfit, spread, watched)
-    single = min(_left(contrast, contrast.both, [], names, place, watched) for place in candidates)
-    pair = _swapped(contrast, contrast.both, candidates, min(SWAPPED * total, 0.6 * single), watched)
+    single = min(_left(contrast, [], names, place, watched) for place in candidates)
+    pair = _swapped(contrast, candidates, min(SWAPPED * total, 0.6 * single), watched)
     if pair is None:
         return []
     found = []
@@ -129,16 +133,16 @@ def _anomaly(misfit: np.ndarray, spread: np.ndarray, free: np.ndarray) -> float:
     return float(over[free].sum())
 
 
-def _left(contrast: Contrast, base: Rows, fixed: list[str], names: list[str], place: int, free: np.ndarray) -> float:
+def _left(contrast: Contrast, fixed: list[str], names: list[str], place: int, free: np.ndarray) -> float:
     """How badly the other columns still fit when one more is repaired."""
     others = free.copy()
     others[place] = False
-    return _anomaly(*contrast.misfits(repaired(contrast, [*fixed, names[place]], base)), others)
+    return _anomaly(*contrast.misfits(repaired(contrast, [*fixed, names[place]])), others)
 
 
-def _swapped(contrast: Contrast, base: Rows, candidates: list[int], most: float, free: np.ndarray) -> tuple[int, int] | None:
+def _swapped(contrast: Contrast, candidates: list[int], most: float, free: np.ndarray) -> tuple[int, int] | None:
     """Two columns that fit when they are exchanged afterwards."""
-    best, found = most, None
+    base, best, found = contrast.both, most, None
     for one, other in combinations(candidates, 2):
         numbers = base.numbers.copy()
         numbers[contrast.is_after, one] = base.numbers[contrast.is_after, other]

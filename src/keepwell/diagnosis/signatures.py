@@ -101,8 +101,8 @@ class _Column:
         reference = contrast.case.reference
         place = next(at for at, column in enumerate(reference.columns.numbers) if column.name == root.column)
         rows = repaired(contrast, others) if others else contrast.both
-        x, g = rows.numbers[:, place], reference.conditionals.expected(rows)[:, place]
-        residual = np.abs(reference.conditionals.residuals(rows)[:, place])
+        x, g = rows.numbers[:, place], reference.conditionals.expected(rows, contrast.told)[:, place]
+        residual = np.abs(reference.conditionals.residuals(rows, contrast.told)[:, place])
         touched, scope, entities = _touched(contrast, residual)
         return cls(contrast, root, place, rows, x, g, touched & np.isfinite(x), scope, entities)
 
