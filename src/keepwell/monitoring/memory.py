@@ -64,6 +64,9 @@ class Kept:
     def take(self, index: np.ndarray) -> Kept:
         """Some of the rows, by mask or positions."""
         picked = np.flatnonzero(index) if index.dtype == bool else index
+        if len(picked) and picked[-1] - picked[0] + 1 == len(picked) and (np.diff(picked) == 1).all():
+            run = slice(int(picked[0]), int(picked[-1]) + 1)  # nothing has to be copied
+            return Kept(self.frame[run], self.rows.take(run), self.batch[run], self.answer[run], self.label[run].copy())
         return Kept(self.frame[picked], self.rows.take(picked), self.batch[picked], self.answer[picked], self.label[picked])
 
     def put_labels(self, keys: pl.Series, labels: np.ndarray) -> tuple[np.ndarray, int]:

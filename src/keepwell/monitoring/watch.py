@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 
-from keepwell.detection import EDetector, Last, Reference, batch_means, batches_to_prove, column_values, label_values
+from keepwell.detection import EDetector, Last, Reference, Told, batch_means, batches_to_prove, column_values, label_values
 from keepwell.diagnosis import Case, Cause, Explanation, Predict
 from keepwell.errors import FrameInvalid
 from keepwell.monitoring.arrivals import arrivals_note
@@ -238,10 +238,11 @@ class Watch:
             batch = parts[0]
             for part in parts[1:]:
                 batch.append(part, number)
-            residuals = ref.conditionals.residuals(batch.rows)
+            basis = ref.conditionals.basis(batch.rows)
+            residuals = ref.conditionals.residuals(batch.rows, Told(batch.rows, basis @ ref.conditionals.weights))
             values = column_values(ref.channels, ref.columns, batch.rows, residuals, self.last.repeats(ref.columns, batch.rows))
             diff = ref.place("diff")
-            values[:, diff] = ref.outcome.expected(batch.answer, ref.conditionals.basis(batch.rows))
+            values[:, diff] = ref.outcome.expected(batch.answer, basis)
             means, sizes = batch_means(values, np.zeros(len(batch.rows), int), 1)
             apart, counts = means[0] - ref.null.usual(ref.middle(np.array([number])))[0], sizes[0]
             z = self._step(number, apart, counts, means[0])
