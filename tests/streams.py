@@ -19,7 +19,7 @@ def day(number: float) -> datetime:
 
 
 def stream(days: int, *, seed: int, a_day: int = 9, since: int = 0, task: str = "binary") -> pl.DataFrame:
-    """Rows with their answers and labels: `a_day` a day, spread over stations and hours. The model asks warmth, damp and sky, not wind."""
+    """Rows with their answers and labels: `a_day` a day, spread over stations and hours. The model does not ask wind."""
     draw = np.random.default_rng(seed)
     n = days * a_day
     number = np.repeat(np.arange(since, since + days), a_day)
@@ -71,9 +71,10 @@ def chances(frame: pl.DataFrame) -> np.ndarray:
 
 
 def _score(frame: pl.DataFrame) -> np.ndarray:
-    warmth, damp = (frame[name].cast(pl.Float64).fill_null(usual).to_numpy() for name, usual in (("warmth", 12.0), ("damp", 60.0)))
+    usual = {"warmth": 12.0, "damp": 60.0, "pressure": 1013.0}
+    warmth, damp, pressure = (frame[name].cast(pl.Float64).fill_null(value).to_numpy() for name, value in usual.items())
     grey = (frame["sky"].cast(pl.String) == "grey").fill_null(False).to_numpy()
-    return np.clip(0.12 * (damp - 60) - 0.10 * (warmth - 14) + 1.2 * grey - 0.6, -8, 8)
+    return np.clip(0.08 * (damp - 60) - 0.08 * (warmth - 14) - 0.08 * (pressure - 1013) + 1.2 * grey - 0.6, -8, 8)
 
 
 MODELS: dict[str, Callable[[pl.DataFrame], np.ndarray]] = {"binary": chance, "regression": amount, "multiclass": chances}

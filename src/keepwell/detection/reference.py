@@ -94,7 +94,8 @@ class Reference:
         usual = np.nansum(np.where(share, values, 0.0), axis=0) / known
         rare = share & (usual < 0.005)
         rate = np.where(rare, usual + 3 / known + np.array([TOLERATED.get(channel.kind, 0.0) for channel in channels]), 0.5)
-        made = cls(columns, conditionals, outcome, channels, null, width, rare, rate, len(rows) / len(numbers), _notes(rows, width))
+        notes = _notes(columns, rows, width)
+        made = cls(columns, conditionals, outcome, channels, null, width, rare, rate, len(rows) / len(numbers), notes)
         return made, Fitted(order, rows, residuals, values, batch, numbers, means, counts)
 
     def batch_of(self, time: np.ndarray) -> np.ndarray:
@@ -163,7 +164,7 @@ def _floored(null: Null, channels: Sequence[Channel], values: np.ndarray) -> Nul
     )
 
 
-def _notes(rows: Rows, width: float) -> tuple[str, ...]:
+def _notes(columns: Columns, rows: Rows, width: float) -> tuple[str, ...]:
     span = float(rows.time[-1] - rows.time[0])
     found = []
     if span < 300:
@@ -172,6 +173,8 @@ def _notes(rows: Rows, width: float) -> tuple[str, ...]:
         found.append(f"the reference spans {span:.0f} days: one year tells the season only roughly")
     if len(rows) < 500:
         found.append(f"the reference has {len(rows)} rows: small changes take long to prove")
+    if empty := [column.name for column in (*columns.numbers, *columns.categories) if column.nulls == 1]:
+        found.append(f"{', '.join(empty)}: the reference holds no value, so none can be missed")
     if width > 1:
         found.append(f"few rows a day: {width:g} days are one batch")
     return tuple(found)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from keepwell.detection import EDetector, Last, Reference, Told, batch_means, batches_to_prove, column_values, label_values
+from keepwell.detection import TASKS, EDetector, Last, Reference, Told, batch_means, batches_to_prove, column_values, label_values
 from keepwell.diagnosis import Case, Cause, Explanation, Predict
 from keepwell.errors import FrameInvalid
 from keepwell.monitoring.arrivals import arrivals_note
@@ -61,6 +64,8 @@ class Watch:
         label_delay_days: float | None = None,
         sensitive: bool = False,
     ) -> None:
+        if task not in TASKS:
+            raise FrameInvalid("reference", f"'{task}' is no task", f"Tasks are {', '.join(TASKS)}.")
         self.model, self.time, self.entity, self.key = model, time, entity, key
         self.answer, self.label, self.task = answer, label, task
         self.label_delay_days = label_delay_days
@@ -112,7 +117,7 @@ class Watch:
 
         Raises
         ------
-        FrameInvalid : something does not fit; nothing of it was taken in.
+        FrameInvalid : something does not fit; nothing of it was taken in, as when the model itself fails.
         """
         added = self._read(batch)
         said = self._labels(labels) if labels is not None and labels.height else None
@@ -123,7 +128,27 @@ class Watch:
             last = int(added.batch.max()) - 1
         else:
             last = self.closed
-        # Nothing is refused from here on: the state changes only now.
+        before = self._remembered()
+        try:
+            return self._take(added, said, last)
+        except BaseException:
+            vars(self).update(before)
+            raise
+
+    def _remembered(self) -> dict[str, Any]:
+        """All that an update changes, as it is now: what a model that fails in its midst must not leave half done."""
+        now = dict(vars(self))
+        now["series"], now["kept"], now["detector"] = copy.copy(self.series), copy.copy(self.kept), copy.copy(self.detector)
+        for name in ("apart", "z", "counts"):
+            setattr(now["series"], name, getattr(self.series, name).copy())
+        now["kept"].label, now["detector"].stakes = self.kept.label.copy(), self.detector.stakes.copy()
+        now["last"] = Last(self.last.values.copy())
+        now["open"] = [replace(part, label=part.label.copy()) for part in self.open]
+        now["open_incidents"] = [replace(one, channels=one.channels.copy()) for one in self.open_incidents]
+        now["judgement"] = copy.copy(self.judgement)
+        return now | {name: copy.copy(getattr(self, name)) for name in ("unlabelled", "tested", "noted", "told_columns")}
+
+    def _take(self, added: Kept | None, said: tuple[pl.Series, np.ndarray] | None, last: int) -> list[Signal]:
         if added is not None:
             late = added.batch <= self.closed
             self.late += int(late.sum())
@@ -185,12 +210,21 @@ class Watch:
             column = frame[self.answer]
             given = np.array(column.to_list(), float) if column.dtype.is_nested() else column.cast(pl.Float64, strict=False).to_numpy()
         elif self.model is not None:
-            given = np.asarray(self.model(frame), float)
+            given = self._ask(frame)
         else:
             raise FrameInvalid(about, f"it lacks the answers '{self.answer}', and there is no model to ask", "Give one of the two.")
         if not np.isfinite(given).all():
             bad = int((~np.isfinite(given)).sum())
             raise FrameInvalid(about, f"{bad} answers are missing or infinite", "Give only rows that were answered.")
+        return given
+
+    def _ask(self, frame: pl.DataFrame) -> np.ndarray:
+        """The model's answers, one for each row."""
+        assert self.model is not None
+        given = np.asarray(self.model(frame), float)
+        if len(given) != frame.height or not np.isfinite(given).all():
+            bad = f"it gave {len(given)} answers to {frame.height} rows, {int((~np.isfinite(given)).sum())} of them not finite"
+            raise FrameInvalid("model", bad, "Each row needs an answer, also one whose values are missing.")
         return given
 
     def _read(self, batch: pl.DataFrame) -> Kept | None:
@@ -319,7 +353,7 @@ class Watch:
             self.kept.label,
             self.detector.ringing,
             self.detector.sides(),
-            self.model,
+            None if self.model is None else self._ask,
         )
 
     def told_until(self) -> datetime:
