@@ -47,6 +47,7 @@ CONVERSIONS: tuple[tuple[str, float, float], ...] = (
 )
 OFF = 1.6  # mean absolute misfit of an entity that is touched; two times what it is when all is well
 NEAR_FACTOR = 0.06  # how far, in logs, the factor may be from that of a conversion
+SURELY = 2.0  # standard errors by which a slope must be nearer to one than to a factor
 MOVED = 4.0  # standard errors by which the others must have moved along
 CALM = 0.8  # mean absolute value of a standard normal
 
@@ -171,11 +172,12 @@ class _Column:
         for name, factor, offset in CONVERSIONS:
             if offset == 0 and (is_signed or scale is None or abs(np.log(scale / factor)) > NEAR_FACTOR):
                 continue
+            if offset == 0 and _is_offset(g, x, factor):
+                continue
             undone = (x - offset) / factor
             found.append((self.off(undone, g) + self._shape(undone, before), name, factor, offset))
-        free = (self.off(x / scale, g) + self._shape(x / scale, before) + 0.08, "", scale, 0.0) if scale and not is_signed else None
-        if free is not None:
-            found.append(free)
+        if scale and not is_signed and not _is_offset(g, x, scale):
+            found.append((self.off(x / scale, g) + self._shape(x / scale, before) + 0.08, "", scale, 0.0))
         if not found:
             return None
         best = min(found)
@@ -265,6 +267,15 @@ def _deseasoned(values: np.ndarray, time: np.ndarray, fit_on: np.ndarray) -> np.
         return values - values[fit_on].mean() if fit_on.any() else values
     weights = np.linalg.lstsq(design[fit_on], values[fit_on], rcond=None)[0]
     return np.asarray(values - design @ weights)
+
+
+def _is_offset(g: np.ndarray, x: np.ndarray, factor: float) -> bool:
+    """Is x surely nearer to g plus something than to g times the factor? A line on g has slope one then, and not the factor's."""
+    if len(x) < 8 or g.std() < 1e-12:
+        return False
+    slope = float(((g - g.mean()) * (x - x.mean())).mean() / g.var())
+    error = float((x - x.mean() - slope * (g - g.mean())).std() / (g.std() * np.sqrt(len(x))))
+    return abs(slope - 1) + SURELY * error < abs(slope - factor)
 
 
 def _fit(g: np.ndarray, x: np.ndarray) -> float:

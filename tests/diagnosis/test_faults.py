@@ -1,0 +1,148 @@
+"""Planted faults are found, since when, and named; harmless ones are notes at most; an end is told."""
+
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+import pytest
+import streams
+
+from keepwell.monitoring import Signal, Watch
+
+BEGAN = 500
+AFTER = streams.stream(45, seed=2, since=BEGAN)
+DRAW = np.random.default_rng(5)
+NOISE = pl.Series(DRAW.normal(0, 25, AFTER.height))
+ODD = pl.int_range(pl.len()) % 2 == 0
+GREY = pl.when(pl.col("sky") == "grey").then(pl.lit("GREY")).otherwise(pl.col("sky")).alias("sky")
+
+
+@pytest.fixture(scope="module")
+def watching() -> Callable[..., Watch]:
+    """A watch of a task's stream of 500 days, each time a new one."""
+    made: dict[str, bytes] = {}
+
+    def open_watch(task: str = "binary") -> Watch:
+        model = streams.MODELS[task]
+        if task not in made:
+            made[task] = Watch(streams.stream(BEGAN, seed=1, task=task), model, entity="station", task=task).state()
+        return Watch.load(made[task], model)
+
+    return open_watch
+
+
+def newest(signals: list[Signal]) -> Signal:
+    declines = [signal for signal in signals if signal.kind == "decline"]
+    assert declines, [(signal.kind, signal.causes) for signal in signals]
+    assert {signal.incident for signal in declines} == {1}
+    return declines[-1]
+
+
+def since(signal: Signal) -> float:
+    assert signal.onset is not None
+    return (signal.onset - streams.day(BEGAN)).total_seconds() / 86400
+
+
+@pytest.mark.parametrize(
+    ("kind", "column", "change"),
+    [
+        ("unit_change", "warmth", [pl.col("warmth") * 1.8 + 32]),
+        ("scaled", "damp", [pl.col("damp") * 0.75]),
+        ("scaled", "damp", [pl.col("damp") * 1.25]),
+        ("stuck", "warmth", [pl.lit(20.0).alias("warmth")]),
+        ("missing", "damp", [pl.lit(None, pl.Float64).alias("damp")]),
+        ("new_category", "sky", [GREY]),
+        ("swapped", "warmth", [pl.col("warmth").alias("damp"), pl.col("damp").alias("warmth")]),
+        ("bias_ramp", "pressure", [pl.col("pressure") + 25]),
+        ("bias_ramp", "damp", [pl.col("damp") + 18]),
+        ("noise", "damp", [pl.col("damp") + NOISE]),
+    ],
+)
+def test_a_broken_column_is_named_with_its_fault(watching: Callable[..., Watch], kind: str, column: str, change: list[pl.Expr]) -> None:
+    found = newest(watching().update(streams.answered(AFTER.with_columns(change))))
+    assert (found.causes[0].kind, found.causes[0].column, found.causes[0].cls) == (kind, column, "data_quality")
+    assert abs(since(found)) <= 1
+    assert found.causes[0].harm is not None
+    assert found.causes[0].harm > 0
+
+
+def test_more_frequent_labels_are_label_shift(watching: Callable[..., Watch]) -> None:
+    label = np.where(np.random.default_rng(9).random(AFTER.height) < 0.35, 1.0, AFTER["label"].to_numpy())
+    found = newest(watching().update(AFTER.with_columns(label=label)))
+    assert found.causes[0].kind == "label_shift"
+    assert abs(since(found)) <= 4
+
+
+def test_labels_that_follow_a_column_otherwise_are_concept_shift_of_it(watching: Callable[..., Watch]) -> None:
+    odds = np.log(AFTER["answer"].to_numpy() / (1 - AFTER["answer"].to_numpy())) - 2 * np.sign(AFTER["wind"].to_numpy() - 10)
+    label = (np.random.default_rng(9).random(AFTER.height) < 1 / (1 + np.exp(-odds))).astype(float)
+    found = newest(watching().update(AFTER.with_columns(label=label)))
+    assert (found.causes[0].kind, found.causes[0].column) == ("concept_shift", "wind")
+    assert abs(since(found)) <= 4
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        [pl.col("wind") / 3.6],
+        [pl.when(ODD).then(None).otherwise(pl.col("wind")).alias("wind")],
+        [pl.col("wind") + NOISE],
+        [pl.lit("Nowhere").alias("station")],
+    ],
+    ids=["unit", "missing", "noise", "entity"],
+)
+def test_a_fault_in_a_column_that_the_model_ignores_is_a_note_at_most(watching: Callable[..., Watch], change: list[pl.Expr]) -> None:
+    signals = watching().update(AFTER.with_columns(change))
+    assert {signal.kind for signal in signals} <= {"note"}
+
+
+def test_a_sound_stream_says_nothing(watching: Callable[..., Watch]) -> None:
+    assert watching().update(AFTER) == []
+
+
+def test_columns_that_copy_each_other_are_broken_in_one_place_and_note_at_most() -> None:
+    """A flag and an amount that tell the same, neither asked by the model: repairing one by the other goes in circles."""
+
+    def copied(frame: pl.DataFrame) -> pl.DataFrame:
+        return frame.with_columns(flag=(pl.col("wind") > 10).cast(pl.Float64), amount=(pl.col("wind") - 10).clip(0))
+
+    watch = Watch(copied(streams.stream(BEGAN, seed=1)), streams.chance, entity="station")
+    signals = watch.update(copied(AFTER).with_columns(amount=pl.col("amount") * 10, flag=pl.lit(1.0)))
+    assert {signal.kind for signal in signals} <= {"note"}
+
+
+def test_one_row_a_day_with_noise_in_an_unused_column_is_a_note_at_most() -> None:
+    watch = Watch(streams.stream(900, seed=4, a_day=1), streams.chance)
+    after = streams.stream(250, seed=5, a_day=1, since=900)
+    noise = np.random.default_rng(6).normal(0, 20, after.height)
+    assert {signal.kind for signal in watch.update(after.with_columns(wind=pl.col("wind") + noise))} <= {"note"}
+
+
+def test_the_end_of_a_fault_is_told_as_recovered(watching: Callable[..., Watch]) -> None:
+    after = streams.stream(90, seed=2, since=BEGAN)
+    is_broken = pl.col("time") < streams.day(BEGAN + 20)
+    broken = pl.when(is_broken).then(pl.col("warmth") * 1.8 + 32).otherwise(pl.col("warmth")).alias("warmth")
+    watch = watching()
+    signals = [signal for signal in watch.update(streams.answered(after.with_columns(broken))) if signal.is_first]
+    assert [signal.kind for signal in signals][:2] == ["decline", "recovered"]
+    assert signals[1].incident == signals[0].incident
+    assert signals[1].at <= streams.day(BEGAN + 50)
+    assert watch.open_incidents == []
+
+
+@pytest.mark.parametrize("task", ["regression", "multiclass"])
+def test_a_unit_change_is_named_whatever_the_task(watching: Callable[..., Watch], task: str) -> None:
+    after = streams.stream(40, seed=2, since=BEGAN, task=task)
+    found = newest(watching(task).update(streams.answered(after.with_columns(pl.col("warmth") * 1.8 + 32), task)))
+    assert (found.causes[0].kind, found.causes[0].column) == ("unit_change", "warmth")
+
+
+def test_a_constant_error_of_a_regression_is_label_shift(watching: Callable[..., Watch]) -> None:
+    after = streams.stream(45, seed=2, since=BEGAN, task="regression").with_columns(pl.col("label") + 1.5)
+    assert newest(watching("regression").update(after)).causes[0].kind == "label_shift"
+
+
+def test_a_class_that_becomes_frequent_is_label_shift(watching: Callable[..., Watch]) -> None:
+    after = streams.stream(45, seed=2, since=BEGAN, task="multiclass")
+    label = np.where(np.random.default_rng(9).random(after.height) < 0.5, 1.0, after["label"].to_numpy())
+    assert newest(watching("multiclass").update(after.with_columns(label=label))).causes[0].kind == "label_shift"
