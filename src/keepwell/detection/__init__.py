@@ -8,14 +8,13 @@ from keepwell.detection.columns import NULL, UNSEEN, Column, Columns, Rows, day_
 from keepwell.detection.conditionals import CLIP, Conditionals, Told
 from keepwell.detection.detector import EDetector, batches_to_prove
 from keepwell.detection.null import BETS, Null
-from keepwell.detection.onset import DRAWS, Onset, scan
+from keepwell.detection.onset import Onset, scan
 from keepwell.detection.outcome import TASKS, Outcome, clipped, logit, sigmoid
 from keepwell.detection.reference import Fitted, Reference
 
 __all__ = [
     "BETS",
     "CLIP",
-    "DRAWS",
     "NULL",
     "TASKS",
     "UNSEEN",

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from keepwell.detection import DRAWS, Onset, scan
+from keepwell.detection import Onset, scan
 from keepwell.diagnosis.accounting import account
 from keepwell.diagnosis.contrast import Contrast
 from keepwell.diagnosis.isolation import Root, roots_of
@@ -135,23 +135,18 @@ def _first(case: Case) -> tuple[Onset, str]:
 
 
 def _sharpest(case: Case, channels: list[tuple[int, int]]) -> tuple[Onset, str] | None:
-    """The onset that raises the likelihood most, of (channel, side)s; only its own interval is drawn."""
-    found = [(one.score, at, sign) for at, sign in channels if (one := _scan(case, at, sign, draws=0)) is not None]
-    if not found:
-        return None
-    _, at, sign = max(found, key=lambda one: one[0])
-    onset = _scan(case, at, sign)
-    assert onset is not None
-    return onset, case.reference.channels[at].name
+    """The onset that raises the likelihood most, of (channel, side)s, and its channel's name."""
+    found = [(one, case.reference.channels[at].name) for at, sign in channels if (one := _scan(case, at, sign)) is not None]
+    return max(found, key=lambda pair: pair[0].score, default=None)
 
 
-def _scan(case: Case, at: int, sign: int, draws: int = DRAWS) -> Onset | None:
+def _scan(case: Case, at: int, sign: int) -> Onset | None:
     """The onset in one channel, positions counted in the case's batches."""
     there = np.flatnonzero(np.isfinite(case.z[:, at]))[-LOOK_BACK:]
     if len(there) < 3:
         return None
     channel = case.reference.channels[at]
-    found = scan(case.z[there, at] * sign, shortest=3 if channel.is_of_labels else 1, level=LEVEL, draws=draws)
+    found = scan(case.z[there, at] * sign, shortest=3 if channel.is_of_labels else 1, level=LEVEL)
     return replace(found, at=int(there[found.at]), low=int(there[found.low]), high=int(there[found.high]))
 
 
