@@ -68,11 +68,10 @@ class Conditionals:
             mine = fold == number
             held[mine] = basis[mine] @ bare._solve(basis[~mine], targets[~mine])
         apart = targets - held
-        with np.errstate(invalid="ignore", divide="ignore"):
-            spread = np.nanmean(apart**2, axis=0) if len(rows) else np.ones(len(columns.numbers))
-            variance = np.nanvar(targets, axis=0) if len(rows) else np.ones(len(columns.numbers))
-        scales = np.sqrt(np.maximum(np.nan_to_num(spread, nan=1.0), 1e-6))
-        r2 = np.clip(1 - np.nan_to_num(spread, nan=1.0) / np.maximum(np.nan_to_num(variance, nan=1.0), 1e-9), 0.0, 1.0)
+        spread = _known_mean(apart**2)
+        variance = _known_mean((targets - _known_mean(targets)) ** 2)
+        scales = np.sqrt(np.maximum(spread, 1e-6))
+        r2 = np.clip(1 - spread / np.maximum(variance, 1e-9), 0.0, 1.0)
         fitted = cls(columns, span, bare._solve(basis, targets), bare._solve_categories(basis, rows.codes), scales, r2)
         return fitted, fitted._in_scales(apart)
 
@@ -259,6 +258,13 @@ class Conditionals:
                 part[keep] = _ridge(mine[np.ix_(keep, keep)], (basis[known].T @ targets)[keep])
             parts.append(part)
         return np.concatenate(parts, axis=1)
+
+
+def _known_mean(values: np.ndarray) -> np.ndarray:
+    """Of each column over the rows that have a value; one where none has."""
+    there = np.isfinite(values)
+    count = there.sum(axis=0)
+    return np.where(count > 0, np.where(there, values, 0.0).sum(axis=0) / np.maximum(count, 1), 1.0)
 
 
 def _ridge(gram: np.ndarray, right: np.ndarray) -> np.ndarray:
