@@ -129,6 +129,9 @@ class Last:
         first = np.r_[True, sorted_entity[1:] != sorted_entity[:-1]]
         before[first] = self.values[sorted_entity[first]]
         same = values == before
+        if columns.entity_place is not None:  # the same row once more is no value that stays
+            time = rows.time[order]
+            same &= (first | np.r_[True, time[1:] != time[:-1]])[:, None]
         for place, column in enumerate(columns.numbers):
             if column.masses:
                 same[:, place] &= ~np.isin(values[:, place], column.masses)
