@@ -194,6 +194,9 @@ class Watch:
     # --- reading ------------------------------------------------------------------------------------------------------
 
     def _tidy(self, frame: pl.DataFrame, about: str) -> pl.DataFrame:
+        """The frame with its moments in UTC and the key of each row."""
+        if isinstance(kind := frame.schema.get(self.time), pl.Datetime) and kind.time_zone is not None:
+            frame = frame.with_columns(pl.col(self.time).dt.convert_time_zone("UTC").dt.cast_time_unit("us"))
         if self.key is not None:
             if self.key not in frame.columns:
                 raise FrameInvalid(about, f"it lacks the key column '{self.key}'", f"It has {', '.join(frame.columns)}.")
