@@ -157,7 +157,8 @@ def page(context: Context, found: Why) -> str:
         )
         parts.append(f"<table><thead><tr><th>Cause</th><th>From</th><th>Score</th></tr></thead><tbody>{rows}</tbody></table>")
         if told.explanation.rise is not None:
-            lines = "".join(f'<tr><td>{escape(part.name)}</td><td class="n">{part.amount:+.4f}</td></tr>' for part in told.explanation.parts)
+            amounts = [(part.name, part.amount) for part in told.explanation.parts]
+            lines = "".join(f'<tr><td>{escape(name)}</td><td class="n">{amount:+.4f}</td></tr>' for name, amount in amounts)
             total = f'<tr><th>rise of the loss</th><th class="n">{told.explanation.rise:+.4f}</th></tr>'
             parts.append(f"<table><tbody>{lines}{total}</tbody></table>")
     if found.notes:

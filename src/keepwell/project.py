@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from keepwell.registry import AliasChange, Version
     from keepwell.settings import Settings
     from keepwell.status import Status
-    from keepwell.why import Why
     from keepwell.storage import Event
     from keepwell.training import Proof, Run, StepRecord
+    from keepwell.why import Why
 
 
 class Project:

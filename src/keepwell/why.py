@@ -115,7 +115,7 @@ def _told(context: Context, key: tuple[int, int], said: list[Said], served: list
 
 
 def plan(context: Context) -> list[dict[str, Any]]:
-    """How long a rise of the loss takes to prove with the volume and the budget of today: rows of `rise`, `batches`, `days` (None: never)."""
+    """How long a rise of the loss takes to prove with today's volume and budget: rows of `rise`, `batches`, `days` (None: never)."""
     found = why(context, limit=1).facts
     width = timedelta(days=found.get("batch_days", 1)) / timedelta(days=1)
     return [

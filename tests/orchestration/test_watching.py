@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from keepwell import Project
 from keepwell.cli import app
-from keepwell.monitoring import get_watch
+from keepwell.monitoring import get_watch, get_watch_state
 
 SITES = ("north", "south", "east", "west", "middle")
 FIRST = date(2025, 1, 1)
@@ -40,9 +40,8 @@ def sites(folder: Path, *, fault: bool) -> Path:
     folder.mkdir(parents=True)
     (folder / "model.py").write_text(MODEL)
     (folder / "keepwell.toml").write_text(stores.with_stores(WATCHED))
-    rows.with_columns(warmth=pl.Series(draw.normal(10, 5, rows.height)).round(2), cloud=pl.Series(cloud).round(3), rain=pl.Series(rain)).write_csv(
-        folder / "rows.csv"
-    )
+    warmth = pl.Series(draw.normal(10, 5, rows.height)).round(2)
+    rows.with_columns(warmth=warmth, cloud=pl.Series(cloud).round(3), rain=pl.Series(rain)).write_csv(folder / "rows.csv")
     return folder
 
 
@@ -115,7 +114,7 @@ def test_a_kill_in_the_check_counts_no_row_twice(declined: Path, tmp_path: Path)
     states = []
     for one in (folder, declined):
         with Project(one) as project, project.context.database.read() as connection:
-            states.append(get_watch(connection, "tiny", 1))
+            states.append((get_watch(connection, "tiny", 1), get_watch_state(connection, "tiny", 1)))
     assert states[0] == states[1]
 
 

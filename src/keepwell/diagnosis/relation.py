@@ -10,7 +10,8 @@ from keepwell.diagnosis.records import Cause
 
 BINS = 4
 INFLATED = 1.2  # days differ in more than their rows: the statistic's variance is taken that much larger
-BESIDE = 0.25
+SURELY, ALONE, BESIDE_SHIFT = 15.0, -10.0, -8.0  # of the strength, which is zero where one column in 500 would be by chance
+OFFSET = 20.0  # about what was taken off the statistic
 LEVEL = 0.002
 
 Moved = tuple[str, float, str]  # a column, how far its statistic is beyond chance, and its worst region in words
@@ -200,9 +201,7 @@ def cause_without_fault(contrast: Contrast, harm: float | None) -> list[Cause]:
     share, gained = mix_of(contrast)
     if labelled >= 20:
         moved, shift, signed = relation_of(contrast)
-        top = moved[0][1] if moved else -1.0
-        # What is left after a constant move must be large beside it: a share of labels that moved much leaves traces everywhere.
-        if top > max(0.0, BESIDE * signed**2 if abs(signed) > 3 else 0.0):
+        if _is_concept(moved[0][1] if moved else -OFFSET, signed):
             for name, strength, region in moved[:4]:
                 words = f"the label follows {name} otherwise, most where it is {region}"
                 found.append(Cause("concept_shift", name, harm, None, strength, region, words))
@@ -227,6 +226,18 @@ def cause_without_fault(contrast: Contrast, harm: float | None) -> list[Cause]:
         # The decline is proven, its cause is not: the ranked list is shown as what it is.
         return [Cause("unknown", name, harm, None, strength, region) for name, strength, region in moved[:3]]
     return []
+
+
+def _is_concept(strength: float, signed: float) -> bool:
+    """Do errors depend on a column, and is that more than the trace which a moved share of labels leaves everywhere?
+
+    Without a constant move a moderate dependence is enough; beside one it must be large, or large against it.
+    """
+    if strength > SURELY:
+        return True
+    if abs(signed) < 3:
+        return strength > ALONE
+    return strength > BESIDE_SHIFT and strength + OFFSET > 0.5 * signed**2
 
 
 def _mix(contrast: Contrast, share: float, gained: str, harm: float | None) -> Cause:

@@ -11,6 +11,7 @@ from keepwell.monitoring.state import explanation_of, plain
 from keepwell.monitoring.tables import (
     Said,
     get_watch,
+    get_watch_state,
     last_checkup,
     list_checkups,
     list_signals,
@@ -36,6 +37,7 @@ __all__ = [
     "days_between",
     "explanation_of",
     "get_watch",
+    "get_watch_state",
     "last_checkup",
     "list_checkups",
     "list_signals",

@@ -74,10 +74,18 @@ def record_watch(
         connection.execute(sa.update(watches).where(watches.c.model == model, watches.c.version == version).values(**values))
 
 
-def get_watch(connection: sa.Connection, model: str, version: int) -> tuple[bytes | None, dict[str, Any]] | None:
-    """The state of a version's watch and the facts about it; None when there is none yet."""
-    row = connection.execute(sa.select(watches).where(watches.c.model == model, watches.c.version == version)).first()
-    return (row.state, row.facts) if row else None
+def get_watch(connection: sa.Connection, model: str, version: int) -> tuple[str, dict[str, Any]] | None:
+    """The newest cycle in a version's watch and the facts about it; None when there is none yet."""
+    query = sa.select(watches.c.cycle, watches.c.facts).where(watches.c.model == model, watches.c.version == version)
+    row = connection.execute(query).first()
+    return (row.cycle, row.facts) if row else None
+
+
+def get_watch_state(connection: sa.Connection, model: str, version: int) -> bytes | None:
+    """The state of a version's watch."""
+    query = sa.select(watches.c.state).where(watches.c.model == model, watches.c.version == version)
+    found: bytes | None = connection.execute(query).scalar()
+    return found
 
 
 def record_signal(connection: sa.Connection, model: str, key: str, said: Said) -> bool:

@@ -14,6 +14,7 @@ import polars as pl
 
 from keepwell.ingestion import key_of, open_source
 from keepwell.model import Model
+from keepwell.monitoring import Watch
 from keepwell.registry import CHAMPION, Version, aliases_now, get_version, refuse_swept
 from keepwell.serving import LABEL_KEY, PREDICTION_KEY, Predictor
 from keepwell.settings import Settings, read
@@ -54,6 +55,7 @@ class Context:
     _predictors: dict[int, Predictor] = field(default_factory=dict)
     _versions: dict[int, Version] = field(default_factory=dict)
     _contracts: dict[str, Contract] = field(default_factory=dict)
+    watches: dict[int, tuple[str, Watch]] = field(default_factory=dict)  # version -> (cycle of its newest state, the watch in that state)
 
     @classmethod
     def open(cls, folder: Path, flags: Mapping[str, Any] | None = None) -> Context:

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from keepwell.diagnosis import Change, Explanation
 from keepwell.errors import FrameInvalid
-from keepwell.monitoring import Said, Signal, Watch, get_watch, plain, record_signal, record_watch, tell
+from keepwell.monitoring import Said, Signal, Watch, get_watch, get_watch_state, plain, record_signal, record_watch, tell
 from keepwell.orchestration.context import Context
 from keepwell.serving import joined, last_batch, representative
 from keepwell.storage import Event, list_events, literal, record_event
@@ -29,77 +29,110 @@ TOLD = {"decline": "declined", "recovered": "recovered"}  # notes are not lines 
 LOOK_BACK = timedelta(days=60)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Watched:
-    """What a step of the watch gives: the new state (None where the version cannot be watched), and what it said."""
+    """What a step of the watch gives: its facts and what it said; `watching` is None where nothing moved, or where the version cannot be
+    watched: then `facts` say why under "unwatched"."""
 
     version: int
-    state: bytes | None
+    watching: Watch | None
     facts: dict[str, Any]
-    said: tuple[Said, ...]
-    decline: str | None
-    faults: tuple[str, ...]
+    said: tuple[Said, ...] = ()
+
+    @property
+    def decline(self) -> str | None:
+        """What is said of a decline that has not ended."""
+        declines = self.facts.get("declines", [])
+        return declines[-1] if declines else None
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """Columns that are broken, in words: nothing may be learned from them."""
+        return tuple(self.facts.get("faults", ()))
 
 
 def watch(context: Context, version: int, connection: sa.Connection) -> Watched | None:
-    """Let the champion's watch see what is new. None when the settings say that nothing is watched."""
+    """Let the champion's watch see what is new. None when the settings say that nothing is watched.
+
+    A batch that has not ended moves nothing: most cycles of a project with few rows a day read a few facts and no state.
+    """
     if not context.settings.watch.on:
         return None
     known = get_watch(connection, context.name, version)
-    if known is not None and known[0] is None:
-        return Watched(version, None, known[1], (), None, ())
-    predictor = context.predictor(version)
-    names = list(predictor.signature)
-
-    def ask(rows: pl.DataFrame) -> np.ndarray:
-        return predictor.answer(rows.select(names))
-
-    if known is None or known[0] is None:
-        try:
-            watching = Watch(
-                _reference(context, version),
-                ask,
-                time="time",
-                entity="entity" if context.outline.entity else None,
-                columns=names,
-                task=context.outline.task,
-                false_alarms=context.settings.watch.false_alarms,
-                batch_days=context.settings.watch.batch_days,
-                label_delay_days=max(context.model.horizon_days, 1),
-                sensitive=context.settings.watch.sensitive,
-            )
-        except FrameInvalid as error:
-            return Watched(version, None, {"unwatched": error.message}, (), None, ())
-    else:
-        watching = Watch.load(known[0], ask)
-    signals = _update(context, version, watching, connection)
+    if known is not None and "unwatched" in known[1]:
+        return Watched(version, None, known[1])
+    until = last_batch(connection, context.name)
+    if known is not None and (until is None or _closing(until, known[1]["batch_days"]) <= known[1]["closed"]):
+        return Watched(version, None, known[1])
+    try:
+        watching = _open(context, version, known[0] if known else None, connection)
+    except FrameInvalid as error:
+        return Watched(version, None, {"unwatched": error.message})
+    signals = _update(context, version, watching, until, connection) if until is not None else []
     said = tuple(_said(context, version, signal, connection) for signal in signals)
-    standing = [_sentence(context, incident.explanation, connection) for incident in watching.open_incidents]
-    faults = tuple(
-        f"{cause.kind.replace('_', ' ')} in {cause.column}"
-        for incident in watching.open_incidents
-        if (cause := incident.explanation.cause) is not None and cause.cls == "data_quality"
-    )
+    causes = [incident.explanation.cause for incident in watching.open_incidents]
     facts = {
         "notes": list(watching.reference.notes),
         "batch_days": watching.reference.width,
+        "closed": watching.closed,
         "channels": len(watching.reference.channels),
-        "open": len(watching.open_incidents),
         "late": watching.late,
+        "declines": [_sentence(context, incident.explanation, connection) for incident in watching.open_incidents],
+        "faults": [f"{one.kind.replace('_', ' ')} in {one.column}" for one in causes if one is not None and one.cls == "data_quality"],
         "plan": {f"{rise:.0%}": None if np.isinf(batches) else round(batches) for rise, batches in watching.plan().items()},
     }
-    return Watched(version, watching.state(), facts, said, standing[-1] if standing else None, faults)
+    return Watched(version, watching, facts, said)
 
 
 def record(connection: sa.Connection, context: Context, cycle: str, as_of: datetime, watched: Watched) -> None:
     """Keep the state and the signals of a cycle."""
-    record_watch(connection, context.name, watched.version, cycle, as_of, watched.state, watched.facts)
+    if watched.watching is not None:
+        record_watch(connection, context.name, watched.version, cycle, as_of, watched.watching.state(), watched.facts)
+        context.watches = {watched.version: (cycle, watched.watching)}
+    elif "unwatched" in watched.facts:
+        record_watch(connection, context.name, watched.version, cycle, as_of, None, watched.facts)
     for place, said in enumerate(watched.said):
         key = f"{cycle}/watch/{place}"
         record_signal(connection, context.name, key, Said(said.version, as_of, said.kind, said.incident, said.sentence, said.facts))
         if said.kind in TOLD and said.facts["first"]:
             facts = {"version": said.version, "incident": said.incident}
             record_event(connection, context.name, key, Event(TOLD[said.kind], as_of, f"{context.name} {said.sentence}", facts))
+
+
+def _closing(until: datetime, width: float) -> int:
+    """Number of the newest batch that has ended."""
+    return int(np.floor(until.timestamp() / 86400 / width + 1e-9)) - 1
+
+
+def _open(context: Context, version: int, cycle: str | None, connection: sa.Connection) -> Watch:
+    """The version's watch as the record has it: what this process holds when it is just that, else from its state, else a new one."""
+    held = context.watches.get(version)
+    if held is not None and cycle is not None and held[0] == cycle:
+        # Whoever holds it changes it from here on; until its new state is on record it must not be taken for the old one.
+        context.watches = {}
+        return held[1]
+    predictor = context.predictor(version)
+    names = list(predictor.signature)
+
+    def ask(rows: pl.DataFrame) -> np.ndarray:
+        return predictor.answer(rows.select(names))
+
+    state = get_watch_state(connection, context.name, version) if cycle is not None else None
+    if state is not None:
+        return Watch.load(state, ask)
+    settings = context.settings.watch
+    return Watch(
+        _reference(context, version),
+        ask,
+        time="time",
+        entity="entity" if context.outline.entity else None,
+        columns=names,
+        task=context.outline.task,
+        false_alarms=settings.false_alarms,
+        batch_days=settings.batch_days,
+        label_delay_days=max(context.model.horizon_days, 1),
+        sensitive=settings.sensitive,
+    )
 
 
 def _reference(context: Context, version: int) -> pl.DataFrame:
@@ -116,10 +149,7 @@ def _reference(context: Context, version: int) -> pl.DataFrame:
     )
 
 
-def _update(context: Context, version: int, watching: Watch, connection: sa.Connection) -> list[Signal]:
-    until = last_batch(connection, context.name)
-    if until is None:
-        return []
+def _update(context: Context, version: int, watching: Watch, until: datetime, connection: sa.Connection) -> list[Signal]:
     width = watching.reference.width
     first = min([watching.closed + 1, *watching.unlabelled])
     predictions = context.predictions.rows(since=_moment(first * width), until=until, connection=connection)
@@ -130,7 +160,7 @@ def _update(context: Context, version: int, watching: Watch, connection: sa.Conn
         return []
     rows = joined(mine, context.labels.rows(since=_moment(first * width), connection=connection))
     fresh = rows.filter(pl.col("time") >= literal(_moment((watching.closed + 1) * width)))
-    closing = _moment(np.floor(until.timestamp() / 86400 / width + 1e-9) * width)
+    closing = _moment((_closing(until, width) + 1) * width)
     fresh = fresh.filter(pl.col("time") < literal(closing))
     signature = context.predictor(version).signature
     kind = pl.Struct({name: _dtype(kind) for name, kind in signature.items()})
