@@ -12,7 +12,7 @@ from decline_bench.protocol import Event, Monitor
 
 from keepwell.monitoring import Watch
 
-FALSE_ALARMS = 600  # batches of the benchmark, whatever their length, from one false alarm to the next
+FALSE_ALARMS = 1000  # batches of the benchmark, whatever their length, from one false alarm to the next
 
 
 class KeepwellMonitor(Monitor):
