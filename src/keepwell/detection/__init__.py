@@ -3,14 +3,14 @@
 A labelled reference comes in; evidence per batch and the interval of an onset go out.
 """
 
-from keepwell.detection.channels import Channel, Last, batch_means, channels_of, column_values, label_values
+from keepwell.detection.channels import Channel, Last, batch_means, column_values, label_values
 from keepwell.detection.columns import NULL, UNSEEN, Column, Columns, Rows, day_of, moments
 from keepwell.detection.conditionals import CLIP, Conditionals, Told
 from keepwell.detection.detector import EDetector, batches_to_prove
 from keepwell.detection.null import BETS, Null
 from keepwell.detection.onset import Onset, scan
 from keepwell.detection.outcome import TASKS, Outcome, clipped, logit, sigmoid
-from keepwell.detection.reference import Fitted, Reference
+from keepwell.detection.reference import Reference
 
 __all__ = [
     "BETS",
@@ -23,7 +23,6 @@ __all__ = [
     "Columns",
     "Conditionals",
     "EDetector",
-    "Fitted",
     "Last",
     "Null",
     "Onset",
@@ -33,7 +32,6 @@ __all__ = [
     "Told",
     "batch_means",
     "batches_to_prove",
-    "channels_of",
     "clipped",
     "column_values",
     "day_of",

@@ -96,7 +96,7 @@ class Reference:
         rate = np.where(rare, usual + 3 / known + np.array([TOLERATED.get(channel.kind, 0.0) for channel in channels]), 0.5)
         notes = _notes(columns, rows, width)
         made = cls(columns, conditionals, outcome, channels, null, width, rare, rate, len(rows) / len(numbers), notes)
-        return made, Fitted(order, rows, residuals, values, batch, numbers, means, counts)
+        return made, Fitted(order, rows, numbers, means, counts)
 
     def batch_of(self, time: np.ndarray) -> np.ndarray:
         """Number of the batch that a moment (days since 1970) lies in."""
@@ -131,16 +131,13 @@ class Reference:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """The reference's own rows in time order, out of fold: what the watch begins its memory with.
+    """What the watch begins its memory with: the reference's rows in time order (`order` of the rows given), and its batches.
 
-    `values` (n, C) of the channels, `batch` (n,) the place of each row's batch in `numbers`; `means` and `counts` (T, C).
+    `numbers` (T,) of the batches; `means` of the channels, out of fold, and `counts` (T, C).
     """
 
     order: np.ndarray
     rows: Rows
-    residuals: np.ndarray
-    values: np.ndarray
-    batch: np.ndarray
     numbers: np.ndarray
     means: np.ndarray
     counts: np.ndarray

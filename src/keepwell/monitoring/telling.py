@@ -27,8 +27,8 @@ converted, percent to fraction (about 80 % of the rise)'
     parts = [f"declining since {_when(explanation)}", _rise(explanation, task)]
     told = ranked(explanation, changes)
     if not told or (told[0].cause is not None and told[0].cause.kind == "unknown"):
-        names = [one.cause.column for one in told if one.cause is not None and one.cause.column][:3]
-        parts.append(f"The cause is not proven{f'; looked at first: {_listed(names)}' if names else ''}")
+        names = ", ".join([one.cause.column for one in told if one.cause is not None and one.cause.column][:3])
+        parts.append(f"The cause is not proven{f'; looked at first: {names}' if names else ''}")
     else:
         parts.append(f"Most likely {told[0].sentence}{_share(explanation, told[0].cause)}")
         if len(told) > 1 and told[1].score > 0.25 * told[0].score:
@@ -76,7 +76,3 @@ def _share(explanation: Explanation, cause: object) -> str:
         return ""
     share = min(max(100 * harm / explanation.rise, 0), 100)
     return f" (about {round(share, -1):.0f} % of the rise)"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names)

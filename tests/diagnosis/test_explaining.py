@@ -1,0 +1,86 @@
+"""What an explanation adds up to, and how changes on record stand beside causes found in the data."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+import streams
+
+from keepwell.diagnosis import Began, Cause, Change, Explanation, explain, ranked
+from keepwell.diagnosis.contrast import Contrast
+from keepwell.diagnosis.isolation import repaired
+from keepwell.monitoring import Watch, explanation_of, plain
+
+BEGAN = 400
+AFTER = streams.stream(20, seed=2, since=BEGAN)
+
+
+@pytest.fixture(scope="module")
+def watch() -> Watch:
+    """A watch that has seen twenty days of a converted column."""
+    opened = Watch(streams.stream(BEGAN, seed=1), streams.chance, entity="station")
+    opened.update(streams.answered(AFTER.with_columns(pl.col("warmth") * 1.8 + 32)), until=streams.day(BEGAN + 20))
+    return opened
+
+
+def test_the_parts_add_up_to_the_measured_rise(watch: Watch) -> None:
+    found = watch.open_incidents[0].explanation
+    assert found.rise is not None
+    assert sum(part.amount for part in found.parts) == pytest.approx(found.rise)
+    assert {"harder cases", "unit change in warmth"} <= {part.name for part in found.parts}
+
+
+def test_an_explanation_is_the_same_each_time_and_after_a_round_trip(watch: Watch) -> None:
+    case = watch.case()
+    once = explain(case)
+    assert explain(case) == once
+    assert explanation_of(plain(once)) == once
+
+
+def test_a_diagnosis_uses_what_was_told_before_and_finds_the_same(watch: Watch) -> None:
+    """To 1e-9, against telling each row anew."""
+    case = watch.case()
+    contrast = Contrast.at(case, len(case.numbers) - 20)
+    conditionals = case.reference.conditionals
+    for columns, numbers in ((["warmth"], [0]), (["damp", "wind"], [1, 2])):
+        anew = conditionals.repaired(contrast.both, numbers, [])
+        assert np.allclose(repaired(contrast, columns).numbers, anew.numbers, atol=1e-9, rtol=0)
+        residuals = conditionals.residuals(anew)
+        after = contrast.is_after
+        misfit, spread = contrast.misfits(repaired(contrast, columns))
+        assert np.allclose(misfit, residuals[after].mean(axis=0) - residuals[~after].mean(axis=0), atol=1e-9, rtol=0)
+        sizes = np.abs(residuals)
+        assert np.allclose(spread, sizes[after].mean(axis=0) - sizes[~after].mean(axis=0), atol=1e-9, rtol=0)
+
+
+def test_without_a_model_to_ask_the_column_is_named_and_not_priced() -> None:
+    watch = Watch(streams.stream(BEGAN, seed=1), entity="station")
+    signals = watch.update(streams.answered(AFTER.with_columns(pl.col("warmth") * 1.8 + 32)).drop("label"))
+    causes = [cause for signal in signals for cause in signal.causes]
+    assert causes
+    assert {(cause.column, cause.harm) for cause in causes} == {("warmth", None)}
+
+
+def explanation(*causes: Cause) -> Explanation:
+    at = datetime(2026, 5, 14, tzinfo=UTC)
+    began = Began(at, at - timedelta(days=1), at + timedelta(days=2), 0.9, "step", "m:humidity")
+    return Explanation(began, causes, 0.08, 0.01, 0.1, 0.02, (), 0.1, 0.02, 0.5, has_labels=True)
+
+
+def test_a_change_inside_the_interval_that_fits_stands_first_and_a_later_one_is_left_out() -> None:
+    found = ranked(
+        explanation(Cause("unit_change", "humidity", harm=0.08)),
+        [
+            Change("source", datetime(2026, 5, 13, 6, tzinfo=UTC), "the source was edited"),
+            Change("version", datetime(2026, 5, 13, 6, tzinfo=UTC), "version 4 went live"),
+            Change("source", datetime(2026, 5, 20, tzinfo=UTC), "the source was edited again"),
+        ],
+    )
+    assert [one.change.kind if one.change else "cause" for one in found] == ["source", "cause", "version"]
+
+
+def test_a_change_counts_less_the_longer_it_lies_before_the_onset() -> None:
+    near, far = (Change("source", datetime(2026, 5, day, tzinfo=UTC), f"edited on {day}") for day in (12, 6))
+    scores = {one.sentence: one.score for one in ranked(explanation(), [far, near])}
+    assert list(scores) == ["edited on 12 (12 May 2026 00:00)", "edited on 6 (6 May 2026 00:00)"]
