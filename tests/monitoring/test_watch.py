@@ -98,6 +98,9 @@ BAD = {
     "times as numbers": lambda frame: frame.with_columns(pl.col("time").dt.epoch()),
     "answers that are NaN": lambda frame: frame.with_columns(answer=pl.lit(float("nan"))),
     "answers that are missing": lambda frame: frame.with_columns(answer=pl.lit(None, pl.Float64)),
+    "answers that are no chances": lambda frame: frame.with_columns(answer=pl.lit(1.5)),
+    "answers that are lists": lambda frame: frame.with_columns(answer=pl.concat_list("answer", "answer")),
+    "labels of no class": lambda frame: frame.with_columns(label=pl.lit(2.0)),
     "answers that are text": lambda frame: frame.with_columns(answer=pl.lit("yes")),
 }
 
@@ -113,7 +116,7 @@ def test_a_batch_that_does_not_fit_is_refused_and_changes_nothing(watch: Watch, 
 
 def test_labels_that_are_no_numbers_are_refused_and_change_nothing(watch: Watch) -> None:
     before = watch.state()
-    for label in (pl.lit("yes"), pl.lit(None, pl.Float64), pl.lit(float("inf"))):
+    for label in (pl.lit("yes"), pl.lit(None, pl.Float64), pl.lit(float("inf")), pl.lit(2.0)):
         with pytest.raises(FrameInvalid):
             watch.update(AFTER.drop("label"), AFTER.select("station", "time", label.alias("label")))
     assert watch.state() == before
@@ -204,6 +207,30 @@ def test_a_class_absent_from_the_reference_is_refused_nowhere() -> None:
     watch = Watch(rare, streams.chances, entity="station", task="multiclass")
     watch.update(streams.stream(10, seed=2, since=BEGAN, task="multiclass"))
     assert not np.isnan(watch.detector.evidence).any()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        {"answer": pl.concat_list(pl.lit(0.5), pl.lit(0.5))},
+        {"label": pl.lit(3.0)},
+        {"answer": pl.when(pl.int_range(pl.len()) > 3).then("answer")},
+        {"answer": pl.lit(0.3)},
+    ],
+    ids=["two chances for three classes", "a fourth class", "lists that are missing", "one number"],
+)
+def test_a_multiclass_batch_that_does_not_fit_is_refused_and_changes_nothing(spoil: dict[str, pl.Expr]) -> None:
+    watch = Watch(streams.stream(100, seed=1, task="multiclass"), streams.chances, entity="station", task="multiclass")
+    before = watch.state()
+    with pytest.raises(FrameInvalid):
+        watch.update(streams.stream(5, seed=2, since=100, task="multiclass").with_columns(**spoil))
+    assert watch.state() == before
+
+
+def test_columns_of_a_kin_type_are_read_and_kept(watch: Watch) -> None:
+    kin = AFTER.with_columns(pl.col("station", "sky").cast(pl.Categorical), pl.col("wind").cast(pl.Float32))
+    assert watch.update(AFTER.head(45)) + watch.update(kin.slice(45)) == []
+    assert Watch.load(watch.state()).kept.frame.height == watch.kept.frame.height
 
 
 def test_imbalance_is_no_decline() -> None:

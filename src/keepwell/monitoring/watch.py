@@ -73,7 +73,7 @@ class Watch:
         if label not in frame.columns:
             raise FrameInvalid("reference", f"it lacks the label column '{label}'", f"It has {', '.join(frame.columns)}.")
         given = self._answers(frame, "reference")
-        labels = frame[label].cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
+        labels = self._known(frame[label], "reference", given.shape[-1])
         names = columns or [name for name in frame.columns if name not in (time, answer, label, key, KEY)]
         self.columns = tuple(names)
         self.reference, fitted = Reference.fit(
@@ -208,10 +208,11 @@ class Watch:
             key = pl.concat_str([pl.col(name).cast(pl.String) for name in names], separator="|", ignore_nulls=True)
         return frame.with_columns(key.alias(KEY))
 
-    def _answers(self, frame: pl.DataFrame, about: str) -> np.ndarray:
+    def _answers(self, frame: pl.DataFrame, about: str, classes: int | None = None) -> np.ndarray:
+        """The answers, (n,) or (n, classes); where the classes are known, there must be as many."""
         if self.answer in frame.columns:
             column = frame[self.answer]
-            given = np.array(column.to_list(), float) if column.dtype.is_nested() else column.cast(pl.Float64, strict=False).to_numpy()
+            given = _listed(column) if column.dtype.is_nested() else column.cast(pl.Float64, strict=False).to_numpy()
         elif self.model is not None:
             given = self._ask(frame)
         else:
@@ -219,7 +220,23 @@ class Watch:
         if not np.isfinite(given).all():
             bad = int((~np.isfinite(given)).sum())
             raise FrameInvalid(about, f"{bad} answers are missing or infinite", "Give only rows that were answered.")
+        if (given.ndim == 2) != (self.task == "multiclass") or (given.ndim == 2 and classes not in (None, given.shape[1])):
+            hint = "A multiclass answer is a list, one probability for each class of the reference; others are one number."
+            raise FrameInvalid(about, f"answers have the shape {given.shape}, which a {self.task} task has not", hint)
+        if self.task != "regression" and ((given < 0) | (given > 1)).any():
+            raise FrameInvalid(about, "some answers are no probabilities", "They lie between 0 and 1.")
         return given
+
+    def _known(self, column: pl.Series, about: str, classes: int) -> np.ndarray:
+        """Labels as numbers, NaN while unknown."""
+        values = column.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
+        if self.task != "regression":
+            classes = 2 if self.task == "binary" else classes
+            odd = values[np.isfinite(values) & ~np.isin(values, np.arange(classes))]
+            if len(odd):
+                hint = f"Labels of this {self.task} task are 0 to {classes - 1}."
+                raise FrameInvalid(about, f"the label {odd[0]:g} is none of the classes", hint)
+        return np.asarray(np.where(np.isfinite(values), values, np.nan))
 
     def _ask(self, frame: pl.DataFrame) -> np.ndarray:
         """The model's answers, one for each row."""
@@ -235,10 +252,10 @@ class Watch:
             return None
         frame = self._tidy(batch, "batch")
         rows = self.reference.columns.read(frame)
-        given = self._answers(frame, "batch")
+        given = self._answers(frame, "batch", self.reference.outcome.classes)
         labels = np.full(len(rows), np.nan)
         if self.label in frame.columns:
-            labels = frame[self.label].cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
+            labels = self._known(frame[self.label], "batch", self.reference.outcome.classes)
         names = [name for name in self.kept.frame.columns if name in frame.columns]
         order = np.argsort(rows.time, kind="stable")
         kept = Kept(frame.select(names), rows, self.reference.batch_of(rows.time), given, labels)
@@ -251,7 +268,7 @@ class Watch:
         values = frame[self.label].cast(pl.Float64, strict=False)
         if values.null_count() or not values.is_finite().all():
             raise FrameInvalid("labels", "some are missing or no numbers", "Give only labels that are known.")
-        return frame[KEY], values.to_numpy()
+        return frame[KEY], self._known(values, "labels", self.reference.outcome.classes)
 
     def _take_labels(self, keys: pl.Series, values: np.ndarray) -> None:
         _, unknown = self.kept.put_labels(keys, values)
@@ -373,6 +390,13 @@ class Watch:
         end = self._end(number)
         is_first = incident is None or kind == "recovered"
         return Signal(kind, end, self.incidents if incident is None else incident, tuple(causes), explanation, is_first)
+
+
+def _listed(column: pl.Series) -> np.ndarray:
+    """Lists as rows of an array; NaN where one is missing or shorter than the longest."""
+    lists = [one or [] for one in column.to_list()]
+    width = max((len(one) for one in lists), default=0)
+    return np.array([[*one, *[None] * (width - len(one))] for one in lists], float).reshape(len(lists), width)
 
 
 def _days(moment: datetime) -> float:
