@@ -50,3 +50,11 @@ def test_importing_stays_light(line: str) -> None:
     code = f"{line}; import sys; print([name for name in {heavy!r} if name in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=SRC.parent)
     assert answer.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("line", ["import keepwell.detection", "import keepwell.diagnosis"])
+def test_the_watch_loads_scipy_only_on_use(line: str) -> None:
+    """It is asked for when a reference is fitted and when a relation is tested, not by each command that reads a check-up."""
+    code = f"{line}; import sys; print('scipy' in sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "False"
