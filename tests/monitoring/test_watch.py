@@ -357,6 +357,15 @@ def test_the_end_of_a_batch_needs_a_time_zone(watch: Watch) -> None:
     assert watch.state() == before
 
 
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_every_channel_of_a_sound_stream_stays_where_the_reference_had_it(task: str) -> None:
+    """Models of columns and loss must have one mean, out of fold and refitted: else a season would look like a change."""
+    watch = Watch(streams.stream(500, seed=101, task=task), streams.MODELS[task], entity="station", task=task)
+    assert watch.update(streams.stream(150, seed=201, since=500, task=task)) == []
+    seen = np.array([channel.kind in ("m", "s", "diff", "gap") for channel in watch.reference.channels])
+    assert np.abs(watch.series.z[-150:, seen].mean(axis=0)).max() < 0.4
+
+
 def test_the_plan_is_shorter_for_larger_rises_and_infinite_where_they_are_tolerated(watch: Watch) -> None:
     plan = watch.plan((0.001, 0.1, 0.2, 0.5, 1.0))
     assert plan[0.001] == float("inf")

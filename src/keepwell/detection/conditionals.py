@@ -18,8 +18,8 @@ from functools import cached_property
 import numpy as np
 
 from keepwell.detection.columns import NULL, Columns, Rows
+from keepwell.detection.outcome import FOLDS, folds
 
-FOLDS = 3  # contiguous in time: random ones would leak, and make residuals look smaller than they will be
 RIDGE = 3.0  # in rows: what the prior that a coefficient is zero is worth
 CLIP = 6.0  # residuals beyond this many scales count as this many
 SEASON_DAYS = 300.0  # a shorter reference cannot tell season from drift
@@ -62,7 +62,7 @@ class Conditionals:
         bare = cls(columns, span, np.empty((0, 0)), np.empty((0, 0)), np.ones(len(columns.numbers)), np.zeros(len(columns.numbers)))
         basis = bare.basis(rows)
         targets = bare._standard(rows.numbers, clip=True)
-        fold = np.minimum(np.arange(len(rows)) * FOLDS // max(len(rows), 1), FOLDS - 1)
+        fold = folds(len(rows))
         held = np.full_like(targets, np.nan)
         for number in range(FOLDS):
             mine = fold == number
