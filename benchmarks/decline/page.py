@@ -1,0 +1,3 @@
+"""Writes docs/decline-benchmark.md."""
+from typing import Any
+def write_page(outcome: dict[str, Any]) -> None: ...
