@@ -191,9 +191,7 @@ def nannyml(case: Case, labels: bool) -> dict[str, Said]:
     for name in case.features:
         facts = moved[name].droplevel(0, axis=1)
         over[name] = np.where(facts["alert"], np.maximum(facts["value"] - facts["upper_threshold"], 1e-12), -1.0).astype(float)
-    drifting = []
-    for k in range(len(seen.spans)):
-        drifting.append(sorted((name for name in over if over[name][k] > 0), key=lambda name: -over[name][k]))
+    drifting = [sorted((name for name in over if over[name][k] > 0), key=lambda name: -over[name][k]) for k in range(len(fell))]
     return {
         "nannyml": said_of(case, [columns if is_low else None for columns, is_low in zip(drifting, fell, strict=True)]),
         "nannyml_drift": said_of(case, [columns or None for columns in drifting]),

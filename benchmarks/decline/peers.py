@@ -27,8 +27,8 @@ def python_of(monitor: str) -> Path:
     if not stamp.exists() or stamp.read_text("utf-8") != wanted:
         print(f"Making build/peers/{name} ...", file=sys.stderr, flush=True)
         venv.create(folder, with_pip=True, clear=True)
-        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(HERE / f"requirements-{name}.txt")]
-        subprocess.run(install, check=True)
+        pip = [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "install", "-r", str(HERE / f"requirements-{name}.txt")], check=True)
         stamp.write_text(wanted, "utf-8")
     return python
 

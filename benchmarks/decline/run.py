@@ -22,11 +22,11 @@ from peers import ENVIRONMENT, ONE_CORE, run_peer
 
 os.environ.update(ONE_CORE)  # before numpy is there: each process keeps to one core
 
-import numpy as np  # noqa: E402
-import replay  # noqa: E402
-from page import write_page  # noqa: E402
-from scenarios import Scenario, Spec, make_scenario, specs  # noqa: E402
-from scoring import Grade, cells, grade, summary  # noqa: E402
+import numpy as np
+import replay
+from page import write_page
+from scenarios import Scenario, Spec, make_scenario, specs
+from scoring import Grade, cells, grade, summary
 
 CASES = Path(__file__).parents[2] / "build" / "decline"
 MONITORS = ("keepwell", *ENVIRONMENT)
@@ -91,7 +91,8 @@ def main() -> None:
                 for rule, said in result["said"].items():
                     grades.setdefault(rule, []).append(graded(result["id"], built[result["id"]], said, result["seconds"]))
         outcome[mode] = {name: [{"id": key, **vars(one), "seconds": took} for key, one, took in rows] for name, rows in grades.items()}
-        outcome[f"summary_{mode}"] = {name: summary([one for _, one, _ in rows], [took for *_, took in rows]) for name, rows in grades.items()}
+        columns = {name: ([one for _, one, _ in rows], [took for *_, took in rows]) for name, rows in grades.items()}
+        outcome[f"summary_{mode}"] = {name: summary(*both) for name, both in columns.items()}
     if sys.stderr.isatty():
         print(file=sys.stderr)
     outcome["minutes"] = (time.monotonic() - began) / 60
