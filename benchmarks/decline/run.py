@@ -1,8 +1,9 @@
 """Keepwell's watch and other tools on the same declines: did each notice, since when, why, and how often was it wrong?
 
-    python benchmarks/decline/run.py                                    all monitors, labels come in; about ten minutes on two cores
-    python benchmarks/decline/run.py --monitors keepwell --limit 12     a quick look
-    python benchmarks/decline/run.py --write                            all, with labels and without; writes docs/decline-benchmark.md
+python benchmarks/decline/run.py                                    all monitors, labels come in
+python benchmarks/decline/run.py --labels without                   the same when no label ever comes
+python benchmarks/decline/run.py --monitors keepwell --limit 12     a quick look
+python benchmarks/decline/run.py --write                            all, and docs/decline-benchmark.md
 """
 
 from __future__ import annotations
