@@ -42,7 +42,7 @@ Written {day}, {minutes:.0f} minutes on {machine}. {versions}.
 
 ## What was run
 
-| bundled | the weather readings that come with Keepwell, until an instrument changed: did it rain? | 30 days, about 30 rows |
+{scenarios} scenarios. In each a small model, trained on the first years of a stream, meets 100 batches after a reference that is new to it:
 
 | stream | rows | batch |
 | --- | --- | --- |
@@ -75,7 +75,7 @@ LIMITS = """## How to read it
   ADWIN, Page-Hinkley and NannyML's AUC watch the outcome alone and name no column of their own (NannyML's are those that drift then).
 - Recall alone says little: who always cries has all of it. Read it with the line after it and with the quiet streams.
 - Evidently gets every {every}th scenario, because it is slow; the last table has all monitors on those.
-- Seconds are measured while another scenario, and perhaps other work, ran on the same machine: compare them, do not add them up.
+- Seconds are processor seconds of one core, without building the scenario.
 - Two of three streams are generated, and gentler than life: what is not put in does not happen. The bundled one drifts a little by
   itself (a draw whose clean production is over 5 % worse than its reference is drawn again, at most 12 times), so that some "false"
   alarms there may be true.

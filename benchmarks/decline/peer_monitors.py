@@ -251,9 +251,9 @@ def main() -> None:
     for line in sys.stdin:
         folder = Path(line.strip())
         case = load(folder)
-        began = time.perf_counter()
+        began = time.process_time()
         said = run(case, given.labels == "with")
-        print(json.dumps({"id": case.id, "seconds": time.perf_counter() - began, "said": said}), flush=True)
+        print(json.dumps({"id": case.id, "seconds": time.process_time() - began, "said": said}), flush=True)
 
 
 if __name__ == "__main__":

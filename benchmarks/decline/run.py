@@ -97,7 +97,8 @@ def main() -> None:
     if sys.stderr.isatty():
         print(file=sys.stderr)
     outcome["minutes"] = (time.monotonic() - began) / 60
-    outcome["command"] = f"python benchmarks/decline/run.py --seeds {','.join(map(str, given.seeds))} --labels {given.labels}"
+    limit = f" --limit {given.limit}" if given.limit else ""
+    outcome["command"] = f"python benchmarks/decline/run.py --seeds {','.join(map(str, given.seeds))} --labels {given.labels}{limit}"
     outcome["evidently_every"] = given.evidently_every
     CASES.mkdir(parents=True, exist_ok=True)
     (CASES / "outcome.json").write_text(json.dumps(outcome, indent=1, default=float), "utf-8")

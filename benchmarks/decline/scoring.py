@@ -122,7 +122,7 @@ LINES = (  # key, words, how to print
     ("class", "class right, of detected", "{:.0%}"),
     ("kind", "kind right, of detected", "{:.0%}"),
     ("column", "column right, of detected", "{:.0%}"),
-    ("seconds", "seconds a scenario", "{:.1f}"),
+    ("seconds", "processor seconds a scenario", "{:.1f}"),
 )
 
 
