@@ -32,10 +32,11 @@ NAMES = {
 HEAD = """# Decline benchmark
 
 A model in production declines, or does not. Does a monitor notice, does it say since when and why, and how often does it cry wolf?
-Nothing from outside this repository is needed to ask again:
+No data from outside this repository is needed to ask again (`make lint` makes `.venv`; the other tools are installed into `build/peers/`
+from pinned requirements, which needs a package index once):
 
 ```sh
-{command} --write
+.venv/bin/{command} --write
 ```
 
 Written {day}, {minutes:.0f} minutes on {machine}. {versions}.

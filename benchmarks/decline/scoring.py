@@ -30,6 +30,7 @@ class Grade:
     is_kind: bool = False
     is_column: bool | None = False  # None: no column is asked
     says_kind: bool = False
+    says_column: bool = False
     is_solved: bool = False
     is_located: bool = False  # solved, the kind not asked
 
@@ -63,6 +64,7 @@ def grade(truth: Any, said: Sequence[dict[str, Any]], start: np.datetime64, end:
         is_kind=kind == truth.kind,
         is_column=is_column,
         says_kind=kind is not None,
+        says_column=column is not None,
         is_solved=is_located and is_class,
         is_located=is_located,
     )
@@ -96,7 +98,7 @@ def summary(grades: Sequence[Grade], seconds: Sequence[float]) -> dict[str, floa
         "onset_close": share(seen, lambda one: one.onset_error is not None and one.onset_error <= CLOSE),
         "class": share(seen, lambda one: one.is_class) if says_kind else None,
         "kind": share(seen, lambda one: one.is_kind) if says_kind else None,
-        "column": share(asked, lambda one: bool(one.is_column)),
+        "column": share(asked, lambda one: bool(one.is_column)) if any(one.says_column for one in asked) else None,
         "seconds": fmean(seconds) if seconds else None,
     }
 
