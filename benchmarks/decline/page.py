@@ -39,7 +39,8 @@ from pinned requirements, which needs a package index once):
 .venv/bin/{command} --write
 ```
 
-Written {day}, {minutes:.0f} minutes on {machine}. {versions}.
+Written {day}, {minutes:.0f} minutes on {machine}, load average {load:.1f} over the last quarter of an hour.
+{versions}.
 
 ## What was run
 
@@ -95,6 +96,7 @@ def write_page(outcome: dict[str, Any]) -> None:
         "command": outcome["command"],
         "day": f"{datetime.now(UTC):%Y-%m-%d}",
         "minutes": outcome["minutes"],
+        "load": outcome["load"],
         "machine": f"{os.cpu_count()} processors ({platform.machine()}), {platform.system()}",
         "versions": versions,
         "scenarios": size,

@@ -96,6 +96,7 @@ def main() -> None:
         outcome[f"summary_{mode}"] = {name: summary(*both) for name, both in columns.items()}
     if sys.stderr.isatty():
         print(file=sys.stderr)
+    outcome["load"] = os.getloadavg()[2]
     outcome["minutes"] = (time.monotonic() - began) / 60
     limit = f" --limit {given.limit}" if given.limit else ""
     outcome["command"] = f"python benchmarks/decline/run.py --seeds {','.join(map(str, given.seeds))} --labels {given.labels}{limit}"

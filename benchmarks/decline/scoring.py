@@ -42,7 +42,14 @@ def grade(truth: Any, said: Sequence[dict[str, Any]], start: np.datetime64, end:
     false = sorted({at for at, _ in alarms if at <= until})
     episodes = sum(1 for k, at in enumerate(false) if k == 0 or at - false[k - 1] > batch * 1.5)
     quiet = float((until - start) / batch)
-    known = {"expect": truth.expect, "fault": truth.fault, "quiet_batches": quiet, "false_episodes": episodes, "is_alarmed": bool(false)}
+    known: dict[str, Any] = {
+        "expect": truth.expect,
+        "fault": truth.fault,
+        "quiet_batches": quiet,
+        "false_episodes": episodes,
+        "is_alarmed": bool(false),
+    }
+    known["is_column"] = False if truth.columns else None
     if truth.expect == "quiet":
         return Grade(**known, is_solved=not false, is_located=not false)
     true = [(at, one) for at, one in alarms if at > truth.onset]
@@ -52,7 +59,7 @@ def grade(truth: Any, said: Sequence[dict[str, Any]], start: np.datetime64, end:
     _, last = [pair for pair in true if pair[0] <= first + batch * SETTLED][-1]
     kind, column = best(last["causes"], 0), best(last["causes"], 1)
     error = None if last["onset"] is None else abs(float((np.datetime64(last["onset"], "ns") - truth.onset) / batch))
-    is_column = column in truth.columns if truth.columns else None
+    known["is_column"] = is_column = column in truth.columns if truth.columns else None
     is_close, is_class = error is not None and error <= CLOSE, kind is not None and CLASS_OF[kind] == truth.cause
     is_located = not false and is_close and is_column is not False
     return Grade(
@@ -62,7 +69,6 @@ def grade(truth: Any, said: Sequence[dict[str, Any]], start: np.datetime64, end:
         onset_error=error,
         is_class=is_class,
         is_kind=kind == truth.kind,
-        is_column=is_column,
         says_kind=kind is not None,
         says_column=column is not None,
         is_solved=is_located and is_class,
