@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from data_streams import Stream, When, day_of_year
 from numpy.random import Generator
-from streams import Stream, When, day_of_year
 
 SHARE = (0.25, 0.5, 1.0)
 RAMP = 12  # batches until a bias is complete

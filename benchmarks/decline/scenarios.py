@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from data_streams import STREAMS, Stream, When, log_loss, make_stream
 from faults import FAULTS, ON_IGNORED, inject, moment
 from numpy.random import Generator
 from protocol import CLASS_OF
 from sklearn.metrics import roc_auc_score
-from streams import STREAMS, Stream, When, log_loss, make_stream
 
 SIZES = ("small", "medium", "large")
 NOT_BUNDLED = ("new_category", "mix")  # one station, no category

@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from data_streams import MACHINES, generated, readings
 from faults import FAULTS, inject
 from protocol import Event, Monitor
 from replay import load, play, save
 from scenarios import Spec, Truth, make_scenario, specs
 from scoring import grade, summary
-from streams import MACHINES, generated, readings
 from threadpoolctl import threadpool_limits
 
 WEEK = np.timedelta64(7, "D")

@@ -14,7 +14,7 @@ from keepwell.cli import app
 from keepwell.cli.door import command, plain, read_moment, read_span
 
 ROOT = typer.main.get_command(app)
-GROUPS = ("quarantine", "config", "labels")
+GROUPS = ("quarantine", "config", "labels", "watch")
 EVERY = [(name,) for name in ROOT.commands] + [(group, name) for group in GROUPS for name in ROOT.commands[group].commands]
 
 

@@ -19,7 +19,9 @@ def register(app: typer.Typer) -> None:
         epilog=examples("keepwell why", "keepwell why --at 1973-06-01", "keepwell why --html why.html", "keepwell why --json"),
     )(why)
     group = typer.Typer(
-        help="What the watch over the champion could prove, and how soon.", no_args_is_help=True, epilog=examples("keepwell watch plan")
+        help="What the watch over the champion could prove, and how soon.",
+        no_args_is_help=True,
+        epilog=examples("keepwell watch plan", "keepwell watch plan --json"),
     )
     group.callback()(_watch)  # keeps `plan` a word of its own, with one command in the group
     group.command(epilog=examples("keepwell watch plan", "keepwell watch plan --json"))(plan)

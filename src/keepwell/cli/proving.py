@@ -49,7 +49,7 @@ def reproduce(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run a build again, outside the record, and say whether it comes out the same.
+    """Run a build again: does it come out the same?
 
     Steps run from the pinned code, settings and data. What is not identical is named: the first step, and the code, rows,
     package, setting or seed that differs; or that the step gives something else each time. Leaves with 1 when it is not identical.
@@ -75,7 +75,10 @@ def diff(
     markdown: Annotated[bool, typer.Option("--markdown", help="For a pull request.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """What differs between two versions: code, settings, packages, contract, data, distributions, scores, and answers to the same rows."""
+    """What differs between two versions, and in their answers.
+
+    Code, settings, packages, contract, data, distributions, scores, and the answers to the same rows.
+    """
     with opened(folder) as project:
         found = project.diff(_ref(before), _ref(after))
     if as_json:
