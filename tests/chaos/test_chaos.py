@@ -129,20 +129,34 @@ def test_a_kill_inside_shipping_loses_and_doubles_no_answer(tiny: Path, place: s
     assert not list((tiny / ".keepwell/journal").iterdir())
 
 
-def _hold(folder: Path) -> None:
+def _hold(folder: Path, ready: Path) -> None:
     with Project(folder) as project:
         project.engine()
+        ready.touch()
         time.sleep(60)
 
 
-def test_a_paused_worker_keeps_its_name_and_a_dead_one_loses_it(tiny: Path) -> None:
-    process = _start(_hold, tiny)
+def _paused_between_writes(pid: int, database: Database) -> None:
+    """Stop a process at a moment at which it holds no lock of the database: who is stopped inside a write locks everybody out."""
+    while True:
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            with database.begin() as connection:
+                connection.execute(sa.text("SELECT 1"))
+            return
+        except StorageUnavailable:
+            os.kill(pid, signal.SIGCONT)
+            time.sleep(0.1)
+
+
+def test_a_paused_worker_keeps_its_name_and_a_dead_one_loses_it(tiny: Path, tmp_path: Path) -> None:
+    process = _start(_hold, tiny, tmp_path / "ready")
     with Project(tiny) as project:
         database, name = project.context.database, f"{project.name}-1"
         until = time.monotonic() + 30
-        while name not in slots.living(database) and time.monotonic() < until:
+        while not (tmp_path / "ready").exists() and time.monotonic() < until:
             time.sleep(0.05)
-        os.kill(process.pid, signal.SIGSTOP)
+        _paused_between_writes(process.pid, database)
         assert slots.claim(database, name, "other") is None
         with database.begin() as connection:  # a lease that ran out long ago, as after a clock that jumped ahead
             connection.execute(sa.text("UPDATE workers SET lease_until = :then"), {"then": "2001-01-01 00:00:00"})
