@@ -76,7 +76,7 @@ def check(context: Context, cycle: str, as_of: datetime, asked: bool) -> bool:
         builds = [run for run in list_runs(connection, context.name, 2) if run.cycle != cycle]
         labels = total_labels(connection, context.name)
         labels_before = total_labels(connection, context.name, at=builds[0].as_of) if builds else 0
-        watched = watching.watch(context, champion, connection) if champion is not None else None
+        watched = watching.watch(context, champion, as_of, connection) if champion is not None else None
     checkup = _checkup(context, as_of, gathered, rows, champion, word, watched)
     trained_until = context.version(champion).facts["trained_until"] if champion is not None else None
     state = State(

@@ -51,7 +51,7 @@ class Watched:
         return tuple(self.facts.get("faults", ()))
 
 
-def watch(context: Context, version: int, connection: sa.Connection) -> Watched | None:
+def watch(context: Context, version: int, as_of: datetime, connection: sa.Connection) -> Watched | None:
     """Let the champion's watch see what is new. None when the settings say that nothing is watched.
 
     A batch that has not ended moves nothing: most cycles of a project with few rows a day read a few facts and no state.
@@ -60,6 +60,8 @@ def watch(context: Context, version: int, connection: sa.Connection) -> Watched 
         return None
     known = get_watch(connection, context.name, version)
     if known is not None and "unwatched" in known[1]:
+        return Watched(version, None, known[1])
+    if known is not None and _closing(as_of, known[1]["batch_days"]) <= known[1]["closed"]:
         return Watched(version, None, known[1])
     until = last_batch(connection, context.name)
     if known is not None and (until is None or _closing(until, known[1]["batch_days"]) <= known[1]["closed"]):
