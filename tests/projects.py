@@ -13,7 +13,7 @@ FIRST_DAY = date(2025, 1, 1)
 DAYS = 400
 BUILT_AT = datetime(2026, 1, 15, 6, tzinfo=UTC)  # every label of the first 300 days is known by then
 
-MODEL = '''
+MODEL = """
 import polars as pl
 from sklearn.linear_model import LogisticRegression
 
@@ -37,7 +37,7 @@ def train(X, y, *, settings, seed):
 
 
 model = Model(name="tiny", gather=gather, features=features, label=label, train=train, entity="site", time="day", horizon_days=1)
-'''
+"""
 
 SETTINGS = """
 [source]

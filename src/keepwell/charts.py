@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from keepwell.errors import ExtraMissing
-
 if TYPE_CHECKING:
     from keepwell.orchestration import Context
     from keepwell.why import Told, Why
@@ -24,21 +22,14 @@ POINTS = 24  # of the loss
 AROUND = timedelta(days=365)
 
 
-def _altair() -> Any:
-    try:
-        import altair
-    except ImportError:
-        raise ExtraMissing("charts", "Charts") from None
-    return altair
-
-
 def loss_chart(context: Context, told: Told) -> Any:
     """The loss of the answers over time with 95 % intervals, the interval of the onset as a band, and where versions changed."""
+    import altair as alt
+
     from keepwell.evaluation import losses, mean_interval
     from keepwell.registry import CHAMPION, list_alias_changes
     from keepwell.serving import joined, representative
 
-    alt = _altair()
     began = told.explanation.began
     since, until = began.low - AROUND, (told.ended or told.told) + AROUND / 2
     with context.database.read() as connection:
@@ -70,7 +61,8 @@ def loss_chart(context: Context, told: Told) -> Any:
 
 def accounting_chart(told: Told) -> Any:
     """A waterfall: the parts of the rise of the loss, and their sum. None without labels."""
-    alt = _altair()
+    import altair as alt
+
     if told.explanation.rise is None:
         return None
     steps, at = [], 0.0
@@ -94,7 +86,8 @@ def accounting_chart(told: Told) -> Any:
 
 def column_chart(context: Context, told: Told) -> Any:
     """The values of the blamed column before and after the onset, as shares of rows. None when no column is blamed."""
-    alt = _altair()
+    import altair as alt
+
     cause = next((one.cause for one in told.ranked if one.cause is not None and one.cause.column), None)
     if cause is None:
         return None
@@ -140,12 +133,7 @@ def charts_of(context: Context, told: Told) -> list[Any]:
 
 
 def page(context: Context, found: Why) -> str:
-    """One HTML file that needs nothing from outside: the sentence, charts as pictures, a table of causes for each decline.
-
-    Raises
-    ------
-    ExtraMissing : the packages for charts are not installed.
-    """
+    """One HTML file that needs nothing from outside: the sentence, charts as pictures, a table of causes for each decline."""
     parts = [HEAD.format(title=escape(f"{found.model}: since when, and why")), f"<h1>{escape(found.sentence)}</h1>"]
     for told in found.declines:
         parts.append(f"<h2>Version {told.version}, told on {told.told:%-d %B %Y}</h2><p>{escape(told.sentence)}.</p>")
@@ -169,10 +157,8 @@ def page(context: Context, found: Why) -> str:
 
 def svg(chart: Any) -> str:
     """A chart as an SVG picture."""
-    try:
-        import vl_convert
-    except ImportError:
-        raise ExtraMissing("charts", "Charts") from None
+    import vl_convert
+
     drawn: str = vl_convert.vegalite_to_svg(chart.configure(background="transparent").to_json())
     return drawn
 

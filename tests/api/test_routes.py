@@ -36,9 +36,7 @@ def test_without_a_champion_it_lives_but_is_not_ready(tmp_path: Path, listening)
 def test_the_index_lists_every_route(shared: Served) -> None:
     _, client = shared
     listed = {f"{route['method']} {route['path']}" for route in client.get("/").json()["routes"]}
-    described = {
-        f"{method.upper()} {path}" for path, methods in client.get("/openapi.json").json()["paths"].items() for method in methods
-    }
+    described = {f"{method.upper()} {path}" for path, methods in client.get("/openapi.json").json()["paths"].items() for method in methods}
     assert listed == described
     assert "POST /models/{name}/predict" in listed
 

@@ -1,6 +1,6 @@
 """`make chaos`: fifty years of daily weather, killed with -9 at random moments, on both databases. The record must be the same.
 
-    PYTHONPATH=tests python tests/chaos --seed 7 --kills 20 --database sqlite --until 1998-09-19
+PYTHONPATH=tests python tests/chaos --seed 7 --kills 20 --database sqlite --until 1998-09-19
 """
 
 from __future__ import annotations

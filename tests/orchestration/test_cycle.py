@@ -193,9 +193,7 @@ class TestQuarantine:
 @pytest.mark.parametrize(
     ("find", "replace", "message"),
     [
-        pytest.param(
-            '"cloud")', '"cloud", ahead=pl.col("warmth").shift(-1).over("site"))', "Feature ahead looks ahead", id="looks ahead"
-        ),
+        pytest.param('"cloud")', '"cloud", ahead=pl.col("warmth").shift(-1).over("site"))', "Feature ahead looks ahead", id="looks ahead"),
         pytest.param(
             '"cloud")',
             '"cloud", ahead=pl.col("warmth").shift(-1).over("site")).drop_nulls()',

@@ -87,7 +87,6 @@ def test_the_command_line_and_json_say_the_same(declined: Path) -> None:
 
 
 def test_the_page_needs_nothing_from_outside(declined: Path, tmp_path: Path) -> None:
-    pytest.importorskip("altair", reason="charts are an extra")
     said = CliRunner().invoke(app, ["-C", str(declined), "why", "--html", str(tmp_path / "why.html")])
     assert said.exit_code == 0, said.output
     text = (tmp_path / "why.html").read_text()

@@ -65,9 +65,7 @@ def test_a_corrected_row_replaces_the_first_one_but_the_first_can_be_read(databa
     assert values(table, at=first) == [1.0, 1.0]
 
 
-def test_what_a_commit_saw_stays_readable_after_flush_and_vacuum(
-    database: Database, place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_commit_saw_stays_readable_after_flush_and_vacuum(database: Database, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("keepwell.storage.tables.COMPACT_FILES", 2)
     table = open_table(database, place)
     for number in range(1, 7):

@@ -101,5 +101,3 @@ async def _said(what: str, act: Callable[[], Awaitable[object]]) -> None:
         log.error("%s failed: %s", what, error.message)
     except Exception:
         log.exception("%s failed", what)
-
-

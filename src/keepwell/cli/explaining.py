@@ -39,7 +39,7 @@ def why(
         datetime | None, typer.Option("--at", parser=read_moment, metavar="TIME", help="As it was known at this moment, instead of now.")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many of the newest declines.")] = 3,
-    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page with charts; needs the extra 'charts'.")] = None,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page with charts.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Since when does the model decline, and because of what?

@@ -164,9 +164,7 @@ def _write_stores(stage: Path, stores: Mapping[str, str]) -> None:
     said = tomllib.loads((stage / FILE).read_text("utf-8")).get("store", {})
     default = StoreSection()
     now = {**stores, "journal": default.journal}
-    lines = [
-        f"{PREFIX}STORE__{name.upper()}='{value}'\n" for name, value in now.items() if said.get(name, getattr(default, name)) != value
-    ]
+    lines = [f"{PREFIX}STORE__{name.upper()}='{value}'\n" for name, value in now.items() if said.get(name, getattr(default, name)) != value]
     if lines:
         (stage / ".env").touch(mode=0o600)  # it may hold a password
         (stage / ".env").write_text("# Where the restored record is.\n" + "".join(lines), "utf-8")

@@ -195,9 +195,7 @@ def forget_workflows(connection: sa.Connection, model: str, before: datetime | N
     there = inspector.get_table_names(schema=schema) if schema is None or schema in inspector.get_schema_names() else []
     if "workflow_status" not in there:
         return 0
-    status = sa.table(
-        "workflow_status", sa.column("workflow_uuid"), sa.column("status"), sa.column("updated_at"), schema=schema
-    )
+    status = sa.table("workflow_status", sa.column("workflow_uuid"), sa.column("status"), sa.column("updated_at"), schema=schema)
     old = status.c.workflow_uuid.startswith(f"cycle/{model}/", autoescape=True)
     if before is not None:
         old &= status.c.status.in_(("SUCCESS", "ERROR")) & (status.c.updated_at < int(before.astimezone(UTC).timestamp() * 1000))

@@ -33,9 +33,7 @@ def to_bytes(frame: pl.DataFrame) -> bytes:
     """The rows as they wait in the record, without the columns that the table adds."""
     buffer = io.BytesIO()
     own = [name for name in (COMMIT, KNOWN) if name in frame.columns]
-    (frame.drop(own) if own else frame).write_ipc_stream(
-        buffer, compression="zstd" if frame.height > SMALL_ROWS else "uncompressed"
-    )
+    (frame.drop(own) if own else frame).write_ipc_stream(buffer, compression="zstd" if frame.height > SMALL_ROWS else "uncompressed")
     # The database would not notice a changed byte; a checksum at the end of each payload does.
     return buffer.getvalue() + sha256(buffer.getvalue()).digest() + MARK
 

@@ -27,9 +27,7 @@ def pin(artifacts: ArtifactStore, rows: pl.DataFrame, time: str) -> Pins:
     if rows.is_empty():
         return {}
     years = rows.with_columns(_year=pl.col(time).dt.year()).partition_by("_year", as_dict=True, include_key=False, maintain_order=True)
-    return {
-        str(year): {"content": content_digest(part), "file": artifacts.put(to_bytes(part))} for (year,), part in sorted(years.items())
-    }
+    return {str(year): {"content": content_digest(part), "file": artifacts.put(to_bytes(part))} for (year,), part in sorted(years.items())}
 
 
 def unpin(artifacts: ArtifactStore, pins: Pins, *, time: str, since: datetime | None = None) -> pl.DataFrame:

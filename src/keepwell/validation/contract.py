@@ -82,9 +82,7 @@ def _column(by_time: pl.Series, by_entity: pl.Series, groups: np.ndarray, unit: 
     grouped = by_entity.cast(pl.Float64).to_numpy()
     longest = max(int(run_lengths(values).max()), int(run_lengths(grouped, groups).max()))
     same = np.unique(finite, return_counts=True)[1].max() / finite.size
-    return _with(
-        column, low=low, high=high, quantiles=quantiles, longest_run=longest, may_be_constant=bool(same >= CONSTANT_SHARE)
-    )
+    return _with(column, low=low, high=high, quantiles=quantiles, longest_run=longest, may_be_constant=bool(same >= CONSTANT_SHARE))
 
 
 def _with(column: Column, **changes: object) -> Column:

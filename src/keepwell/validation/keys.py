@@ -39,9 +39,7 @@ def check_keys(contract: Contract, typed: pl.DataFrame, now: datetime) -> tuple[
     if conflicts.any():
         what = f"rows with the same {' and '.join(keys)} but other values"
         todo = "Find out which is right and release it (`keepwell quarantine list`)."
-        marks.append(
-            mark("duplicate keys", None, conflicts, key_text(typed, keys, conflicts), what, todo, is_fault=many(conflicts))
-        )
+        marks.append(mark("duplicate keys", None, conflicts, key_text(typed, keys, conflicts), what, todo, is_fault=many(conflicts)))
     return marks, copies
 
 

@@ -161,9 +161,7 @@ def _nulls(column: Column, sight: Sight, unread: np.ndarray | None) -> list[Mark
         where = where & ~unread
     if not where.any():
         return []
-    before = (
-        sight.recent[column.name].is_null().to_numpy() if column.name in sight.recent.columns else np.zeros(0, dtype=bool)
-    )
+    before = sight.recent[column.name].is_null().to_numpy() if column.name in sight.recent.columns else np.zeros(0, dtype=bool)
     window = np.concatenate([before, where])
     run = vanished_run(window, where.size, column.max_null_rate)
     if run or (not column.nullable and where.all()):
