@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from keepwell.keeping import Backup, Freed, Manifest, Told
     from keepwell.orchestration import Context, CycleRecord, Engine, Reproduction
     from keepwell.registry import AliasChange, Version
+    from keepwell.reporting import Report
     from keepwell.settings import Settings
     from keepwell.status import Status
     from keepwell.storage import Event
@@ -53,6 +54,7 @@ class Project:
         self.context: Context = Context.open(self.folder, flags)
         self.settings: Settings = self.context.settings
         self._engine: Engine | None = None
+        self._reported: date | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -110,7 +112,17 @@ class Project:
             with self.context.database.begin() as connection:
                 told = Event("journal_damaged", moment, damage.message, {"segment": str(damage.facts.get("segment"))})
                 record_event(connection, self.name, f"journal/{damage.facts.get('segment')}", told)
-        return run_cycle(self.engine(), self.context, moment, build=build)
+        record = run_cycle(self.engine(), self.context, moment, build=build)
+        self._report(moment)
+        return record
+
+    def _report(self, moment: datetime) -> None:
+        """Write the check-up of a period that has ended. It is asked for once a day at most, for most cycles end no period."""
+        from keepwell.reporting import report_due
+
+        if moment.date() != self._reported:
+            report_due(self.context, moment)
+            self._reported = moment.date()
 
     def backfill(self, since: datetime, until: datetime, every: timedelta) -> Iterator[CycleRecord]:
         """Run the cycles of a span of time, oldest first; those that have run are passed over quickly.
@@ -201,6 +213,32 @@ class Project:
         from keepwell.why import why
 
         return why(self.context, at, limit)
+
+    def checkup(self, period: str = "30d", *, anew: bool = False) -> Report:
+        """The written check-up of a period: as it was kept when the period ended, or made now from the record.
+
+        Parameters
+        ----------
+        period : "2026-02", "2026-Q1", "2026", "2026-W07", "month" (the last one that is over), or "30d" up to the newest cycle.
+        anew : make it now, with labels that came later.
+
+        Raises
+        ------
+        InputInvalid : it is no period.
+        """
+        from keepwell.orchestration import last_cycle
+        from keepwell.reporting import kept_report, make_report, period_of
+
+        with self.context.database.read() as connection:
+            newest = last_cycle(connection, self.name, "done")
+        found = period_of(period, newest.as_of if newest else datetime.now(UTC))
+        return (None if anew else kept_report(self.context, found.name)) or make_report(self.context, found)
+
+    def checkups(self) -> list[Event]:
+        """The check-ups that were written by themselves, oldest first."""
+        from keepwell.reporting import list_reports
+
+        return list_reports(self.context)
 
     def plan(self) -> list[dict[str, Any]]:
         """How many batches a rise of the loss takes to prove with the volume and the false-alarm budget of today."""

@@ -188,6 +188,14 @@ class OwnerSection(Section):
     deputy: str | None = Field(None, description="Who stands in.")
 
 
+class ReportSection(Section):
+    """The written check-up."""
+
+    every: Literal["week", "month", "quarter", "year", "never"] = Field(
+        "month", description="A check-up is written and kept when such a period has ended; see `keepwell checkup`."
+    )
+
+
 class RetentionSection(Section):
     """What `keepwell gc` lets go. A version that ever was champion, or is challenger now, stays whole whatever its age."""
 
@@ -251,6 +259,7 @@ class Settings(BaseSettings):
     schedule: ScheduleSection = ScheduleSection()
     serve: ServeSection = ServeSection()
     owner: OwnerSection = OwnerSection()
+    report: ReportSection = ReportSection()
     retention: RetentionSection = RetentionSection()
     trust: TrustSection = TrustSection()
 

@@ -21,6 +21,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("__init__",),
     ("project",),
     ("diff",),
+    ("reporting",),
     ("charts",),
     ("keeping", "status", "why"),
     ("orchestration",),

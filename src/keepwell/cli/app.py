@@ -23,6 +23,7 @@ from keepwell.cli import (
     proving,
     quarantine,
     releasing,
+    reporting,
     starting,
 )
 from keepwell.cli.door import USAGE, examples, fail
@@ -99,6 +100,7 @@ for module in (
     looping,
     looking,
     explaining,
+    reporting,
     profiling,
     proving,
     answering,

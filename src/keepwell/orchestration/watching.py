@@ -206,4 +206,4 @@ def changes_near(context: Context, explanation: Explanation, connection: sa.Conn
     """What the record says was changed near an onset."""
     since, until = explanation.began.low - LOOK_BACK, explanation.began.high
     events = list_events(connection, context.name, kinds=tuple(CHANGED), since=since, until=until)
-    return [Change(CHANGED[event.kind], event.as_of, event.sentence) for event in events]
+    return [Change(CHANGED[event.kind], event.as_of, event.sentence.split(": ")[0]) for event in events]  # without the reasons of the gate
