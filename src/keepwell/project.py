@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -248,13 +247,18 @@ class Project:
             return (get_version(connection, self.name, number) if number is not None else None), changes
 
     def history(
-        self, kinds: Sequence[str] = (), since: datetime | None = None, until: datetime | None = None, limit: int | None = None
+        self,
+        kinds: Sequence[str] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+        by: str | None = None,
     ) -> list[Event]:
-        """The timeline, oldest first."""
+        """The timeline, oldest first; `by` a person, or "keepwell"."""
         from keepwell.storage import list_events
 
         with self.context.database.read() as connection:
-            return list_events(connection, self.name, kinds=tuple(kinds), since=since, until=until, limit=limit)
+            return list_events(connection, self.name, kinds=tuple(kinds), by=by, since=since, until=until, limit=limit)
 
     def runs(self, limit: int | None = 50) -> list[Run]:
         """The newest builds."""
@@ -455,7 +459,6 @@ class Project:
 
 
 def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
+    from keepwell.storage import person
+
+    return person()
