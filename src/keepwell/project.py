@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from keepwell.deployment import Rollout
     from keepwell.diff import VersionDiff
+    from keepwell.evidence import Verdict
     from keepwell.keeping import Backup, Freed, Manifest, Told
     from keepwell.orchestration import Context, CycleRecord, Engine, Reproduction
     from keepwell.registry import AliasChange, Version
@@ -259,6 +260,17 @@ class Project:
 
         with self.context.database.read() as connection:
             return list_events(connection, self.name, kinds=tuple(kinds), by=by, since=since, until=until, limit=limit)
+
+    def verify_record(self, head: str | None = None) -> Verdict:
+        """Was any decision or act edited, removed or reordered? With `head` (PLACE:HASH, kept elsewhere): is it still on record?
+
+        Raises
+        ------
+        InputInvalid : `head` cannot be read.
+        """
+        from keepwell.evidence import verify
+
+        return verify(self.context, head)
 
     def runs(self, limit: int | None = 50) -> list[Run]:
         """The newest builds."""

@@ -84,7 +84,9 @@ def test_a_removed_row_is_named(told: Database) -> None:
 
 
 def test_a_removed_row_is_found_when_the_others_move_up(told: Database) -> None:
-    change(told, sa.delete(events).where(at(3)), *(sa.update(events).where(at(place)).values(place=place - 1) for place in range(4, MANY + 1)))
+    change(
+        told, sa.delete(events).where(at(3)), *(sa.update(events).where(at(place)).values(place=place - 1) for place in range(4, MANY + 1))
+    )
     found = chain(told).broken
     assert found is not None and found.place == 3
 
@@ -122,7 +124,16 @@ def test_rows_whose_order_of_arrival_was_changed_are_named(told: Database) -> No
 
 
 def forged(before: str, place: int) -> dict[str, Any]:
-    row = {"model": "rain", "key": "forged", "kind": "promoted", "as_of": NOW, "recorded_at": NOW, "sentence": "x", "facts": {}, "by": "eve"}
+    row = {
+        "model": "rain",
+        "key": "forged",
+        "kind": "promoted",
+        "as_of": NOW,
+        "recorded_at": NOW,
+        "sentence": "x",
+        "facts": {},
+        "by": "eve",
+    }
     row["place"] = place
     return {**row, "hash": link(before, row)}
 

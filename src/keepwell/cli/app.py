@@ -22,6 +22,7 @@ from keepwell.cli import (
     profiling,
     proving,
     quarantine,
+    recording,
     releasing,
     starting,
 )
@@ -101,6 +102,7 @@ for module in (
     explaining,
     profiling,
     proving,
+    recording,
     answering,
     releasing,
     quarantine,

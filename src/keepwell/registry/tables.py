@@ -121,7 +121,9 @@ def list_alias_changes(connection: sa.Connection, model: str, alias: str | None 
     if alias is not None:
         query = query.where(aliases.c.alias == alias)
     rows = connection.execute(query.order_by(aliases.c.seq)).mappings()
-    return [AliasChange(**{name: value for name, value in row.items() if name not in ("seq", "model", "key", "place", "hash")}) for row in rows]
+    return [
+        AliasChange(**{name: value for name, value in row.items() if name not in ("seq", "model", "key", "place", "hash")}) for row in rows
+    ]
 
 
 def record_swept(connection: sa.Connection, model: str, swept: Swept) -> None:

@@ -4,6 +4,7 @@ Other rooms hand this one rows, bytes and facts; it answers them back as they we
 """
 
 from keepwell.storage.artifacts import ArtifactStore, digest_of
+from keepwell.storage.breaks import Break, Chain, follow, hash_at, walk
 from keepwell.storage.chains import append_once, head_of
 from keepwell.storage.database import HEAD, Database, insert_once
 from keepwell.storage.engines import to_json
@@ -19,6 +20,8 @@ __all__ = [
     "HEAD",
     "KNOWN",
     "ArtifactStore",
+    "Break",
+    "Chain",
     "Commit",
     "Database",
     "Event",
@@ -29,6 +32,8 @@ __all__ = [
     "append_once",
     "digest_of",
     "flaws",
+    "follow",
+    "hash_at",
     "head_of",
     "insert_once",
     "list_events",
@@ -36,4 +41,5 @@ __all__ = [
     "person",
     "record_event",
     "to_json",
+    "walk",
 ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from keepwell.storage.chains import FIRST, chained, covered, heads, link
+from keepwell.storage.schema import metadata
 
 Row = Mapping[str, Any]
 
@@ -41,6 +42,13 @@ def walk(connection: sa.Connection, model: str) -> list[Chain]:
     return [_of_table(connection, model, table) for table in chained()]
 
 
+def hash_at(connection: sa.Connection, model: str, place: int, chain: str = "events") -> str | None:
+    """The hash of the row at a place; None when there is none."""
+    table = metadata.tables[chain]
+    found: str | None = connection.execute(sa.select(table.c.hash).where(table.c.model == model, table.c.place == place)).scalar()
+    return found
+
+
 def _of_table(connection: sa.Connection, model: str, table: sa.Table) -> Chain:
     end = connection.execute(sa.select(heads.c.place, heads.c.hash).where(heads.c.model == model, heads.c.chain == table.name)).first()
     query = sa.select(*covered(table), table.c.hash).where(table.c.model == model)
@@ -58,8 +66,8 @@ def follow(name: str, model: str, rows: Iterable[Row], end: tuple[int, str] | No
         if flaw := _flaw(held, count, last):
             return Chain(name, model, len(held), last, Break(name, model, count, *flaw))
         last = row["hash"]
-    flaw = _end(held, end, last)
-    return Chain(name, model, len(held), last, Break(name, model, *flaw) if flaw else None)
+    wrong = _end(held, end, last)
+    return Chain(name, model, len(held), last, Break(name, model, *wrong) if wrong else None)
 
 
 def _flaw(rows: list[Row], place: int, before: str) -> tuple[str, str, str] | None:
@@ -73,7 +81,7 @@ def _flaw(rows: list[Row], place: int, before: str) -> tuple[str, str, str] | No
     if _said(before, row) != row["hash"]:
         return _misfit(rows, place, before)
     if place > 1 and row.get("_seq") is not None and row["_seq"] < rows[place - 2]["_seq"]:
-        return "moved", key, "it is numbered before the row that it follows"
+        return "moved", key, "numbered before the row that it follows"
     return None
 
 
@@ -86,7 +94,8 @@ def _misfit(rows: list[Row], place: int, before: str) -> tuple[str, str, str]:
     after = rows[place] if place < len(rows) else None
     if after is not None and _said(row["hash"], after) == after["hash"]:
         return "edited", key, f"its content is not what was written: {_shown(row)}"
-    return "edited", key, f"neither it nor what follows is what was written here: edited with its hash, put in, or another was removed: {_shown(row)}"
+    how = "edited with its hash, put in, or another was removed"
+    return "edited", key, f"neither it nor what follows is what was written here: {how}: {_shown(row)}"
 
 
 def _end(rows: list[Row], end: tuple[int, str] | None, last: str) -> tuple[int, str, str, str] | None:
@@ -115,8 +124,3 @@ def key_of(row: Row) -> str:
 def _shown(row: Row) -> str:
     said = row.get("sentence") or row.get("reason") or ""
     return f"{str(row.get('as_of') or row.get('since') or row.get('at') or '')[:19]} {str(said)[:100]!r}".strip()
-
-
-def broken(chains: Iterable[Chain]) -> Iterator[Break]:
-    """The breaks, one of each broken chain."""
-    return (chain.broken for chain in chains if chain.broken)
