@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
+    from keepwell.changes import Changes
     from keepwell.deployment import Rollout
     from keepwell.diff import VersionDiff
     from keepwell.evidence import Verdict
@@ -271,6 +272,17 @@ class Project:
         from keepwell.evidence import verify
 
         return verify(self.context, head)
+
+    def changes(self, since: datetime | None = None, until: datetime | None = None, around: datetime | str | None = None) -> Changes:
+        """Everything that changed in a span, or around a moment or the newest decline's ``"onset"``.
+
+        Raises
+        ------
+        InputInvalid : the span is none, or there is no onset.
+        """
+        from keepwell.changes import changes
+
+        return changes(self.context, since, until, around)
 
     def runs(self, limit: int | None = 50) -> list[Run]:
         """The newest builds."""

@@ -21,6 +21,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("__init__",),
     ("project",),
     ("evidence",),
+    ("changes",),
     ("diff",),
     ("charts",),
     ("keeping", "status", "why"),

@@ -33,6 +33,12 @@ def history(
     return [asdict(event) for event in events]
 
 
+def changes(project: Project, since: str | None, until: str | None, around: str | None) -> dict[str, Any]:
+    """Everything that changed near a moment."""
+    near = around if around == "onset" else _moment("around", around)
+    return project.changes(_moment("since", since), _moment("until", until), near).as_dict()
+
+
 def prediction(service: Service, prediction_id: str) -> dict[str, Any]:
     """One kept prediction with its label where it is known.
 

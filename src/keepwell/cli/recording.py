@@ -1,13 +1,14 @@
-"""`keepwell record`: is the record still what was written, and a file of evidence for others."""
+"""`keepwell changes`, and `keepwell record`: is the record still what was written, and a file of evidence for others."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from keepwell.cli import screen
-from keepwell.cli.door import FAILED, HERE, AsJson, Folder, command, examples, opened, show_json
+from keepwell.cli.door import FAILED, HERE, AsJson, Folder, command, examples, opened, read_moment, show_json
 
 if TYPE_CHECKING:
     from keepwell.evidence import Verdict
@@ -17,13 +18,49 @@ PANEL = "Look"
 
 def register(app: typer.Typer) -> None:
     """Put the commands on the app."""
-    lines: tuple[str, ...] = ("keepwell record verify", "keepwell record verify --json")
+    lines: tuple[str, ...] = (
+        "keepwell changes --around onset",
+        "keepwell changes --around 2026-03-01",
+        "keepwell changes --from 2026-01-01",
+    )
+    app.command(rich_help_panel=PANEL, epilog=examples(*lines))(changes)
+    lines = ("keepwell record verify", "keepwell record verify --json")
     group = typer.Typer(
         no_args_is_help=True, help="Is the record still what was written? A chain of hashes finds any changed row.", epilog=examples(*lines)
     )
     lines = ("keepwell record verify", "keepwell record verify --head 214:PUT-THE-64-DIGITS-HERE", "keepwell record verify --json")
     group.command(epilog=examples(*lines))(verify)
     app.add_typer(group, name="record", rich_help_panel=PANEL)
+
+
+@command
+def changes(
+    folder: Folder = HERE,
+    since: Annotated[datetime | None, typer.Option("--from", parser=read_moment, metavar="TIME", help="Only from this moment on.")] = None,
+    until: Annotated[datetime | None, typer.Option("--to", parser=read_moment, metavar="TIME", help="Only up to this moment.")] = None,
+    around: Annotated[
+        str | None, typer.Option("--around", metavar="TIME|onset", help="Near a moment, or near the onset of the newest decline.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What changed: data, contract, code, packages, settings, model and traffic in one list.
+
+    Without a span: the newest two weeks. Around a moment: two weeks on either side. Around the onset: its interval and the
+    sixty days before.
+    """
+    with opened(folder) as project:
+        found = project.changes(since, until, around if around in (None, "onset") else read_moment(str(around)))
+    if as_json:
+        show_json(found.as_dict())
+        return
+    screen.say(screen.bold(f"{found.sentence}."))
+    if found.around:
+        screen.say(f"Asked about: {' to '.join(dict.fromkeys(screen.day(moment) for moment in found.around))}.")
+    if found.rows:
+        screen.say("")
+        away = [() if row.days is None else (f"{row.days:+.1f}" if row.days else "in it",) for row in found.rows]
+        rows = [(screen.when(row.at), *apart, row.kind, row.by or "–", row.sentence) for row, apart in zip(found.rows, away, strict=True)]
+        screen.table(("When", *(("Days away",) if found.around else ()), "What", "By", "Story"), rows, right=("Days away",), wide="Story")
 
 
 @command

@@ -71,3 +71,10 @@ def list_gathers(connection: sa.Connection, model: str, limit: int) -> list[Gath
     """The newest gathers, newest first."""
     query = sa.select(gathers).where(gathers.c.model == model).order_by(gathers.c.as_of.desc()).limit(limit)
     return [Gathered(**{name: value for name, value in row.items() if name != "model"}) for row in connection.execute(query).mappings()]
+
+
+def corrections(connection: sa.Connection, model: str, since: datetime, until: datetime) -> list[tuple[datetime, int]]:
+    """Cycles of a span that found known rows changed, with how many, oldest first."""
+    mine = (gathers.c.model == model) & (gathers.c.changed > 0) & gathers.c.as_of.between(since, until)
+    query = sa.select(gathers.c.as_of, gathers.c.changed).where(mine).order_by(gathers.c.as_of)
+    return [(row.as_of, row.changed) for row in connection.execute(query)]
