@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -12,8 +11,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
+    from keepwell.changes import Changes
     from keepwell.deployment import Rollout
     from keepwell.diff import VersionDiff
+    from keepwell.evidence import Verdict
     from keepwell.keeping import Backup, Freed, Manifest, Told
     from keepwell.orchestration import Context, CycleRecord, Engine, Reproduction
     from keepwell.registry import AliasChange, Version
@@ -286,13 +287,40 @@ class Project:
             return (get_version(connection, self.name, number) if number is not None else None), changes
 
     def history(
-        self, kinds: Sequence[str] = (), since: datetime | None = None, until: datetime | None = None, limit: int | None = None
+        self,
+        kinds: Sequence[str] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+        by: str | None = None,
     ) -> list[Event]:
-        """The timeline, oldest first."""
+        """The timeline, oldest first; `by` a person, or "keepwell"."""
         from keepwell.storage import list_events
 
         with self.context.database.read() as connection:
-            return list_events(connection, self.name, kinds=tuple(kinds), since=since, until=until, limit=limit)
+            return list_events(connection, self.name, kinds=tuple(kinds), by=by, since=since, until=until, limit=limit)
+
+    def verify_record(self, head: str | None = None) -> Verdict:
+        """Was any decision or act edited, removed or reordered? With `head` (PLACE:HASH, kept elsewhere): is it still on record?
+
+        Raises
+        ------
+        InputInvalid : `head` cannot be read.
+        """
+        from keepwell.evidence import verify
+
+        return verify(self.context, head)
+
+    def changes(self, since: datetime | None = None, until: datetime | None = None, around: datetime | str | None = None) -> Changes:
+        """Everything that changed in a span, or around a moment or the newest decline's ``"onset"``.
+
+        Raises
+        ------
+        InputInvalid : the span is none, or there is no onset.
+        """
+        from keepwell.changes import changes
+
+        return changes(self.context, since, until, around)
 
     def runs(self, limit: int | None = 50) -> list[Run]:
         """The newest builds."""
@@ -493,7 +521,6 @@ class Project:
 
 
 def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
+    from keepwell.storage import person
+
+    return person()

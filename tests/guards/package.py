@@ -20,6 +20,8 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("scaffold",),
     ("__init__",),
     ("project",),
+    ("evidence",),
+    ("changes",),
     ("diff",),
     ("reporting",),
     ("charts",),

@@ -102,10 +102,16 @@ def _add_reading(app: FastAPI, service: Service) -> None:
         kind: Annotated[list[str], Query(description="Only these kinds of events.")] = [],  # noqa: B006 - FastAPI copies it
         since: str | None = None,
         until: str | None = None,
+        by: str | None = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> Response:
         _known(project, name)
-        return json_answer({"model": name, "events": reading.history(project, kind, since, until, limit)})
+        return json_answer({"model": name, "events": reading.history(project, kind, since, until, limit, by)})
+
+    @app.get("/models/{name}/changes", summary="What changed in a span, around a moment, or around the newest onset")
+    def changes(name: str, since: str | None = None, until: str | None = None, around: str | None = None) -> Response:
+        _known(project, name)
+        return json_answer(reading.changes(project, since, until, around))
 
     @app.get("/models/{name}/predictions/{prediction_id}", summary="One prediction and its label")
     def prediction(name: str, prediction_id: str) -> Response:

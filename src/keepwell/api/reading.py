@@ -25,10 +25,18 @@ def versions(project: Project) -> list[dict[str, Any]]:
     return [asdict(version) | {"aliases": aliases.get(version.number, [])} for version in project.versions()]
 
 
-def history(project: Project, kinds: Sequence[str], since: str | None, until: str | None, limit: int) -> list[dict[str, Any]]:
+def history(
+    project: Project, kinds: Sequence[str], since: str | None, until: str | None, limit: int, by: str | None = None
+) -> list[dict[str, Any]]:
     """The timeline, oldest first."""
-    events = project.history(kinds, _moment("since", since), _moment("until", until), limit)
+    events = project.history(kinds, _moment("since", since), _moment("until", until), limit, by)
     return [asdict(event) for event in events]
+
+
+def changes(project: Project, since: str | None, until: str | None, around: str | None) -> dict[str, Any]:
+    """Everything that changed near a moment."""
+    near = around if around == "onset" else _moment("around", around)
+    return project.changes(_moment("since", since), _moment("until", until), near).as_dict()
 
 
 def prediction(service: Service, prediction_id: str) -> dict[str, Any]:

@@ -58,6 +58,7 @@ def status(
 def history(
     folder: Folder = HERE,
     kind: Annotated[list[str] | None, typer.Option("--kind", help="Only lines of this kind; may be repeated.")] = None,
+    by: Annotated[str | None, typer.Option("--by", metavar="NAME", help="Only what this person did, or keepwell by itself.")] = None,
     since: Annotated[datetime | None, typer.Option("--since", parser=read_moment, metavar="TIME", help="Only from this moment on.")] = None,
     until: Annotated[datetime | None, typer.Option("--until", parser=read_moment, metavar="TIME", help="Only up to this moment.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many of the newest lines.")] = 30,
@@ -65,13 +66,16 @@ def history(
 ) -> None:
     """The model's life so far, oldest first."""
     with opened(folder) as project:
-        events = project.history(kind or (), since, until, limit)
-        known = {event.kind for event in project.history()} if kind and not events else set()
+        events = project.history(kind or (), since, until, limit, by)
+        past = project.history() if (kind or by) and not events else []
+        known, people = {event.kind for event in past}, {event.by for event in past}
     if as_json:
         show_json({"events": events})
     elif events:
         rows = [(screen.when(event.as_of), event.kind.replace("_", " "), event.sentence) for event in events]
         screen.table(("When", "What", "Story"), rows, wide="Story")
+    elif by and by not in people and people:
+        screen.say(f"{by} has done nothing so far. Who has: {', '.join(sorted(people))}.")
     elif known:
         screen.say(f"Nothing of that kind has happened. Kinds so far: {', '.join(sorted(known))}.")
     else:

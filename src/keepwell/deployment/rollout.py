@@ -66,7 +66,7 @@ def promote(
         connection,
         model,
         key,
-        Event("promoted", as_of, sentence, {"version": version.number, "before": before, "by": by, "override": override}),
+        Event("promoted", as_of, sentence, {"version": version.number, "before": before, "by": by, "override": override}, by),
     )
     return Rollout("promote", version.number, before, sentence)
 
@@ -99,7 +99,8 @@ def rollback(
         raise RollbackRefused(model, f"version {version.number} was never champion")
     sentence = f"Rolled back from version {champion} to version {version.number}: {reason}"
     _move(connection, model, version, champion, as_of=as_of, by=by, reason=f"{ROLLBACK}{reason}", key=key)
-    record_event(connection, model, key, Event("rolled_back", as_of, sentence, {"version": version.number, "before": champion, "by": by}))
+    facts = {"version": version.number, "before": champion, "by": by}
+    record_event(connection, model, key, Event("rolled_back", as_of, sentence, facts, by))
     return Rollout("rollback", version.number, champion, sentence)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from keepwell.retraining.policy import RetrainDecision
-from keepwell.storage import insert_once
-from keepwell.storage.schema import metadata, moment, text
+from keepwell.storage import append_once
+from keepwell.storage.schema import linked, metadata, moment, text
 
 decisions = sa.Table(
     "decisions",
@@ -21,6 +21,7 @@ decisions = sa.Table(
     text("trigger", nullable=True),
     text("held_by", nullable=True),
     text("sentence"),
+    *linked(),
     sa.Index(None, "model", "as_of"),
 )
 
@@ -28,7 +29,7 @@ decisions = sa.Table(
 def record_decision(connection: sa.Connection, model: str, cycle: str, as_of: datetime, decision: RetrainDecision) -> None:
     """Keep a decision, once per cycle."""
     values = {"build": decision.build, "trigger": decision.trigger, "held_by": decision.held_by, "sentence": decision.sentence}
-    insert_once(connection, decisions, {"model": model, "cycle": cycle, "as_of": as_of, **values})
+    append_once(connection, decisions, {"model": model, "cycle": cycle, "as_of": as_of, **values})
 
 
 def get_decision(connection: sa.Connection, model: str, cycle: str) -> RetrainDecision | None:
