@@ -71,7 +71,8 @@ def receiving(**how: Any) -> Iterator[Receiver]:
             except OSError:
                 return  # the sender did not wait
 
-        do_GET = do_POST
+        def do_GET(self) -> None:
+            self.do_POST()
 
         def _drip(self) -> None:
             """Never silent for long, never done."""

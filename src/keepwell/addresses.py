@@ -8,10 +8,13 @@ from __future__ import annotations
 import base64
 import binascii
 import importlib
+import logging
 import os
 import re
+import threading
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -77,6 +80,45 @@ def channels() -> Any:
     return apprise
 
 
+def channel_at(address: Address) -> Any:
+    """Apprise's channel of an address, or None when the address is not complete."""
+    with overheard():
+        return channels().Apprise.instantiate(address.get_secret_value(), suppress_exceptions=True)
+
+
+class _Ear(logging.Filter):
+    """What Apprise, and the library it speaks HTTP with, say in a thread that listens. Their words hold whole addresses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mine = threading.local()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        heard: list[str] | None = getattr(self.mine, "heard", None)
+        if heard is not None and record.levelno >= logging.WARNING and record.name == "apprise":
+            heard.append(record.getMessage())
+        return heard is None
+
+
+_EAR = _Ear()
+
+
+@contextmanager
+def overheard() -> Iterator[list[str]]:
+    """The warnings of Apprise while the block runs, in this thread; nothing of what it says reaches a log.
+
+    It answers only true or false: what it says is the only place where it gives a reason.
+    """
+    for name in ("apprise", "urllib3.connectionpool"):
+        logging.getLogger(name).addFilter(_EAR)  # a second time is none
+    before, heard = getattr(_EAR.mine, "heard", None), list[str]()
+    _EAR.mine.heard = heard
+    try:
+        yield heard
+    finally:
+        _EAR.mine.heard = before
+
+
 def known_channel(address: Address) -> Address:
     """The address, when Apprise knows what to do with it.
 
@@ -90,7 +132,7 @@ def known_channel(address: Address) -> Address:
     if "://" not in url or scheme not in apprise.plugins.N_MGR:
         asked = scheme if "://" in url else shown_address(url)
         raise ValueError(f"'{asked}' is no kind of channel that Apprise knows, such as slack, mailto or json")
-    if apprise.Apprise.instantiate(url, suppress_exceptions=True) is None:
+    if channel_at(address) is None:
         raise ValueError(f"Apprise knows '{scheme}', but not with this URL: a part of it is missing or wrong")
     return address
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from receiving import receiving
@@ -34,8 +35,8 @@ def titles(receiver):
         ("info", "digest", 99, False),
     ],
 )
-def test_what_is_critical_and_what_tells_of_no_fact_never_waits(post, severity, kind, told, over):
-    assert is_over(Notice(kind, "", "", severity, (), post.now), told, 2) is over
+def test_what_is_critical_and_what_tells_of_no_fact_never_waits(severity, kind, told, over):
+    assert is_over(Notice(kind, "", "", severity, (), datetime(2026, 3, 4, tzinfo=UTC)), told, 2) is over
 
 
 def test_surplus_goes_into_one_digest_at_the_end_of_the_week(post, receiver, mira):

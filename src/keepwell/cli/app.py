@@ -19,6 +19,7 @@ from keepwell.cli import (
     keeping,
     looking,
     looping,
+    notifying,
     profiling,
     proving,
     quarantine,
@@ -106,6 +107,7 @@ for module in (
     quarantine,
     keeping,
     config,
+    notifying,
 ):
     module.register(app)
 

@@ -6,9 +6,10 @@ Notices come in from other rooms by `enqueue`; messages through Apprise, and sig
 from keepwell.notifying.channels import Channel, channels_of, ping
 from keepwell.notifying.cloud_events import BATCH_TYPE, cloud_event, to_batch, type_of
 from keepwell.notifying.delivering import Sender, Turn
+from keepwell.notifying.notifier import Notifier
 from keepwell.notifying.records import GIVEN_UP, PENDING, SEVERITIES, STATES, Delivery, Kept, Notice, Stuck, Told, event_id
-from keepwell.notifying.tables import enqueue, list_events_after, list_told, plan_again, stuck, try_again, unreached
-from keepwell.notifying.trying import Tried, replay, try_channels
+from keepwell.notifying.tables import enqueue, list_events_after, list_told, stuck, unreached
+from keepwell.notifying.trying import Tried
 
 __all__ = [
     "BATCH_TYPE",
@@ -20,6 +21,7 @@ __all__ = [
     "Delivery",
     "Kept",
     "Notice",
+    "Notifier",
     "Sender",
     "Stuck",
     "Told",
@@ -32,12 +34,8 @@ __all__ = [
     "list_events_after",
     "list_told",
     "ping",
-    "plan_again",
-    "replay",
     "stuck",
     "to_batch",
-    "try_again",
-    "try_channels",
     "type_of",
     "unreached",
 ]

@@ -11,8 +11,7 @@ import re
 import ssl
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
@@ -20,7 +19,7 @@ from queue import Empty, SimpleQueue
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from keepwell.addresses import Address, channels, scrubbed, signing_key
+from keepwell.addresses import Address, channel_at, channels, overheard, scrubbed, signing_key
 from keepwell.hiding import shown_address
 from keepwell.notifying.cloud_events import CONTENT_TYPE, to_body
 from keepwell.notifying.records import DIGEST, TEST, Kept, Notice, Outcome
@@ -209,15 +208,14 @@ class Person:
         return _guarded(self._address, self._timeout_s + GRACE_S, lambda: self._hand_over(kept, title, body))
 
     def _hand_over(self, kept: Kept, title: str, body: str) -> Outcome:
-        apprise = channels()
-        plugin = apprise.Apprise.instantiate(self._address.get_secret_value(), suppress_exceptions=True)
+        apprise, plugin = channels(), channel_at(self._address)
         if plugin is None:
             return Outcome("Apprise does not know this channel any more", refused=True)
         plugin.socket_connect_timeout = plugin.socket_read_timeout = self._timeout_s
         if isinstance(getattr(plugin, "headers", None), dict):  # json, form, xml: read by programs
             plugin.headers["Idempotency-Key"] = kept.id
         kind = {"critical": apprise.NotifyType.FAILURE, "warning": apprise.NotifyType.WARNING}
-        with _listening() as said:
+        with overheard() as said:
             if plugin.notify(body=body, title=title, notify_type=kind.get(kept.notice.severity, apprise.NotifyType.INFO)):
                 return Outcome()
         problem = said[-1] if said else "Apprise could not send it and did not say why"
@@ -239,36 +237,6 @@ def words(kept: Kept) -> tuple[str, str]:
     severity = "" if notice.severity == "info" else f" ({notice.severity})"
     foot = [f"{notice.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC", *([notice.subject] if notice.subject else []), f"notice {kept.id[:8]}"]
     return f"{kept.model}: {notice.kind.replace('.', ' ')}{severity}", f"{notice.sentence}\n\n{', '.join(foot)}"
-
-
-class _Ear(logging.Filter):
-    """What Apprise says in this thread while it sends: the only place where it gives its reason. Kept out of everyone's log."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.mine = threading.local()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        heard: list[str] | None = getattr(self.mine, "heard", None)
-        if heard is None:
-            return True
-        if record.levelno >= logging.WARNING:
-            heard.append(record.getMessage())
-        return False
-
-
-_EAR = _Ear()
-
-
-@contextmanager
-def _listening() -> Iterator[list[str]]:
-    logging.getLogger("apprise").addFilter(_EAR)
-    heard: list[str] = []
-    _EAR.mine.heard = heard
-    try:
-        yield heard
-    finally:
-        _EAR.mine.heard = None
 
 
 # --- both -------------------------------------------------------------------------------------------------------------

@@ -215,6 +215,13 @@ def mark(connection: sa.Connection, model: str, after: Delivery, now: datetime, 
     connection.execute(sa.update(deliveries).where(mine).values(**values, holder=None, held_until=None))
 
 
+def has_unsent(connection: sa.Connection, model: str, number: int) -> bool:
+    """Has a notice a delivery that could be tried again?"""
+    states = (PENDING, GIVEN_UP, NOBODY)
+    found = sa.exists().where(deliveries.c.model == model, deliveries.c.number == number, deliveries.c.state.in_(states))
+    return bool(connection.execute(sa.select(found)).scalar())
+
+
 def try_again(connection: sa.Connection, model: str, numbers: Sequence[int], now: datetime) -> int:
     """Send at once what waits for its next try or was given up. Answers how many deliveries."""
     mine = (deliveries.c.model == model) & deliveries.c.state.in_((PENDING, GIVEN_UP))
@@ -229,7 +236,7 @@ def plan_again(connection: sa.Connection, model: str, numbers: Sequence[int]) ->
     mine = (deliveries.c.model == model) & (deliveries.c.state == NOBODY)
     if numbers:
         mine &= deliveries.c.number.in_(numbers)
-    found = list(connection.execute(sa.select(sa.distinct(deliveries.c.number)).where(mine)).scalars())
+    found = list(connection.execute(sa.select(deliveries.c.number).distinct().where(mine)).scalars())
     connection.execute(sa.delete(deliveries).where(mine))
     connection.execute(sa.update(outbox).where(outbox.c.model == model, outbox.c.number.in_(found)).values(planned=None))
     return len(found)
