@@ -38,7 +38,7 @@ def settings() -> str:
         lines += [f"{inspect.getdoc(kind)}", ""]
         shapes = schema["$defs"][kind.__name__]["properties"]
         for setting, info in kind.model_fields.items():
-            default = "none" if info.default is None else f"`{json.dumps(info.default, default=list)}`"
+            default = "none" if info.default is None or info.is_required() else f"`{json.dumps(info.default, default=list)}`"
             needed = "it must be set" if info.is_required() else f"default {default}"
             lines += [f"### {name}.{setting}", "", f"{info.description}", "", f"{_shape(shapes[setting])}; {needed}.", ""]
     return _page(lines)
