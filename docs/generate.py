@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import tempfile
+import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,16 +26,21 @@ def settings() -> str:
     lines += [opening, ""]
     schema = Settings.model_json_schema()
     for name, field in Settings.model_fields.items():
-        lines += [f"## [{name}]", ""]
         kind: Any = field.annotation
+        inner = [one for one in typing.get_args(kind) if hasattr(one, "model_fields")]
+        title = f"[[{name}]]" if inner and typing.get_origin(kind) is tuple else f"[{name}.NAME]" if inner else f"[{name}]"
+        lines += [f"## {title}", ""]
+        if inner:  # a table of tables, or a list of them
+            kind, name = inner[0], title.strip("[]")
         if not hasattr(kind, "model_fields"):
             lines += [f"{field.description}", ""]
             continue
         lines += [f"{inspect.getdoc(kind)}", ""]
         shapes = schema["$defs"][kind.__name__]["properties"]
         for setting, info in kind.model_fields.items():
-            default = "none" if info.default is None else f"`{json.dumps(info.default, default=list)}`"
-            lines += [f"### {name}.{setting}", "", f"{info.description}", "", f"{_shape(shapes[setting])}; default {default}.", ""]
+            default = "none" if info.default is None or info.is_required() else f"`{json.dumps(info.default, default=list)}`"
+            needed = "it must be set" if info.is_required() else f"default {default}"
+            lines += [f"### {name}.{setting}", "", f"{info.description}", "", f"{_shape(shapes[setting])}; {needed}.", ""]
     return _page(lines)
 
 

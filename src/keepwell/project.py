@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from keepwell.diff import VersionDiff
     from keepwell.evidence import Verdict
     from keepwell.keeping import Backup, Freed, Manifest, Told
+    from keepwell.notifying import Notifier
     from keepwell.orchestration import Context, CycleRecord, Engine, Reproduction
     from keepwell.registry import AliasChange, Version
     from keepwell.reporting import Report
@@ -82,6 +83,13 @@ class Project:
     def journal_folder(self) -> Path:
         """Where acknowledged answers wait to be shipped."""
         return self.context.journal_folder
+
+    @cached_property
+    def notify(self) -> Notifier:
+        """What this model has to tell people and machines, and what came of it."""
+        from keepwell.notifying import Notifier
+
+        return Notifier(self.context.database, self.name, self.settings)
 
     # --- the loop -----------------------------------------------------------------------------------------------------
 

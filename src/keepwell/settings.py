@@ -16,8 +16,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from keepwell.addresses import Address, expanded, known_channel, known_webhook, signing_key
 from keepwell.errors import KeepwellError, ProjectNotFound, SettingInvalid, SettingUnknown
-from keepwell.hiding import shown
+from keepwell.hiding import ADDRESSES, HIDDEN, shown
 
 FILE = "keepwell.toml"
 PREFIX = "KEEPWELL_"
@@ -196,6 +197,60 @@ class ReportSection(Section):
     )
 
 
+class PersonSection(Section):
+    """How a person is reached; the name of the table is the name that `[owner]` uses."""
+
+    tell: tuple[Address, ...] = Field((), description="Apprise URLs at which the person is told: slack, mailto, json, and a hundred more.")
+    role: Literal["viewer", "operator", "maintainer", "admin"] = Field("viewer", description="What the person may do; kept on record.")
+
+    @field_validator("tell")
+    @classmethod
+    def _are_known(cls, value: tuple[Address, ...]) -> tuple[Address, ...]:
+        for one in value:
+            known_channel(one)
+        return value
+
+
+class WebhookSection(Section):
+    """A machine that is told everything, as CloudEvents."""
+
+    url: Address = Field(description="Where the events are posted to; redirects are not followed.")
+    secret: SecretStr | None = Field(None, description="Signs each request; write ${NAME} to read it from the environment.")
+    kinds: tuple[str, ...] = Field((), description='Only these kinds of notices, such as "incident.*"; default all.')
+
+    @field_validator("url")
+    @classmethod
+    def _can_be_posted_to(cls, value: Address) -> Address:
+        return known_webhook(value)
+
+    @field_validator("secret")
+    @classmethod
+    def _signs(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not signing_key(value):
+            raise ValueError("it is empty")
+        return value
+
+
+class NotifySection(Section):
+    """How much people are told, and how long it is tried; see docs/notifications.md."""
+
+    weekly_budget: int = Field(5, ge=0, description="Notices a person gets in a week; what comes above goes into one digest.")
+    daily_test: bool = Field(False, description="Send everyone a test each day, to prove that the way works.")
+    ping: Address | None = Field(None, description="URL asked after each cycle that was done; who watches it misses a dead Keepwell.")
+    timeout_s: float = Field(10, gt=0, le=120, description="A channel that has not answered by then has failed, seconds.")
+    first_pause_s: float = Field(30, gt=0, description="Pause after the first failure, seconds; doubles each time, with jitter.")
+    longest_pause_s: float = Field(3600, gt=0, description="Longest pause between tries, seconds.")
+    give_up_hours: float = Field(72, gt=0, description="A notice that could not be delivered for so long is given up, hours.")
+    refused_tries: int = Field(3, ge=1, description="So often a channel that refuses (4xx) is asked before the notice is given up.")
+    stale_days: float = Field(7, gt=0, description="What happened longer ago is not sent any more, days: a backfill sends nothing old.")
+    stuck_minutes: float = Field(30, gt=0, description="A notice that waits longer makes its channel a fault, minutes.")
+
+    @field_validator("ping")
+    @classmethod
+    def _can_be_asked(cls, value: Address | None) -> Address | None:
+        return value if value is None else known_webhook(value)
+
+
 class RetentionSection(Section):
     """What `keepwell gc` lets go. A version that ever was champion, or is challenger now, stays whole whatever its age."""
 
@@ -262,6 +317,17 @@ class Settings(BaseSettings):
     report: ReportSection = ReportSection()
     retention: RetentionSection = RetentionSection()
     trust: TrustSection = TrustSection()
+    people: dict[str, PersonSection] = Field(default_factory=dict, description="Who can be told, by name.")
+    webhooks: tuple[WebhookSection, ...] = Field((), description="Machines that are told.")
+    notify: NotifySection = NotifySection()
+
+    @field_validator("people", "webhooks", "notify", mode="before")
+    @classmethod
+    def _secrets_come_from_the_environment(cls, value: Any) -> Any:
+        from keepwell.origins import dotenv_of
+
+        file = cls.model_config.get("env_file")
+        return expanded(value, dotenv_of(Path(str(file)).parent) if file else {})
 
     @field_validator("schedule")
     @classmethod
@@ -348,8 +414,16 @@ def _problems(error: ValidationError, folder: Path, content: Mapping[str, Any], 
             continue
         origin = origin_of(parts[0], parts[1] if len(parts) > 1 else "", content, dotenv_of(folder))
         where = str(folder / FILE) if origin in (FILE, "default") else origin
-        value = shown(parts[-1], found.get("input"))
+        value = _shown_input(parts, found.get("input"))
         yield SettingInvalid(name, value, str(found["msg"]).removeprefix("Value error, "), where)
+
+
+def _shown_input(parts: list[str], value: Any) -> Any:
+    """What was given, by the last name on its path; a place in a list is none."""
+    if parts[0] in TOLD and parts[-1] in ("url", "ping", *TOLD):
+        return HIDDEN
+    name = next(part for part in reversed(parts) if not part.isdigit())
+    return shown(name, [value])[0] if name == ADDRESSES and isinstance(value, str) else shown(name, value)
 
 
 def names_in(table: Mapping[str, Any]) -> Iterator[list[str]]:
@@ -362,7 +436,8 @@ def names_in(table: Mapping[str, Any]) -> Iterator[list[str]]:
             yield [section]
 
 
-FREE = {"train"}  # tables whose names are the user's own
+FREE = {"train", "people"}  # tables whose names are the user's own
+TOLD = ("people", "webhooks", "notify")  # tables that hold addresses
 
 
 def known_names() -> dict[str, list[str]]:

@@ -53,6 +53,7 @@ class Status:
     waiting: int = 0
     owner: str | None = None
     deputy: str | None = None
+    untold: tuple[str, ...] = ()  # channels that do not deliver, each in a sentence
 
     @property
     def headline(self) -> str:
@@ -70,6 +71,7 @@ class Status:
             ("Next cycle", day(self.next_cycle) if self.next_cycle else "nothing is scheduled"),
             ("Quarantine", f"{self.waiting:,} {'row waits' if self.waiting == 1 else 'rows wait'}" if self.waiting else "empty"),
             ("Owner", _owner(self.owner, self.deputy)),
+            *([("Telling", "; ".join(self.untold))] if self.untold else []),
         )
 
     @property
@@ -136,6 +138,7 @@ def status(context: Context, at: datetime | None = None) -> Status:
         waiting=sum(1 for row in list_quarantine(context) if row["since"] <= now),
         owner=context.settings.owner.owner,
         deputy=context.settings.owner.deputy,
+        untold=() if at else _untold(context, now),
     )
 
 
@@ -154,6 +157,15 @@ def _judge(
     if champion is not None and checkup.facts.get("champion") is None:
         return "unknown", None, f"version {champion.number} is new; the next cycle checks it"
     return checkup.verdict, _since(context, checkup), checkup.sentence.rstrip(".")
+
+
+def _untold(context: Context, now: datetime) -> tuple[str, ...]:
+    """What does not reach people and machines; only now, since the record does not keep how it was."""
+    from keepwell.notifying import stuck
+
+    with context.database.read() as connection:
+        found = stuck(connection, now, timedelta(minutes=context.settings.notify.stuck_minutes), context.name)
+    return tuple(f"{one.sentence}, since {day(one.since)}" for one in found)
 
 
 def _since(context: Context, checkup: Checkup) -> datetime | None:

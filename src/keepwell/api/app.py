@@ -18,6 +18,7 @@ from keepwell.api.service import Service
 from keepwell.errors import InputInvalid, ModelNotFound, NotReady
 from keepwell.project import Project
 
+MOST = 2**63 - 1  # the largest number that the record holds
 REFUSALS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorBody} for status in (401, 404, 413, 422, 500, 503)}
 
 
@@ -112,6 +113,15 @@ def _add_reading(app: FastAPI, service: Service) -> None:
     def changes(name: str, since: str | None = None, until: str | None = None, around: str | None = None) -> Response:
         _known(project, name)
         return json_answer(reading.changes(project, since, until, around))
+
+    @app.get("/events", summary="What was told, as CloudEvents, after a cursor")
+    def events(
+        after: Annotated[int, Query(ge=0, le=MOST, description="Cursor: `sequence` of the last event that is known; 0 for all.")] = 0,
+        model: Annotated[str | None, Query(description="Of this model.")] = None,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    ) -> Response:
+        _known(project, model or project.name)
+        return reading.events(project, after, limit)
 
     @app.get("/models/{name}/predictions/{prediction_id}", summary="One prediction and its label")
     def prediction(name: str, prediction_id: str) -> Response:

@@ -19,6 +19,7 @@ from keepwell.cli import (
     keeping,
     looking,
     looping,
+    notifying,
     profiling,
     proving,
     quarantine,
@@ -110,6 +111,7 @@ for module in (
     quarantine,
     keeping,
     config,
+    notifying,
 ):
     module.register(app)
 

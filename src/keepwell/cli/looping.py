@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from keepwell.cli import screen
-from keepwell.cli.door import FAILED, HERE, AsJson, Folder, command, examples, opened, read_moment, read_span, show_json
+from keepwell.cli.door import FAILED, HERE, AsJson, Folder, command, examples, opened, read_moment, read_span, send_after, show_json
 
 if TYPE_CHECKING:
     from keepwell import Project
@@ -50,6 +50,7 @@ def run(
         cycle = project.run(as_of, build=build)
         told = project.history(since=cycle.as_of, until=cycle.as_of)
         status = project.status(cycle.as_of)
+        send_after(project, cycle=cycle)
     if as_json:
         show_json({"cycle": cycle, "events": told, "status": status.as_dict()})
     else:
@@ -88,6 +89,7 @@ def backfill(
         cycles = _cycles(project, start, end, every)
         seconds = time.perf_counter() - begun
         status = project.status(cycles[-1].as_of if cycles else end)
+        send_after(project)
     failed = [cycle for cycle in cycles if cycle.status != "done"]
     facts: dict[str, Any] = {
         "from": start,

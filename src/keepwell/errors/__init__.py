@@ -8,7 +8,7 @@
                               EmptyWindow, FrameInvalid, WatchStateInvalid, InputInvalid, BodyTooLarge, ArchiveInvalid, TableInvalid,
                               ProfileInvalid, ProfilesDiffer
       NotFound                ModelNotFound, VersionNotFound, PredictionNotFound, QuarantineNotFound, RunNotFound, RouteNotFound,
-                              BackupNotFound, VersionSwept, SliceNotFound
+                              BackupNotFound, VersionSwept, SliceNotFound, PersonNotFound, NoticeNotFound
       Refused                 PromotionRefused, RollbackRefused, CycleRefused, FormatRefused, TrustRefused, AnswersDiffer, ModelFileInvalid,
                               TokenRefused, RestoreRefused, KeepingBusy, EnvironmentMismatch, NotRepeatable
       BackendError            SourceUnavailable, StorageUnavailable, ArtifactCorrupt, ArtifactMissing, JournalCorrupt,
@@ -53,6 +53,8 @@ from keepwell.errors.missing import (
     BackupNotFound,
     ModelNotFound,
     NotFound,
+    NoticeNotFound,
+    PersonNotFound,
     PredictionNotFound,
     QuarantineNotFound,
     RouteNotFound,
@@ -121,6 +123,8 @@ __all__ = [
     "NotFound",
     "NotReady",
     "NotRepeatable",
+    "NoticeNotFound",
+    "PersonNotFound",
     "PredictionNotFound",
     "ProfileInvalid",
     "ProfilesDiffer",
