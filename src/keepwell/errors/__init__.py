@@ -8,9 +8,10 @@
                               EmptyWindow, FrameInvalid, WatchStateInvalid, InputInvalid, BodyTooLarge, ArchiveInvalid, TableInvalid,
                               ProfileInvalid, ProfilesDiffer
       NotFound                ModelNotFound, VersionNotFound, PredictionNotFound, QuarantineNotFound, RunNotFound, RouteNotFound,
-                              BackupNotFound, VersionSwept, SliceNotFound
+                              BackupNotFound, VersionSwept, SliceNotFound, IncidentNotFound
       Refused                 PromotionRefused, RollbackRefused, CycleRefused, FormatRefused, TrustRefused, AnswersDiffer, ModelFileInvalid,
-                              TokenRefused, RestoreRefused, KeepingBusy, EnvironmentMismatch, NotRepeatable
+                              TokenRefused, RestoreRefused, KeepingBusy, EnvironmentMismatch, NotRepeatable, IncidentRefused,
+                              IncidentChanged
       BackendError            SourceUnavailable, StorageUnavailable, ArtifactCorrupt, ArtifactMissing, JournalCorrupt,
                               SchemaTooNew, NotReady, TableCorrupt, BackupCorrupt
 
@@ -51,6 +52,7 @@ from keepwell.errors.contents import (
 )
 from keepwell.errors.missing import (
     BackupNotFound,
+    IncidentNotFound,
     ModelNotFound,
     NotFound,
     PredictionNotFound,
@@ -76,6 +78,8 @@ from keepwell.errors.refusals import (
     CycleRefused,
     EnvironmentMismatch,
     FormatRefused,
+    IncidentChanged,
+    IncidentRefused,
     KeepingBusy,
     ModelFileInvalid,
     NotRepeatable,
@@ -109,6 +113,9 @@ __all__ = [
     "FrameInvalid",
     "FunctionBroken",
     "FunctionMissing",
+    "IncidentChanged",
+    "IncidentNotFound",
+    "IncidentRefused",
     "InputInvalid",
     "JournalCorrupt",
     "KeepingBusy",

@@ -101,3 +101,10 @@ class SliceNotFound(NotFound):
     def __init__(self, name: str, by: str | None, slices: Sequence[str]) -> None:
         hint = f"Slices of '{by}': {listed(slices)}." if by else "It has no slices: profile(..., by=COLUMN) makes them."
         super().__init__(f"The profile has no slice '{name}'. {hint}", name=name, by=by, slices=list(slices))
+
+
+class IncidentNotFound(NotFound):
+    """No incident has that number."""
+
+    def __init__(self, model: str, number: int) -> None:
+        super().__init__(f"'{model}' has no incident {number}. `keepwell incidents` lists them.", model=model, number=number)

@@ -57,7 +57,5 @@ def list_notices(connection: sa.Connection, model: str) -> list[Notice]:
 def stuck(connection: sa.Connection, now: datetime, limit: timedelta) -> list[Notice]:
     """Notices for somebody that wait for longer than `limit`."""
     query = sa.select(outbox).where(outbox.c.sent_at.is_(None), outbox.c.at < now - limit).order_by(outbox.c.seq)
-    found = connection.execute(query).all()
-    return [
-        Notice(row.kind, row.subject, row.sentence, row.severity, tuple(row.recipients), row.at, row.facts) for row in found if row.recipients
-    ]
+    found = [row for row in connection.execute(query) if row.recipients]
+    return [Notice(row.kind, row.subject, row.sentence, row.severity, tuple(row.recipients), row.at, row.facts) for row in found]
