@@ -33,7 +33,8 @@ def settings() -> str:
         lines += [f"{inspect.getdoc(kind)}", ""]
         shapes = schema["$defs"][kind.__name__]["properties"]
         for setting, info in kind.model_fields.items():
-            default = "none" if info.default is None else f"`{json.dumps(info.default, default=list)}`"
+            is_table = hasattr(info.default, "model_fields_set")
+            default = "none" if info.default is None else "empty" if is_table else f"`{json.dumps(info.default, default=list)}`"
             lines += [f"### {name}.{setting}", "", f"{info.description}", "", f"{_shape(shapes[setting])}; default {default}.", ""]
     return _page(lines)
 
@@ -42,6 +43,8 @@ def _shape(schema: dict[str, Any]) -> str:
     """A JSON Schema in words."""
     if "anyOf" in schema:
         return " or ".join(_shape(one) for one in schema["anyOf"] if one.get("type") != "null")
+    if "$ref" in schema:
+        return "Table with `owner` and `deputy`"
     if "enum" in schema:
         return "One of " + ", ".join(f"`{json.dumps(value)}`" for value in schema["enum"])
     words = {"string": "Text", "integer": "Whole number", "number": "Number", "boolean": "`true` or `false`", "array": "List of texts"}

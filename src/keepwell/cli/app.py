@@ -16,6 +16,7 @@ from keepwell.cli import (
     config,
     demonstrating,
     explaining,
+    incidents,
     keeping,
     looking,
     looping,
@@ -104,6 +105,7 @@ for module in (
     answering,
     releasing,
     quarantine,
+    incidents,
     keeping,
     config,
 ):

@@ -26,7 +26,7 @@ from keepwell.incidents.records import KEEPWELL, MODEL, SEVERITIES, STATES, Acti
 from keepwell.incidents.runbooks import Runbook, runbook_of
 from keepwell.incidents.silence import Answers, Labels, Seen, silences
 from keepwell.incidents.tables import get_incident, list_activity, list_incidents, list_live, next_number
-from keepwell.incidents.telling import Around, clause, interval, next_act, tell
+from keepwell.incidents.telling import Around, clause, interval, next_act, tell, words_of
 
 __all__ = [
     "ACTS",
@@ -80,4 +80,5 @@ __all__ = [
     "silences",
     "tell",
     "told_to",
+    "words_of",
 ]

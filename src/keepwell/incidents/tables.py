@@ -82,11 +82,10 @@ def list_incidents(
     query = sa.select(incidents).where(incidents.c.model == model).order_by(incidents.c.number.desc()).limit(limit)
     if states:
         query = query.where(incidents.c.state.in_(states))
-    for moment_, column in ((since, incidents.c.closed_at), (at, incidents.c.closed_at)):
-        if moment_ is not None:
-            query = query.where(column.is_(None) | (column >= moment_))
+    if since is not None:
+        query = query.where(incidents.c.closed_at.is_(None) | (incidents.c.closed_at >= since))
     if at is not None:
-        query = query.where(incidents.c.told_at <= at)
+        query = query.where(incidents.c.told_at <= at, incidents.c.closed_at.is_(None) | (incidents.c.closed_at > at))
     return [_incident(row) for row in connection.execute(query).mappings()]
 
 

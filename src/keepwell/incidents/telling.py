@@ -89,6 +89,11 @@ def interval(first: datetime, last: datetime, level: float | None = None, began:
     return f"some day of {span(first, last)}{sure}"
 
 
+def words_of(incident: Incident) -> str:
+    """The likely cause in words, or what is silent."""
+    return str(_lead(incident)["words"])
+
+
 def _lead(incident: Incident) -> dict[str, Any]:
     found: dict[str, Any] = incident.facts["faults"][incident.facts["lead"]]
     return found

@@ -6,7 +6,7 @@ An open model and a moment come in; a recorded cycle goes out.
 from keepwell.orchestration.answering import answer_rows
 from keepwell.orchestration.context import Context
 from keepwell.orchestration.cycle import attach, detach, resume, run_cycle
-from keepwell.orchestration.dossier import Dossier, dossier
+from keepwell.orchestration.dossier import Dossier, brief, dossier, plain
 from keepwell.orchestration.durable import Engine
 from keepwell.orchestration.feedback import post_labels
 from keepwell.orchestration.looking import look
@@ -33,6 +33,7 @@ __all__ = [
     "answer_rows",
     "around_now",
     "attach",
+    "brief",
     "changes_near",
     "count_cycles",
     "dead_slots",
@@ -46,6 +47,7 @@ __all__ = [
     "list_quarantine",
     "look",
     "next_tick",
+    "plain",
     "post_labels",
     "reload_code",
     "reproduce",

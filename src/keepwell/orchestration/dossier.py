@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,7 +15,9 @@ from keepwell.incidents import (
     KEEPWELL,
     MODEL,
     Activity,
+    Around,
     Incident,
+    clause,
     durations_of,
     get_incident,
     list_activity,
@@ -121,6 +123,25 @@ def dossier(context: Context, number: int, now: datetime) -> Dossier:
         tried=tried,
         activity=lines,
     )
+
+
+def brief(incident: Incident, around: Around) -> dict[str, Any]:
+    """An open incident as `status` and `why` show it, plain values; an acknowledgement that had not come by `around.now` is left out."""
+    now = around.now or incident.told_at
+    if incident.acknowledged_at is not None and incident.acknowledged_at > now:
+        incident = replace(incident, acknowledged_at=None, state="open")
+    return {
+        "number": incident.number,
+        "severity": incident.severity,
+        "silent": incident.cls == "silence",
+        "state": incident.state_at(now),
+        "owner": incident.owner,
+        "deputy": incident.deputy,
+        "acknowledged_at": incident.acknowledged_at.isoformat() if incident.acknowledged_at else None,
+        "next": next_act(incident, around),
+        "clause": clause(incident, around),
+        "sentence": tell(incident, around),
+    }
 
 
 def impact_of(context: Context, incident: Incident, rows: pl.DataFrame, until: datetime) -> dict[str, Any]:
