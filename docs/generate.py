@@ -38,16 +38,23 @@ def settings() -> str:
         lines += [f"{inspect.getdoc(kind)}", ""]
         shapes = schema["$defs"][kind.__name__]["properties"]
         for setting, info in kind.model_fields.items():
-            default = "none" if info.default is None or info.is_required() else f"`{json.dumps(info.default, default=list)}`"
-            needed = "it must be set" if info.is_required() else f"default {default}"
-            lines += [f"### {name}.{setting}", "", f"{info.description}", "", f"{_shape(shapes[setting])}; {needed}.", ""]
+            lines += [f"### {name}.{setting}", "", f"{info.description}", "", f"{_shape(shapes[setting])}; {_default(info)}.", ""]
     return _page(lines)
+
+
+def _default(info: Any) -> str:
+    if info.is_required():
+        return "it must be set"
+    is_table = hasattr(info.default, "model_fields_set")
+    return f"default {'none' if info.default is None else 'empty' if is_table else f'`{json.dumps(info.default, default=list)}`'}"
 
 
 def _shape(schema: dict[str, Any]) -> str:
     """A JSON Schema in words."""
     if "anyOf" in schema:
         return " or ".join(_shape(one) for one in schema["anyOf"] if one.get("type") != "null")
+    if "$ref" in schema:
+        return "Table with `owner` and `deputy`"
     if "enum" in schema:
         return "One of " + ", ".join(f"`{json.dumps(value)}`" for value in schema["enum"])
     words = {"string": "Text", "integer": "Whole number", "number": "Number", "boolean": "`true` or `false`", "array": "List of texts"}

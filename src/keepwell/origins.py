@@ -34,10 +34,15 @@ def explain(settings: Settings, folder: Path, flags: Mapping[str, Any] | None = 
             row(section, "", value, [] if isinstance(value, tuple) else {}, field.description)
             continue
         for name, info in type(value).model_fields.items():
-            row(section, name, getattr(value, name), info.default, info.description)
+            row(section, name, _plain(getattr(value, name)), _plain(info.default), info.description)
         for name, extra in (value.model_extra or {}).items():
             row(section, name, extra, None, f"Read by the source of kind '{settings.source.kind}'.")
     return rows
+
+
+def _plain(value: Any) -> Any:
+    """A table within a table as the file has it."""
+    return value.model_dump(exclude_none=True) if isinstance(value, BaseModel) else value
 
 
 def origin_of(section: str, name: str, content: Mapping[str, Any], dotenv: Mapping[str, str | None]) -> str:

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from keepwell.deployment import Rollout
     from keepwell.diff import VersionDiff
     from keepwell.evidence import Verdict
+    from keepwell.incidents import Change, Incident
     from keepwell.keeping import Backup, Freed, Manifest, Told
     from keepwell.notifying import Notifier
-    from keepwell.orchestration import Context, CycleRecord, Engine, Reproduction
+    from keepwell.orchestration import Context, CycleRecord, Dossier, Engine, Reproduction
     from keepwell.registry import AliasChange, Version
     from keepwell.reporting import Report
     from keepwell.settings import Settings
@@ -248,6 +249,31 @@ class Project:
         from keepwell.reporting import list_reports
 
         return list_reports(self.context)
+
+    def incidents(self, states: Sequence[str] = (), limit: int | None = None) -> list[Incident]:
+        """Incidents, the newest first; default those that are not closed."""
+        from keepwell.incidents import STATES, list_incidents
+
+        chosen = tuple(states) or tuple(state for state in STATES if state != "closed")
+        with self.context.database.read() as connection:
+            return list_incidents(connection, self.name, states=chosen, limit=limit)
+
+    def incident(self, number: int, now: datetime | None = None) -> Dossier:
+        """One incident: its sentence, impact, activity, runbook, what was tried and whether it helped.
+
+        Raises
+        ------
+        IncidentNotFound
+        """
+        from keepwell.orchestration import dossier
+
+        return dossier(self.context, number, now or datetime.now(UTC))
+
+    def durations(self, period: str = "quarter") -> list[dict[str, Any]]:
+        """Median hours to detect, respond and repair of the incidents told in each month, quarter or year."""
+        from keepwell.incidents import STATES, medians
+
+        return medians(self.incidents(STATES), period)
 
     def plan(self) -> list[dict[str, Any]]:
         """How many batches a rise of the loss takes to prove with the volume and the false-alarm budget of today."""
@@ -486,6 +512,40 @@ class Project:
         moment = as_of or datetime.now(UTC)
         with self.context.database.begin() as connection:
             return rollback(connection, self.name, as_of=moment, by=_who(), reason=reason, key=f"act/{uuid.uuid4().hex}", to=to)
+
+    def act_on(
+        self, number: int, act: str, *what: Any, by: str | None = None, revision: int | None = None, now: datetime | None = None
+    ) -> Incident:
+        """Act on an incident: ``ack``, ``assign`` to a name, ``comment`` with words, ``snooze`` until a moment, ``close`` with a cause,
+        ``reopen`` with a reason.
+
+        Parameters
+        ----------
+        by : who acts; default the user of this process.
+        revision : of the incident that the act rests on; when somebody changed it since, the act is refused.
+
+        Raises
+        ------
+        IncidentNotFound
+        IncidentRefused : the act does not fit how the incident is, for example because somebody was faster.
+        IncidentChanged : it is at another revision.
+        """
+        from keepwell.incidents import ACTS, expect, get_incident, keep
+        from keepwell.orchestration import around_now
+
+        moment = now or datetime.now(UTC)
+        with self.context.database.begin() as connection:
+            incident = get_incident(connection, self.name, number)
+            expect(incident, revision)
+            change = ACTS[act](incident, *what, by=by or _who(), now=moment)
+            keep(connection, [change], around_now(connection, self.context, moment))
+        return change.incident
+
+    def look(self, now: datetime | None = None) -> list[Change]:
+        """Notice what should have come and did not, also when no cycle runs. Answers what changed."""
+        from keepwell.orchestration import look
+
+        return look(self.context, now or datetime.now(UTC))
 
     def post_labels(self, items: Sequence[Mapping[str, Any]]) -> dict[str, int]:
         """Keep labels that were posted by prediction id or by (entity, time).

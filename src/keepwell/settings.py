@@ -182,11 +182,54 @@ class ServeSection(Section):
     ship_s: float = Field(5.0, gt=0, description="How often closed journal segments go to the predictions table, seconds.")
 
 
+class PartySection(Section):
+    """Who is told about one kind of cause, instead of the model's owner and deputy."""
+
+    owner: str | None = Field(None, description="The person who is told.")
+    deputy: str | None = Field(None, description="Who stands in.")
+
+
 class OwnerSection(Section):
-    """Who is told."""
+    """Who is told. `[owner.data]`, `[owner.model]`, `[owner.serving]` and `[owner.keepwell]` name others for a kind of cause."""
 
     owner: str | None = Field(None, description="The person who owns this model.")
     deputy: str | None = Field(None, description="Who stands in.")
+    data: PartySection = Field(PartySection(), description="Owner and deputy of broken, late or missing data.")
+    model: PartySection = Field(PartySection(), description="Owner and deputy of a model whose relation, labels or rows changed.")
+    serving: PartySection = Field(PartySection(), description="Owner and deputy of the server and its traffic.")
+    keepwell: PartySection = Field(PartySection(), description="Owner and deputy of Keepwell itself: cycles, workers, notices.")
+
+
+class IncidentsSection(Section):
+    """What happens to incidents by themselves, see docs/care.md."""
+
+    reopen_days: float = Field(30, ge=0, description="The same cause within so many days of its end reopens the incident.")
+    failures: int = Field(2, ge=1, description="So many failed cycles in a row are an incident.")
+    critical_rise: float = Field(0.25, gt=0, description="A rise of the loss by this share makes an incident critical.")
+    effect_days: float = Field(28, gt=0, description="The loss so many days before and after an act says whether it helped.")
+
+
+class EscalationSection(Section):
+    """Who is told when nobody answers."""
+
+    after_hours: float | None = Field(
+        24, gt=0, description="An incident that nobody acknowledged is told to the deputy after this, and to both after twice as long."
+    )
+
+
+class SilenceSection(Section):
+    """When silence is an alarm: a deadline for each thing that should come."""
+
+    missed_cycles: int = Field(2, ge=1, description="So many scheduled cycles in a row that did not come.")
+    data_days: float | None = Field(None, gt=0, description="Age of the newest observation, days; default [check] max_age_days.")
+    labels_days: float = Field(7, gt=0, description="The newest rows whose labels are due are looked at over so many days.")
+    labels_share: float = Field(0.5, gt=0, le=1, description="Less than this share of them with a label.")
+    traffic_hours: float | None = Field(None, gt=0, description="Hours without a request; set it where a server is expected to be asked.")
+    worker_minutes: float = Field(10, gt=0, description="A worker that ended without saying so, and nobody took over, minutes.")
+    constant_answers: int = Field(50, ge=0, description="So many answers in a row that are all the same, or no numbers; 0 never asks.")
+    age_days: float | None = Field(
+        None, gt=0, description="Age of the champion's newest training row without a build; default 60 days after [retrain] asks for one."
+    )
 
 
 class ReportSection(Section):
@@ -315,6 +358,12 @@ class Settings(BaseSettings):
     serve: ServeSection = ServeSection()
     owner: OwnerSection = OwnerSection()
     report: ReportSection = ReportSection()
+    incidents: IncidentsSection = IncidentsSection()
+    escalation: EscalationSection = EscalationSection()
+    silence: SilenceSection = SilenceSection()
+    runbooks: dict[str, str] = Field(
+        default_factory=dict, description="Free table: class or kind of cause -> text or address, in place of the built-in runbook."
+    )
     retention: RetentionSection = RetentionSection()
     trust: TrustSection = TrustSection()
     people: dict[str, PersonSection] = Field(default_factory=dict, description="Who can be told, by name.")
@@ -436,7 +485,7 @@ def names_in(table: Mapping[str, Any]) -> Iterator[list[str]]:
             yield [section]
 
 
-FREE = {"train", "people"}  # tables whose names are the user's own
+FREE = {"train", "people", "runbooks"}  # tables whose names are the user's own
 TOLD = ("people", "webhooks", "notify")  # tables that hold addresses
 
 

@@ -30,6 +30,8 @@ class Status:
     maturity : share of the labels that are due and in.
     held_by : what holds a new version that something asks for, or None.
     waiting : rows in quarantine.
+    incidents : those that are not closed, newest first, as `brief` has them.
+    orphans : kinds of causes that nobody owns.
     """
 
     model: str
@@ -54,6 +56,8 @@ class Status:
     owner: str | None = None
     deputy: str | None = None
     untold: tuple[str, ...] = ()  # channels that do not deliver, each in a sentence
+    incidents: tuple[dict[str, Any], ...] = ()
+    orphans: tuple[str, ...] = ()
 
     @property
     def headline(self) -> str:
@@ -72,6 +76,7 @@ class Status:
             ("Quarantine", f"{self.waiting:,} {'row waits' if self.waiting == 1 else 'rows wait'}" if self.waiting else "empty"),
             ("Owner", _owner(self.owner, self.deputy)),
             *([("Telling", "; ".join(self.untold))] if self.untold else []),
+            *(("Incident", one["clause"]) for one in self.incidents),
         )
 
     @property
@@ -106,19 +111,24 @@ def status(context: Context, at: datetime | None = None) -> Status:
     The word is that of the last check-up. Two scheduled cycles that did not come make it *unknown*: silence is an alarm. A
     newest cycle that failed makes *well* a *watch*.
     """
+    from keepwell.incidents import list_incidents, orphans, words_of
     from keepwell.monitoring import last_checkup
-    from keepwell.orchestration import last_cycle, list_quarantine
+    from keepwell.orchestration import around_now, brief, last_cycle, list_quarantine
     from keepwell.registry import CHAMPION, list_alias_changes
     from keepwell.retraining import list_decisions
 
     now = at or datetime.now(UTC)
     with context.database.read() as connection:
+        incidents = list_incidents(connection, context.name, at=now)
+        around = around_now(connection, context, now)
         checkup = last_checkup(connection, context.name, before=now + timedelta(microseconds=1))
         cycle = last_cycle(connection, context.name)
         changes = [change for change in list_alias_changes(connection, context.name, CHAMPION) if change.since <= now]
         decisions = [decision for moment, decision in list_decisions(connection, context.name, None if at else 1) if moment <= now]
     champion = _champion(changes)
     word, since, because = _judge(context, checkup, cycle if cycle and cycle.as_of <= now else None, champion, now)
+    if word in ("well", "watch") and (silent := [one for one in incidents if one.cls == "silence"]):
+        word, since, because = "unknown", silent[-1].first, words_of(silent[-1])
     facts = checkup.facts if checkup else {}
     decision: RetrainDecision | None = decisions[0] if decisions else None
     return Status(
@@ -139,6 +149,8 @@ def status(context: Context, at: datetime | None = None) -> Status:
         owner=context.settings.owner.owner,
         deputy=context.settings.owner.deputy,
         untold=() if at else _untold(context, now),
+        incidents=tuple(brief(one, around) for one in incidents),
+        orphans=orphans(context.settings.owner),
     )
 
 

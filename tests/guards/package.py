@@ -27,6 +27,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("charts",),
     ("keeping", "status", "why"),
     ("orchestration",),
+    ("incidents",),
     ("retraining",),
     ("monitoring",),
     ("diagnosis",),

@@ -14,6 +14,7 @@ from keepwell.api import reading
 from keepwell.api.bodies import ErrorBody, LabelsAnswer, LabelsBody, PredictAnswer, PredictBody
 from keepwell.api.failures import json_answer, refusal, shape_errors
 from keepwell.api.guard import Guard
+from keepwell.api.incidents import add_incidents
 from keepwell.api.service import Service
 from keepwell.errors import InputInvalid, ModelNotFound, NotReady
 from keepwell.project import Project
@@ -45,6 +46,7 @@ def create_app(project: Project) -> FastAPI:
     _add_health(app, service)
     _add_reading(app, service)
     _add_acts(app, service)
+    add_incidents(app, project)
     return app
 
 

@@ -95,7 +95,11 @@ def _scheduler(project: Project) -> Scheduler:
         project.notify.sender.wake(cycle_done=record.status == "done")
         return record
 
-    return Scheduler(schedule.cron, schedule.timezone, run=run, last=last, first=project.resume)
+    def look(now: datetime) -> None:
+        for change in project.look(now):
+            log.warning("Incident %d: %s", change.incident.number, change.activity.sentence)
+
+    return Scheduler(schedule.cron, schedule.timezone, run=run, last=last, first=project.resume, look=look)
 
 
 def _listen(serve: ServeSection) -> socket.socket:

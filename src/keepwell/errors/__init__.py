@@ -9,8 +9,10 @@
                               ProfileInvalid, ProfilesDiffer
       NotFound                ModelNotFound, VersionNotFound, PredictionNotFound, QuarantineNotFound, RunNotFound, RouteNotFound,
                               BackupNotFound, VersionSwept, SliceNotFound, PersonNotFound, NoticeNotFound
+                              BackupNotFound, VersionSwept, SliceNotFound, IncidentNotFound
       Refused                 PromotionRefused, RollbackRefused, CycleRefused, FormatRefused, TrustRefused, AnswersDiffer, ModelFileInvalid,
-                              TokenRefused, RestoreRefused, KeepingBusy, EnvironmentMismatch, NotRepeatable
+                              TokenRefused, RestoreRefused, KeepingBusy, EnvironmentMismatch, NotRepeatable, IncidentRefused,
+                              IncidentChanged
       BackendError            SourceUnavailable, StorageUnavailable, ArtifactCorrupt, ArtifactMissing, JournalCorrupt,
                               SchemaTooNew, NotReady, TableCorrupt, BackupCorrupt
 
@@ -51,6 +53,7 @@ from keepwell.errors.contents import (
 )
 from keepwell.errors.missing import (
     BackupNotFound,
+    IncidentNotFound,
     ModelNotFound,
     NotFound,
     NoticeNotFound,
@@ -78,6 +81,8 @@ from keepwell.errors.refusals import (
     CycleRefused,
     EnvironmentMismatch,
     FormatRefused,
+    IncidentChanged,
+    IncidentRefused,
     KeepingBusy,
     ModelFileInvalid,
     NotRepeatable,
@@ -111,6 +116,9 @@ __all__ = [
     "FrameInvalid",
     "FunctionBroken",
     "FunctionMissing",
+    "IncidentChanged",
+    "IncidentNotFound",
+    "IncidentRefused",
     "InputInvalid",
     "JournalCorrupt",
     "KeepingBusy",

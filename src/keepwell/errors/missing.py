@@ -119,3 +119,10 @@ class NoticeNotFound(NotFound):
 
     def __init__(self, number: int) -> None:
         super().__init__(f"There is no notice {number} that could be sent again. `keepwell notify list` shows them.", number=number)
+
+
+class IncidentNotFound(NotFound):
+    """No incident has that number."""
+
+    def __init__(self, model: str, number: int) -> None:
+        super().__init__(f"'{model}' has no incident {number}. `keepwell incidents` lists them.", model=model, number=number)

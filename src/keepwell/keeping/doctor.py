@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from keepwell.errors import BackendError, KeepwellError
+from keepwell.incidents import PARTIES, orphans
 from keepwell.keeping import wholeness
 from keepwell.keeping.comparing import against
 from keepwell.keeping.records import Copy, Finding
@@ -38,7 +39,13 @@ def examine(folder: Path, now: datetime | None = None, *, deep: bool = False, ba
     settings, problems = look(folder)
     if settings is None:
         return [Finding("settings", "wrong", problem.message, "Mend keepwell.toml, then ask again.") for problem in problems]
-    found = [Finding("settings", "ok", "keepwell.toml reads"), _server(settings), _disk(folder), _contract(folder, settings)]
+    found = [
+        Finding("settings", "ok", "keepwell.toml reads"),
+        _server(settings),
+        _disk(folder),
+        _contract(folder, settings),
+        _owners(settings),
+    ]
     if (missing := _missing_record(folder, settings)) is not None:
         return [*found, missing]
     try:
@@ -97,6 +104,19 @@ def _contract(folder: Path, settings: Settings) -> Finding:
     except (KeepwellError, OSError, UnicodeDecodeError) as error:
         return Finding("contract", "wrong", str(error), f"Mend {path.name}; the next cycle would stop at it.")
     return Finding("contract", "ok", f"{path.name} reads: {len(contract.columns)} columns")
+
+
+def _owners(settings: Settings) -> Finding:
+    orphaned = orphans(settings.owner)
+    if len(orphaned) == len(PARTIES):
+        return Finding("owners", "note", "nobody owns this model, so nobody is told when it fails", "Set [owner] owner and deputy.")
+    if orphaned:
+        return Finding("owners", "note", f"nobody is told about {', '.join(orphaned)}", f"Set [owner] owner, or [owner.{orphaned[0]}].")
+    if settings.owner.deputy is None and any(getattr(settings.owner, party).deputy is None for party in PARTIES):
+        return Finding(
+            "owners", "note", "there is an owner and no deputy", "Set [owner] deputy: who is told when the owner does not answer."
+        )
+    return Finding("owners", "ok", "each kind of cause has an owner and a deputy")
 
 
 def _missing_record(folder: Path, settings: Settings) -> Finding | None:

@@ -7,7 +7,7 @@ from keepwell.notifying.channels import Channel, channels_of, ping
 from keepwell.notifying.cloud_events import BATCH_TYPE, cloud_event, to_batch, type_of
 from keepwell.notifying.delivering import Sender, Turn
 from keepwell.notifying.notifier import Notifier
-from keepwell.notifying.records import GIVEN_UP, PENDING, SEVERITIES, STATES, Delivery, Kept, Notice, Stuck, Told, event_id
+from keepwell.notifying.records import GIVEN_UP, PENDING, SEVERITIES, STATES, Delivery, Kept, Notice, Severity, Stuck, Told, event_id
 from keepwell.notifying.tables import enqueue, list_events_after, list_told, stuck, unreached
 from keepwell.notifying.trying import Tried
 
@@ -23,6 +23,7 @@ __all__ = [
     "Notice",
     "Notifier",
     "Sender",
+    "Severity",
     "Stuck",
     "Told",
     "Tried",

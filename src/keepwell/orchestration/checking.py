@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from keepwell.errors import SchemaMismatch
 from keepwell.ingestion import Gathered, changed_rows, key_of, last_gather
 from keepwell.monitoring import Checkup, Evidence, check_up, last_checkup, record_checkup
-from keepwell.orchestration import watching
+from keepwell.orchestration import tending, watching
 from keepwell.orchestration.context import Context
 from keepwell.registry import CHAMPION, aliases_now
 from keepwell.retraining import State, decide, get_decision, record_decision
@@ -89,11 +89,25 @@ def check(context: Context, cycle: str, as_of: datetime, asked: bool) -> bool:
         asked=asked,
     )
     decision = decide(context.settings.retrain, context.settings.build, state, as_of)
+    known = tending.Known(
+        cycle=cycle,
+        as_of=as_of,
+        before=before.as_of if before else None,
+        gathered=gathered,
+        checkup=checkup,
+        decision=decision,
+        rows=rows,
+        champion=champion,
+        trained_until=state.trained_until,
+        built=state.last_build,
+        watched=watched,
+    )
     with context.database.begin() as connection:
         record_checkup(connection, context.name, cycle, checkup)
         record_decision(connection, context.name, cycle, as_of, decision)
         if watched is not None:
             watching.record(connection, context, cycle, as_of, watched)
+        tending.tend(connection, context, known)
         if word != checkup.verdict:
             sentence = f"{context.name} is {checkup.verdict}: {checkup.sentence}"
             record_event(connection, context.name, f"{cycle}/verdict", Event("verdict", as_of, sentence, {"verdict": checkup.verdict}))

@@ -186,6 +186,6 @@ class Context:
 
     def settings_json(self) -> bytes:
         """The settings a version carries: all but secrets and where things are."""
-        told = dict.fromkeys(("people", "webhooks", "notify"), True)
-        plain = self.settings.model_dump(mode="json", exclude={"serve": {"token"}, "store": True, "trust": True, "source": True, **told})
+        left_out: Any = dict.fromkeys(("store", "trust", "source", "people", "webhooks", "notify"), True) | {"serve": {"token"}}
+        plain = self.settings.model_dump(mode="json", exclude=left_out)
         return json.dumps(plain, sort_keys=True, indent=1).encode()

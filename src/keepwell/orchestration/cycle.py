@@ -7,7 +7,7 @@ from typing import Any
 
 from keepwell.deployment import promote
 from keepwell.errors import CycleRefused, KeepwellError
-from keepwell.orchestration import building, checking, gathering, predicting
+from keepwell.orchestration import building, checking, gathering, predicting, tending
 from keepwell.orchestration.context import Context
 from keepwell.orchestration.durable import Engine, step, workflow
 from keepwell.orchestration.tables import CycleRecord, begin_cycle, end_cycle, get_cycle, last_cycle, list_cycles
@@ -78,6 +78,7 @@ def _finish(engine: Engine, context: Context, record: CycleRecord) -> CycleRecor
         # The step that failed could not say so itself (a full disk, a database that went away). A later try begins anew.
         with context.database.begin() as connection:
             end_cycle(connection, context.name, record.cycle, "failed", str(error), {**record.facts, "error": type(error).__name__})
+            tending.failed(connection, context, record.cycle, record.as_of, str(error))
         raise
     with context.database.read() as connection:
         ended = get_cycle(connection, context.name, record.cycle)
@@ -100,7 +101,7 @@ def care(model: str, cycle: str, moment: str, asked: bool, attempt: int) -> None
             done["promoted"] = step("deploy", _deploy, context, cycle, as_of, done["version"])
         step("predict", _predict, context, cycle, as_of, done)
     except KeepwellError as error:
-        step("fail", _fail, context, cycle, error, done)
+        step("fail", _fail, context, cycle, as_of, error, done)
 
 
 @workflow("build")
@@ -190,11 +191,13 @@ def _predict(context: Context, cycle: str, as_of: datetime, done: dict[str, Any]
     sentence = f"{done['new']} new observations, {done['labels']} new labels, {rows} predictions"
     with context.database.begin() as connection:
         end_cycle(connection, context.name, cycle, "done", sentence, {**done, "predictions": rows})
+        tending.done(connection, context, as_of)
         due = [table for table in context.tables if table.waiting(connection) >= context.settings.store.flush_commits]
     for table in due:
         table.flush()
 
 
-def _fail(context: Context, cycle: str, error: KeepwellError, done: dict[str, Any]) -> None:
+def _fail(context: Context, cycle: str, as_of: datetime, error: KeepwellError, done: dict[str, Any]) -> None:
     with context.database.begin() as connection:
         end_cycle(connection, context.name, cycle, "failed", error.message, {**done, "error": type(error).__name__})
+        tending.failed(connection, context, cycle, as_of, error.message)
