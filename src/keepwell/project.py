@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from keepwell.keeping import Backup, Freed, Manifest, Told
     from keepwell.orchestration import Context, CycleRecord, Engine, Reproduction
     from keepwell.registry import AliasChange, Version
+    from keepwell.retraining import Pause
     from keepwell.settings import Settings
     from keepwell.status import Status
     from keepwell.storage import Event
     from keepwell.training import Proof, Run, StepRecord
+    from keepwell.upcoming import Next, Preview
     from keepwell.why import Why
 
 
@@ -207,6 +209,25 @@ class Project:
         from keepwell.why import plan
 
         return plan(self.context)
+
+    def next(self, at: datetime | None = None) -> Next:
+        """What will happen by itself, when, and what holds it."""
+        from keepwell.upcoming import upcoming
+
+        return upcoming(self.context, at)
+
+    def preview(self, at: datetime | None = None, *, build: bool = False) -> Preview:
+        """What a cycle would build on what is known now, and why not; nothing is changed."""
+        from keepwell.upcoming import preview
+
+        return preview(self.context, at, asked=build)
+
+    def paused(self, at: datetime | None = None) -> Pause | None:
+        """The pause that is in force."""
+        from keepwell.retraining import get_pause
+
+        with self.context.database.read() as connection:
+            return get_pause(connection, self.name, at or datetime.now(UTC))
 
     def versions(self) -> list[Version]:
         """All versions, oldest first."""
@@ -413,6 +434,31 @@ class Project:
         with self.context.database.begin() as connection:
             return rollback(connection, self.name, as_of=moment, by=_who(), reason=reason, key=f"act/{uuid.uuid4().hex}", to=to)
 
+    def pause(self, until: datetime | None = None, *, reason: str = "", as_of: datetime | None = None) -> str:
+        """Let nothing be built, promoted or rolled back by itself, until a moment or until `end_pause`. Answers the sentence on record."""
+        from keepwell.retraining import Pause, put_pause
+        from keepwell.storage import Event, record_event
+
+        moment = as_of or datetime.now(UTC)
+        pause = Pause(moment, until, _who(), reason)
+        sentence = f"{self.name} is paused {pause}"
+        facts = {"by": pause.by, "until": until.isoformat() if until else None, "reason": reason}
+        with self.context.database.begin() as connection:
+            put_pause(connection, self.name, pause)
+            record_event(connection, self.name, f"act/{uuid.uuid4().hex}", Event("paused", moment, sentence, facts))
+        return f"{sentence}."
+
+    def end_pause(self, *, as_of: datetime | None = None) -> str:
+        """Let things happen by themselves again. Answers the sentence on record."""
+        from keepwell.retraining import put_pause
+        from keepwell.storage import Event, record_event
+
+        moment, sentence = as_of or datetime.now(UTC), f"{self.name} is no longer paused, by {_who()}"
+        with self.context.database.begin() as connection:
+            put_pause(connection, self.name, None)
+            record_event(connection, self.name, f"act/{uuid.uuid4().hex}", Event("resumed", moment, sentence, {"by": _who()}))
+        return f"{sentence}."
+
     def post_labels(self, items: Sequence[Mapping[str, Any]]) -> dict[str, int]:
         """Keep labels that were posted by prediction id or by (entity, time).
 
@@ -430,6 +476,22 @@ class Project:
         from keepwell.orchestration import list_quarantine
 
         return list_quarantine(self.context, state)
+
+    def to_decide(self, row_ids: Sequence[str]) -> list[dict[str, Any]]:
+        """The quarantined rows that ``release`` or ``drop`` would be about; ``["all"]`` means every waiting one.
+
+        Raises
+        ------
+        QuarantineNotFound
+        """
+        from keepwell.errors import QuarantineNotFound
+
+        waiting = {row["row_id"]: row for row in self.quarantine()}
+        if list(row_ids) == ["all"]:
+            return list(waiting.values())
+        if unknown := [row_id for row_id in row_ids if row_id not in waiting]:
+            raise QuarantineNotFound(unknown[0])
+        return [waiting[row_id] for row_id in dict.fromkeys(row_ids)]
 
     def release(self, row_ids: Sequence[str]) -> int:
         """Let quarantined rows in after all; ``["all"]`` means every waiting one.

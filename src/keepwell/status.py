@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from keepwell.monitoring import Checkup
     from keepwell.orchestration import Context, CycleRecord
     from keepwell.registry import AliasChange
-    from keepwell.retraining import RetrainDecision
+    from keepwell.retraining import Pause, RetrainDecision
 
-WORDS = ("well", "watch", "unwell", "unknown")
+WORDS = ("well", "watch", "unwell", "unknown", "paused")
 GRACE = timedelta(minutes=10)  # a cycle that is due may still be at work
 
 
@@ -22,7 +22,7 @@ class Status:
 
     Attributes
     ----------
-    word : one of `WORDS`; the worst of the last check-up, a failed cycle and silence.
+    word : one of `WORDS`; the worst of the last check-up, a failed cycle and silence; *paused* while nobody lets it act.
     since : when it became so, or None when nothing is known.
     because : why, with the numbers.
     checked : moment of the check-up this rests on, or None.
@@ -117,6 +117,8 @@ def status(context: Context, at: datetime | None = None) -> Status:
         decisions = [decision for moment, decision in list_decisions(connection, context.name, None if at else 1) if moment <= now]
     champion = _champion(changes)
     word, since, because = _judge(context, checkup, cycle if cycle and cycle.as_of <= now else None, champion, now)
+    if (pause := _pause(context, now, at is not None)) is not None:
+        word, since, because = "paused", pause.since, f"{pause.words}; without that it would be {word}: {because}"
     facts = checkup.facts if checkup else {}
     decision: RetrainDecision | None = decisions[0] if decisions else None
     return Status(
@@ -154,6 +156,23 @@ def _judge(
     if champion is not None and checkup.facts.get("champion") is None:
         return "unknown", None, f"version {champion.number} is new; the next cycle checks it"
     return checkup.verdict, _since(context, checkup), checkup.sentence.rstrip(".")
+
+
+def _pause(context: Context, now: datetime, is_past: bool) -> Pause | None:
+    """The pause in force at a moment: from the timeline for the past, since the record keeps only the newest beside it."""
+    from keepwell.retraining import Pause, get_pause
+    from keepwell.storage import list_events
+
+    with context.database.read() as connection:
+        if not is_past:
+            return get_pause(connection, context.name, now)
+        found = list_events(connection, context.name, kinds=("paused", "resumed"), until=now, limit=1)
+    if not found or found[0].kind == "resumed":
+        return None
+    facts = found[0].facts
+    until = datetime.fromisoformat(facts["until"]) if facts["until"] else None
+    pause = Pause(found[0].as_of, until, facts["by"], facts["reason"])
+    return pause if pause.lasts(now) else None
 
 
 def _since(context: Context, checkup: Checkup) -> datetime | None:

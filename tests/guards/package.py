@@ -22,7 +22,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("project",),
     ("diff",),
     ("charts",),
-    ("keeping", "status", "why"),
+    ("keeping", "status", "upcoming", "why"),
     ("orchestration",),
     ("retraining",),
     ("monitoring",),

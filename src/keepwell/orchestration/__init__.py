@@ -6,7 +6,8 @@ An open model and a moment come in; a recorded cycle goes out.
 from keepwell.orchestration.answering import answer_rows
 from keepwell.orchestration.context import Context
 from keepwell.orchestration.cycle import attach, detach, resume, run_cycle
-from keepwell.orchestration.durable import Engine
+from keepwell.orchestration.deciding import state_now
+from keepwell.orchestration.durable import Engine, Plain
 from keepwell.orchestration.feedback import post_labels
 from keepwell.orchestration.proof import Repeated, Reproduction
 from keepwell.orchestration.quarantine import DROPPED, RELEASED, decide_quarantine, list_quarantine
@@ -23,6 +24,7 @@ __all__ = [
     "Context",
     "CycleRecord",
     "Engine",
+    "Plain",
     "Repeated",
     "Reproduction",
     "Scheduler",
@@ -44,4 +46,5 @@ __all__ = [
     "reproduce",
     "resume",
     "run_cycle",
+    "state_now",
 ]

@@ -15,7 +15,7 @@ from keepwell.orchestration import deciding, watching
 from keepwell.orchestration.context import Context
 from keepwell.registry import CHAMPION, aliases_now
 from keepwell.retraining import get_decision, record_decision
-from keepwell.serving import LABELS, POSTED, Labelling, get_labelling, joined, record_labelling, representative
+from keepwell.serving import LABELS, POSTED, Labelling, get_labelling, record_labelling
 from keepwell.storage import Event, literal, record_event
 from keepwell.training import labels_of
 
@@ -72,7 +72,7 @@ def check(context: Context, cycle: str, as_of: datetime, asked: bool) -> bool:
         before = last_checkup(connection, context.name, before=as_of)
         word = before.verdict if before else "unknown"
         champion = aliases_now(connection, context.name).get(CHAMPION)
-        rows = scored(context, as_of - timedelta(days=context.settings.check.window_days), as_of, connection)
+        rows = deciding.scored(context, as_of - timedelta(days=context.settings.check.window_days), as_of, connection)
         watched = watching.watch(context, champion, as_of, connection) if champion is not None else None
         checkup = _checkup(context, as_of, gathered, rows, champion, word, watched)
         state = deciding.state_of(
@@ -100,12 +100,6 @@ def check(context: Context, cycle: str, as_of: datetime, asked: bool) -> bool:
             sentence = f"{context.name} is {checkup.verdict}: {checkup.sentence}"
             record_event(connection, context.name, f"{cycle}/verdict", Event("verdict", as_of, sentence, {"verdict": checkup.verdict}))
     return decision.build
-
-
-def scored(context: Context, since: datetime, until: datetime, connection: sa.Connection) -> pl.DataFrame:
-    """One prediction a row of the world in a window, with its label where it is known, in time order."""
-    predictions = context.predictions.rows(since=since, until=until, connection=connection)
-    return joined(representative(predictions), context.labels.rows(since=since, connection=connection))
 
 
 def _checkup(

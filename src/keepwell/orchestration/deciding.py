@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from keepwell.deployment import rollback
 from keepwell.errors import KeepwellError, Refused
 from keepwell.evaluation import losses
-from keepwell.ingestion import key_of
+from keepwell.ingestion import key_of, last_gather
+from keepwell.monitoring import get_watch, last_checkup
 from keepwell.orchestration import watching
 from keepwell.orchestration.context import Context
 from keepwell.registry import CHAMPION, PREVIOUS, aliases_now, list_alias_changes
@@ -32,7 +33,7 @@ from keepwell.retraining import (
     get_pause,
     list_decisions,
 )
-from keepwell.serving import total_labels
+from keepwell.serving import joined, representative, total_labels
 from keepwell.storage import Event, literal, record_event
 from keepwell.training import list_runs
 
@@ -83,6 +84,34 @@ def state_of(
     return replace(state, promoted=promoted, previous=aliases_now(connection, context.name).get(PREVIOUS))
 
 
+def state_now(context: Context, now: datetime, *, asked: bool = False) -> State:
+    """What a cycle at this moment would look at, from what is known already: nothing is gathered."""
+    with context.database.read() as connection:
+        champion = aliases_now(connection, context.name).get(CHAMPION)
+        checkup = last_checkup(connection, context.name)
+        gathered = last_gather(connection, context.name)
+        known = get_watch(connection, context.name, champion) if champion is not None else None
+        findings = [finding for finding in gathered.findings if finding["is_fault"]] if gathered else []
+        return state_of(
+            context,
+            connection,
+            now,
+            champion=champion,
+            verdict=checkup.verdict if checkup else "unknown",
+            faults=tuple(finding["message"] for finding in findings),
+            scored=scored(context, now - timedelta(days=context.settings.check.window_days), now, connection),
+            watched=watching.Watched(champion, None, known[1]) if champion is not None and known else None,
+            asked=asked,
+            set_aside=all(finding["action"] == "quarantine" for finding in findings),
+        )
+
+
+def scored(context: Context, since: datetime, until: datetime, connection: sa.Connection) -> pl.DataFrame:
+    """One prediction a row of the world in a window, with its label where it is known, in time order."""
+    predictions = context.predictions.rows(since=since, until=until, connection=connection)
+    return joined(representative(predictions), context.labels.rows(since=since, connection=connection))
+
+
 def _decline(watched: watching.Watched | None, scored: pl.DataFrame) -> Decline | None:
     """The newest decline that has not ended."""
     declines: list[dict[str, Any]] = watched.facts.get("open", []) if watched else []
@@ -130,7 +159,9 @@ def gains_of(context: Context, champion: int, state: State, scored: pl.DataFrame
     answer, label = rows["answer"].to_numpy(), rows["label"].to_numpy()
     task, metric = context.outline.task, context.metric
     decoded = watching.decoded(context, champion, rows)
-    numbers = [decoded[name].cast(pl.Float64).fill_null(float("nan")).to_numpy() for name in decoded.columns if decoded[name].dtype.is_numeric()]
+    numbers = [
+        decoded[name].cast(pl.Float64).fill_null(float("nan")).to_numpy() for name in decoded.columns if decoded[name].dtype.is_numeric()
+    ]
     inputs = np.column_stack(numbers) if numbers else None
     return Gains(
         gain_of_correcting(task, metric, answer, label, inputs),

@@ -19,6 +19,12 @@ class Pause:
         """Is it in force at a moment?"""
         return self.since <= now and (self.until is None or now < self.until)
 
+    @property
+    def words(self) -> str:
+        """Why, by whom and until when, for a sentence that has said since when."""
+        until = f", until {self.until:%-d %B %Y}" if self.until else ""
+        return f"{self.reason or 'no reason was given'} ({self.by}{until})"
+
     def __str__(self) -> str:
         until = f" until {self.until:%-d %B %Y}" if self.until else ""
         reason = f": {self.reason}" if self.reason else ""

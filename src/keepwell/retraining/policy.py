@@ -11,7 +11,14 @@ from keepwell.retraining.pauses import Pause
 from keepwell.retraining.value import Gain
 from keepwell.settings import BuildSection, RetrainSection
 
-NOTHING, FIX, WAIT, RECALIBRATE, RETRAIN, ROLL_BACK = "nothing", "fix upstream", "quarantine and wait", "recalibrate", "retrain", "roll back"
+NOTHING, FIX, WAIT, RECALIBRATE, RETRAIN, ROLL_BACK = (
+    "nothing",
+    "fix upstream",
+    "quarantine and wait",
+    "recalibrate",
+    "retrain",
+    "roll back",
+)
 ACTS = (NOTHING, FIX, WAIT, RECALIBRATE, RETRAIN, ROLL_BACK)
 JUDGED = 30  # labelled rows since the onset, a third of them, that a new version must at least be judged on
 PERSISTS = timedelta(days=30)  # a shift of the inputs that passes by itself is not worth a version
@@ -88,8 +95,8 @@ class State:
 class RetrainDecision:
     """Build or not; `trigger` names what asked for it (or None), `held_by` what forbids it (or None).
 
-    `act` is one of `ACTS`, `brake` the name of what holds it. A build trains on rows since `window_from` (None: all) and is judged on those after `judge_from` (None: the usual
-    holdout). `gain` is what the act is worth by estimate; None where nothing was estimated.
+    `act` is one of `ACTS`, `brake` the name of what holds it. A build trains on rows since `window_from` (None: all) and is judged on those
+    after `judge_from` (None: the usual holdout). `gain` is what the act is worth by estimate; None where nothing was estimated.
     """
 
     build: bool

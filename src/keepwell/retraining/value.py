@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,7 @@ def gain_of_correcting(task: Task, metric: str, answer: Floats, label: Floats, i
     if n < LEAST:
         return None
     before, after = [], []
-    for start, stop in zip(CUTS, CUTS[1:], strict=False):
+    for start, stop in pairwise(CUTS):
         learned, judged = slice(0, int(n * start)), slice(int(n * start), int(n * stop))
         terms = _terms(task, answer, inputs, learned)
         held = np.full(terms.shape[1], HELD)
@@ -108,4 +109,3 @@ def _scaled(column: Floats, learned: slice) -> Floats:
     if known.size == 0 or known.std() == 0:
         return np.zeros_like(column)
     return np.asarray(np.nan_to_num((column - known.mean()) / known.std(), nan=0.0, posinf=4.0, neginf=-4.0).clip(-4, 4))
-
