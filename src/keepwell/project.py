@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from keepwell.keeping import Backup, Freed, Manifest, Told
     from keepwell.orchestration import Context, CycleRecord, Engine, Reproduction
     from keepwell.registry import AliasChange, Version
+    from keepwell.rehearsal import Policy, Rehearsal
     from keepwell.retraining import Pause
     from keepwell.settings import Settings
     from keepwell.status import Status
@@ -221,6 +222,33 @@ class Project:
         from keepwell.upcoming import preview
 
         return preview(self.context, at, asked=build)
+
+    def rehearse(
+        self,
+        policies: Sequence[Policy],
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        every: timedelta | None = None,
+        workers: int | None = None,
+        told: Callable[[str, datetime, float], None] | None = None,
+    ) -> Rehearsal:
+        """Let policies live through the kept history, each in a folder that goes away; the record is only read.
+
+        Parameters
+        ----------
+        policies : as ``keepwell.rehearsal.read_policies(["never", "bolder.toml"])`` gives them.
+        told : called with (policy, moment, share of the way) after each cycle.
+
+        Raises
+        ------
+        EmptyWindow : nothing is kept to live through.
+        SettingInvalid : a policy holds a value that cannot be.
+        """
+        from keepwell.rehearsal import rehearse
+
+        options: dict[str, Any] = {"told": told} if told else {}
+        return rehearse(self.context, policies, since=since, until=until, every=every, workers=workers, **options)
 
     def paused(self, at: datetime | None = None) -> Pause | None:
         """The pause that is in force."""

@@ -22,7 +22,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("project",),
     ("diff",),
     ("charts",),
-    ("keeping", "status", "upcoming", "why"),
+    ("keeping", "rehearsal", "status", "upcoming", "why"),
     ("orchestration",),
     ("retraining",),
     ("monitoring",),

@@ -23,6 +23,7 @@ from keepwell.cli import (
     profiling,
     proving,
     quarantine,
+    rehearsing,
     releasing,
     starting,
 )
@@ -101,6 +102,7 @@ for module in (
     looking,
     explaining,
     planning,
+    rehearsing,
     profiling,
     proving,
     answering,
