@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     from keepwell.notifying import Notifier
     from keepwell.orchestration import Context, CycleRecord, Dossier, Engine, Reproduction
     from keepwell.registry import AliasChange, Version
+    from keepwell.rehearsal import Policy, Rehearsal
     from keepwell.reporting import Report
+    from keepwell.retraining import Pause
     from keepwell.settings import Settings
     from keepwell.status import Status
     from keepwell.storage import Event
     from keepwell.training import Proof, Run, StepRecord
+    from keepwell.upcoming import Next, Preview
     from keepwell.why import Why
 
 
@@ -280,6 +283,52 @@ class Project:
         from keepwell.why import plan
 
         return plan(self.context)
+
+    def next(self, at: datetime | None = None) -> Next:
+        """What will happen by itself, when, and what holds it."""
+        from keepwell.upcoming import upcoming
+
+        return upcoming(self.context, at)
+
+    def preview(self, at: datetime | None = None, *, build: bool = False) -> Preview:
+        """What a cycle would build on what is known now, and why not; nothing is changed."""
+        from keepwell.upcoming import preview
+
+        return preview(self.context, at, asked=build)
+
+    def rehearse(
+        self,
+        policies: Sequence[Policy],
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        every: timedelta | None = None,
+        workers: int | None = None,
+        told: Callable[[str, datetime, float], None] | None = None,
+    ) -> Rehearsal:
+        """Let policies live through the kept history, each in a folder that goes away; the record is only read.
+
+        Parameters
+        ----------
+        policies : as ``keepwell.rehearsal.read_policies(["never", "bolder.toml"])`` gives them.
+        told : called with (policy, moment, share of the way) after each cycle.
+
+        Raises
+        ------
+        EmptyWindow : nothing is kept to live through.
+        SettingInvalid : a policy holds a value that cannot be.
+        """
+        from keepwell.rehearsal import rehearse
+
+        options: dict[str, Any] = {"told": told} if told else {}
+        return rehearse(self.context, policies, since=since, until=until, every=every, workers=workers, **options)
+
+    def paused(self, at: datetime | None = None) -> Pause | None:
+        """The pause that is in force."""
+        from keepwell.retraining import get_pause
+
+        with self.context.database.read() as connection:
+            return get_pause(connection, self.name, at or datetime.now(UTC))
 
     def versions(self) -> list[Version]:
         """All versions, oldest first."""
@@ -547,6 +596,31 @@ class Project:
 
         return look(self.context, now or datetime.now(UTC))
 
+    def pause(self, until: datetime | None = None, *, reason: str = "", as_of: datetime | None = None) -> str:
+        """Let nothing be built, promoted or rolled back by itself, until a moment or until `end_pause`. Answers the sentence on record."""
+        from keepwell.retraining import Pause, put_pause
+        from keepwell.storage import Event, record_event
+
+        moment = as_of or datetime.now(UTC)
+        pause = Pause(moment, until, _who(), reason)
+        sentence = f"{self.name} is paused {pause}"
+        facts = {"by": pause.by, "until": until.isoformat() if until else None, "reason": reason}
+        with self.context.database.begin() as connection:
+            put_pause(connection, self.name, pause)
+            record_event(connection, self.name, f"act/{uuid.uuid4().hex}", Event("paused", moment, sentence, facts))
+        return f"{sentence}."
+
+    def end_pause(self, *, as_of: datetime | None = None) -> str:
+        """Let things happen by themselves again. Answers the sentence on record."""
+        from keepwell.retraining import put_pause
+        from keepwell.storage import Event, record_event
+
+        moment, sentence = as_of or datetime.now(UTC), f"{self.name} is no longer paused, by {_who()}"
+        with self.context.database.begin() as connection:
+            put_pause(connection, self.name, None)
+            record_event(connection, self.name, f"act/{uuid.uuid4().hex}", Event("resumed", moment, sentence, {"by": _who()}))
+        return f"{sentence}."
+
     def post_labels(self, items: Sequence[Mapping[str, Any]]) -> dict[str, int]:
         """Keep labels that were posted by prediction id or by (entity, time).
 
@@ -564,6 +638,22 @@ class Project:
         from keepwell.orchestration import list_quarantine
 
         return list_quarantine(self.context, state)
+
+    def to_decide(self, row_ids: Sequence[str]) -> list[dict[str, Any]]:
+        """The quarantined rows that ``release`` or ``drop`` would be about; ``["all"]`` means every waiting one.
+
+        Raises
+        ------
+        QuarantineNotFound
+        """
+        from keepwell.errors import QuarantineNotFound
+
+        waiting = {row["row_id"]: row for row in self.quarantine()}
+        if list(row_ids) == ["all"]:
+            return list(waiting.values())
+        if unknown := [row_id for row_id in row_ids if row_id not in waiting]:
+            raise QuarantineNotFound(unknown[0])
+        return [waiting[row_id] for row_id in dict.fromkeys(row_ids)]
 
     def release(self, row_ids: Sequence[str]) -> int:
         """Let quarantined rows in after all; ``["all"]`` means every waiting one.

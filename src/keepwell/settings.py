@@ -44,6 +44,9 @@ class ModelSection(Section):
 
     file: str = Field("model.py", description="Python file, relative to this folder, that defines the model.")
     attribute: str = Field("model", description="Name in that file of the keepwell.Model.")
+    risk: Literal["low", "medium", "high"] = Field(
+        "medium", description="high: a person promotes and rolls back, whatever [promotion] mode says; low and medium: as it says."
+    )
 
 
 class StoreSection(Section):
@@ -126,6 +129,7 @@ class RetrainSection(Section):
     on_decline: bool = Field(True, description="Build when the check-up says the model is unwell.")
     cooldown_days: float = Field(30, ge=0, description="No build sooner than this after the last one.")
     min_new_labels: int = Field(30, ge=0, description="No build with fewer new labels than this since the last one.")
+    max_per_month: int | None = Field(None, ge=1, description="No build when this many began in the last 30 days; default no limit.")
 
 
 class CheckSection(Section):
@@ -392,6 +396,11 @@ class Settings(BaseSettings):
         except (ZoneInfoNotFoundError, ValueError):
             raise ValueError(f"'{value.timezone}' is not a time zone such as 'Europe/Berlin'") from None
         return value
+
+    @property
+    def acts_alone(self) -> bool:
+        """May a version go live, or go, without a person's word?"""
+        return self.promotion.mode != "approve" and self.model.risk != "high"
 
     @classmethod
     def settings_customise_sources(

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from keepwell.monitoring import Checkup
     from keepwell.orchestration import Context, CycleRecord
     from keepwell.registry import AliasChange
-    from keepwell.retraining import RetrainDecision
+    from keepwell.retraining import Pause, RetrainDecision
 
-WORDS = ("well", "watch", "unwell", "unknown")
+WORDS = ("well", "watch", "unwell", "unknown", "paused")
 GRACE = timedelta(minutes=10)  # a cycle that is due may still be at work
 
 
@@ -22,7 +22,7 @@ class Status:
 
     Attributes
     ----------
-    word : one of `WORDS`; the worst of the last check-up, a failed cycle and silence.
+    word : one of `WORDS`; the worst of the last check-up, a failed cycle and silence; *paused* while nobody lets it act.
     since : when it became so, or None when nothing is known.
     because : why, with the numbers.
     checked : moment of the check-up this rests on, or None.
@@ -129,6 +129,8 @@ def status(context: Context, at: datetime | None = None) -> Status:
     word, since, because = _judge(context, checkup, cycle if cycle and cycle.as_of <= now else None, champion, now)
     if word in ("well", "watch") and (silent := [one for one in incidents if one.cls == "silence"]):
         word, since, because = "unknown", silent[-1].first, words_of(silent[-1])
+    if (pause := _pause(context, now, at is not None)) is not None:
+        word, since, because = "paused", pause.since, f"{pause.words}; without that it would be {word}: {because}"
     facts = checkup.facts if checkup else {}
     decision: RetrainDecision | None = decisions[0] if decisions else None
     return Status(
@@ -178,6 +180,23 @@ def _untold(context: Context, now: datetime) -> tuple[str, ...]:
     with context.database.read() as connection:
         found = stuck(connection, now, timedelta(minutes=context.settings.notify.stuck_minutes), context.name)
     return tuple(f"{one.sentence}, since {day(one.since)}" for one in found)
+
+
+def _pause(context: Context, now: datetime, is_past: bool) -> Pause | None:
+    """The pause in force at a moment: from the timeline for the past, since the record keeps only the newest beside it."""
+    from keepwell.retraining import Pause, get_pause
+    from keepwell.storage import list_events
+
+    with context.database.read() as connection:
+        if not is_past:
+            return get_pause(connection, context.name, now)
+        found = list_events(connection, context.name, kinds=("paused", "resumed"), until=now, limit=1)
+    if not found or found[0].kind == "resumed":
+        return None
+    facts = found[0].facts
+    until = datetime.fromisoformat(facts["until"]) if facts["until"] else None
+    pause = Pause(found[0].as_of, until, facts["by"], facts["reason"])
+    return pause if pause.lasts(now) else None
 
 
 def _since(context: Context, checkup: Checkup) -> datetime | None:

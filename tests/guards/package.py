@@ -25,7 +25,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("diff",),
     ("reporting",),
     ("charts",),
-    ("keeping", "status", "why"),
+    ("keeping", "rehearsal", "status", "upcoming", "why"),
     ("orchestration",),
     ("incidents",),
     ("retraining",),

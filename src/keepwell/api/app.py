@@ -94,6 +94,11 @@ def _add_reading(app: FastAPI, service: Service) -> None:
         _known(project, name)
         return json_answer(project.why(limit=limit).as_dict())
 
+    @app.get("/models/{name}/next", summary="What will happen by itself, and what holds it")
+    def coming(name: str) -> Response:
+        _known(project, name)
+        return json_answer(project.next().as_dict())
+
     @app.get("/models/{name}/versions", summary="All versions, oldest first")
     def versions(name: str) -> Response:
         _known(project, name)

@@ -6,8 +6,9 @@ An open model and a moment come in; a recorded cycle goes out.
 from keepwell.orchestration.answering import answer_rows
 from keepwell.orchestration.context import Context
 from keepwell.orchestration.cycle import attach, detach, resume, run_cycle
+from keepwell.orchestration.deciding import state_now
 from keepwell.orchestration.dossier import Dossier, brief, dossier, plain
-from keepwell.orchestration.durable import Engine
+from keepwell.orchestration.durable import Engine, Plain
 from keepwell.orchestration.feedback import post_labels
 from keepwell.orchestration.looking import look
 from keepwell.orchestration.proof import Repeated, Reproduction
@@ -27,6 +28,7 @@ __all__ = [
     "CycleRecord",
     "Dossier",
     "Engine",
+    "Plain",
     "Repeated",
     "Reproduction",
     "Scheduler",
@@ -53,4 +55,5 @@ __all__ = [
     "reproduce",
     "resume",
     "run_cycle",
+    "state_now",
 ]

@@ -9,10 +9,10 @@ from keepwell.deployment import promote
 from keepwell.errors import CycleRefused, KeepwellError
 from keepwell.orchestration import building, checking, gathering, predicting, tending
 from keepwell.orchestration.context import Context
-from keepwell.orchestration.durable import Engine, step, workflow
+from keepwell.orchestration.durable import Engine, Plain, step, workflow
 from keepwell.orchestration.tables import CycleRecord, begin_cycle, end_cycle, get_cycle, last_cycle, list_cycles
 from keepwell.registry import CHALLENGER, CHAMPION, AliasChange, aliases_now, get_version, list_versions, set_alias
-from keepwell.retraining import get_decision
+from keepwell.retraining import get_decision, get_pause
 from keepwell.storage import Event, record_event
 from keepwell.training import list_runs
 
@@ -31,7 +31,7 @@ def detach(context: Context) -> None:
         del _open[context.name]
 
 
-def run_cycle(engine: Engine, context: Context, as_of: datetime, *, build: bool = False) -> CycleRecord:
+def run_cycle(engine: Engine | Plain, context: Context, as_of: datetime, *, build: bool = False) -> CycleRecord:
     """Run the cycle of a moment, or answer with what it did when it has run already.
 
     Raises
@@ -63,14 +63,14 @@ def run_cycle(engine: Engine, context: Context, as_of: datetime, *, build: bool 
             _finish(engine, context, other)
 
 
-def resume(engine: Engine, context: Context) -> list[CycleRecord]:
+def resume(engine: Engine | Plain, context: Context) -> list[CycleRecord]:
     """Go on with cycles that a crash left unfinished."""
     with context.database.read() as connection:
         unfinished = list_cycles(connection, context.name, "running")
     return [_finish(engine, context, record) for record in reversed(unfinished)]
 
 
-def _finish(engine: Engine, context: Context, record: CycleRecord) -> CycleRecord:
+def _finish(engine: Engine | Plain, context: Context, record: CycleRecord) -> CycleRecord:
     workflow_id = f"cycle/{context.name}/{record.cycle}/{record.attempt}"
     try:
         engine.run(care, workflow_id, context.name, record.cycle, record.as_of.isoformat(), bool(record.facts.get("asked")), record.attempt)
@@ -151,7 +151,7 @@ def _begin(context: Context, run: str, cycle: str, as_of: datetime) -> int | Non
     if made:
         return made[-1]
     assert decision is not None
-    building.begin(context, run, cycle, as_of, decision.sentence)
+    building.begin(context, run, cycle, as_of, decision.sentence, decision.plan)
     return None
 
 
@@ -174,7 +174,8 @@ def _deploy(context: Context, cycle: str, as_of: datetime, number: int | None) -
         version = get_version(connection, context.name, number)
         if not version.passed:
             return False
-        if context.settings.promotion.mode == "auto":
+        pause = get_pause(connection, context.name, as_of)
+        if context.settings.acts_alone and pause is None:
             if aliases_now(connection, context.name).get(CHAMPION) != number:
                 reason = version.sentence.removeprefix("Passed: ")
                 promote(connection, context.name, number, as_of=as_of, by="keepwell", reason=reason, key=key)

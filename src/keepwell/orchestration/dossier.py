@@ -26,8 +26,8 @@ from keepwell.incidents import (
     runbook_of,
     tell,
 )
-from keepwell.orchestration.checking import scored
 from keepwell.orchestration.context import Context
+from keepwell.orchestration.deciding import scored
 from keepwell.orchestration.tending import around_now, effect_of
 from keepwell.storage import list_events
 
