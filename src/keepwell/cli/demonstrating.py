@@ -17,7 +17,19 @@ if TYPE_CHECKING:
     from keepwell.demo import Outcome
     from keepwell.storage import Event
 
-TOLD = {"contract", "quarantined", "trained", "promoted", "refused", "build_failed", "source_failed", "verdict"}
+TOLD = {
+    "contract",
+    "quarantined",
+    "trained",
+    "promoted",
+    "refused",
+    "build_failed",
+    "source_failed",
+    "verdict",
+    "trial",
+    "dismissed",
+    "returned",
+}
 WIDTH = 150
 
 

@@ -10,7 +10,7 @@
       NotFound                ModelNotFound, VersionNotFound, PredictionNotFound, QuarantineNotFound, RunNotFound, RouteNotFound,
                               BackupNotFound, VersionSwept, SliceNotFound
       Refused                 PromotionRefused, RollbackRefused, CycleRefused, FormatRefused, TrustRefused, AnswersDiffer, ModelFileInvalid,
-                              TokenRefused, RestoreRefused, KeepingBusy, EnvironmentMismatch, NotRepeatable
+                              TokenRefused, RestoreRefused, KeepingBusy, EnvironmentMismatch, NotRepeatable, ApprovalRefused
       BackendError            SourceUnavailable, StorageUnavailable, ArtifactCorrupt, ArtifactMissing, JournalCorrupt,
                               SchemaTooNew, NotReady, TableCorrupt, BackupCorrupt
 
@@ -73,6 +73,7 @@ from keepwell.errors.projects import (
 )
 from keepwell.errors.refusals import (
     AnswersDiffer,
+    ApprovalRefused,
     CycleRefused,
     EnvironmentMismatch,
     FormatRefused,
@@ -91,6 +92,7 @@ from keepwell.errors.settings import SettingError, SettingInvalid, SettingUnknow
 
 __all__ = [
     "AnswersDiffer",
+    "ApprovalRefused",
     "ArchiveInvalid",
     "ArtifactCorrupt",
     "ArtifactMissing",

@@ -6,10 +6,12 @@ An open model and a moment come in; a recorded cycle goes out.
 from keepwell.orchestration.answering import answer_rows
 from keepwell.orchestration.context import Context
 from keepwell.orchestration.cycle import attach, detach, resume, run_cycle
+from keepwell.orchestration.deploying import approve, conclude, facts_of, needed, promote, reject
 from keepwell.orchestration.durable import Engine
 from keepwell.orchestration.feedback import post_labels
 from keepwell.orchestration.proof import Repeated, Reproduction
 from keepwell.orchestration.quarantine import DROPPED, RELEASED, decide_quarantine, list_quarantine
+from keepwell.orchestration.rehearsing import rehearse, rehearsed_today
 from keepwell.orchestration.reloading import reload_code
 from keepwell.orchestration.reproducing import reproduce
 from keepwell.orchestration.schedule import Scheduler, due, next_tick
@@ -27,19 +29,27 @@ __all__ = [
     "Reproduction",
     "Scheduler",
     "answer_rows",
+    "approve",
     "attach",
     "changes_near",
+    "conclude",
     "count_cycles",
     "dead_slots",
     "decide_quarantine",
     "detach",
     "due",
+    "facts_of",
     "get_cycle",
     "last_cycle",
     "list_cycles",
     "list_quarantine",
+    "needed",
     "next_tick",
     "post_labels",
+    "promote",
+    "rehearse",
+    "rehearsed_today",
+    "reject",
     "reload_code",
     "reproduce",
     "resume",
