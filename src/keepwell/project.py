@@ -421,9 +421,12 @@ class Project:
             return rollback(connection, self.name, as_of=moment, by=_who(), reason=reason, key=key, to=to, override=override)
 
     def _way_back(self, to: int | str | None) -> int | None:
-        from keepwell.registry import PREVIOUS
+        from keepwell.deployment import way_back
 
-        return self.version(to).number if to is not None else self.aliases().get(PREVIOUS)
+        if to is not None:
+            return self.version(to).number
+        with self.context.database.read() as connection:
+            return way_back(connection, self.name)
 
     def rehearse(self, to: int | str | None = None, *, at: datetime | None = None) -> Rehearsal:
         """Load the version that a rollback would go to, ask it its golden rows, and take the time; kept on record.

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from keepwell.cli import (
     answering,
+    approving,
     checking,
     config,
     demonstrating,
@@ -103,6 +104,7 @@ for module in (
     proving,
     answering,
     releasing,
+    approving,
     quarantine,
     keeping,
     config,

@@ -6,7 +6,7 @@ A version that may go live comes in; a trial, and a recorded alias change, go ou
 
 from keepwell.deployment.approvals import Approval, approvers, is_enough, record_approval, waiting_trial
 from keepwell.deployment.rehearsals import Rehearsal, last_rehearsal, record_rehearsal
-from keepwell.deployment.rollout import Rollout, came_back_from, let_go, promote, rollback
+from keepwell.deployment.rollout import Rollout, came_back_from, let_go, promote, rollback, way_back
 from keepwell.deployment.sharing import takes
 from keepwell.deployment.tables import (
     LIVING,
@@ -53,4 +53,5 @@ __all__ = [
     "terms",
     "together",
     "waiting_trial",
+    "way_back",
 ]

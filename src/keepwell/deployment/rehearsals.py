@@ -24,10 +24,15 @@ class Rehearsal:
     problem: str | None = None
 
     @property
+    def took(self) -> str:
+        """Its time as people say it."""
+        return f"{self.seconds:.1f} s" if self.seconds >= 1 else f"{max(self.seconds * 1000, 1):.0f} ms"
+
+    @property
     def sentence(self) -> str:
         """What came of it."""
         if self.passed:
-            return f"Version {self.version} was rehearsed: loaded and {self.rows} golden rows answered bit-equal in {self.seconds:.1f} s"
+            return f"Version {self.version} was rehearsed: loaded and {self.rows} golden rows answered bit-equal in {self.took}"
         return f"The rehearsal of version {self.version} failed, so nobody can go back to it: {self.problem}"
 
 

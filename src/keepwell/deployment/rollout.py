@@ -161,6 +161,15 @@ def rollback(
     return Rollout("rollback", version.number, champion, sentence)
 
 
+def way_back(connection: sa.Connection, model: str, at: datetime | None = None) -> int | None:
+    """The version that a rollback without a name goes to, now or at a moment; None when it would be refused."""
+    changes = [change for change in list_alias_changes(connection, model) if at is None or change.since <= at]
+    champion = [change for change in changes if change.alias == CHAMPION]
+    if not champion or champion[-1].reason.startswith(ROLLBACK):
+        return None
+    return next((change.number for change in reversed(changes) if change.alias == PREVIOUS), None)
+
+
 def _end_trials(connection: sa.Connection, model: str, champion: int, *, as_of: datetime, by: str, key: str) -> None:
     """Another champion: who answered beside the one before is compared with nobody any more."""
     for trial in living_trials(connection, model):

@@ -7,10 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from keepwell.deployment import Rehearsal, last_rehearsal, record_rehearsal
+from keepwell.deployment import Rehearsal, last_rehearsal, record_rehearsal, way_back
 from keepwell.errors import KeepwellError
 from keepwell.orchestration.context import Context
-from keepwell.registry import PREVIOUS, aliases_now
 from keepwell.training import from_bytes
 
 DAY = timedelta(days=1)
@@ -47,7 +46,7 @@ def rehearse_when_due(context: Context, as_of: datetime) -> Rehearsal | None:
     if datetime.now(UTC) - as_of > DAY or context.rehearsed_on == as_of.date():
         return None
     with context.database.read() as connection:
-        number = aliases_now(connection, context.name).get(PREVIOUS)
+        number = way_back(connection, context.name)
         last = last_rehearsal(connection, context.name, number) if number is not None else None
     context.rehearsed_on = as_of.date()
     if number is None or (last is not None and last.at.date() >= as_of.date()):
