@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from keepwell.changes import Changes
-    from keepwell.deployment import Rollout
+    from keepwell.deployment import Approval, Rehearsed, Rollout
     from keepwell.diff import VersionDiff
     from keepwell.evidence import Verdict
     from keepwell.incidents import Change, Incident
@@ -125,7 +125,7 @@ class Project:
             with self.context.database.begin() as connection:
                 told = Event("journal_damaged", moment, damage.message, {"segment": str(damage.facts.get("segment"))})
                 record_event(connection, self.name, f"journal/{damage.facts.get('segment')}", told)
-        record = run_cycle(self.engine(), self.context, moment, build=build)
+        record = run_cycle(self.engine(), self.context, moment, build=build, by=_who())
         self._report(moment)
         return record
 
@@ -541,16 +541,20 @@ class Project:
         ------
         VersionNotFound, PromotionRefused
         """
-        from keepwell.deployment import promote
+        from keepwell.orchestration import needed, promote
 
         moment = as_of or datetime.now(UTC)
-        with self.context.database.begin() as connection:
-            return promote(
-                connection, self.name, ref, as_of=moment, by=_who(), reason=reason, key=f"act/{uuid.uuid4().hex}", override=override
-            )
+        key = f"act/{uuid.uuid4().hex}"
+        return promote(
+            self.context, ref, as_of=moment, by=_who(), reason=reason, key=key, override=override, approvals=needed(self.context)
+        )
 
-    def rollback(self, to: int | str | None = None, *, reason: str, as_of: datetime | None = None) -> Rollout:
-        """Go back to the previous champion: model, features code, contract and settings together.
+    def rollback(self, to: int | str | None = None, *, reason: str, as_of: datetime | None = None, override: bool = False) -> Rollout:
+        """Go back to the previous champion: model, features code and contract together. It is rehearsed first, unless it was today.
+
+        Parameters
+        ----------
+        override : go back even though the rehearsal fails.
 
         Raises
         ------
@@ -559,8 +563,74 @@ class Project:
         from keepwell.deployment import rollback
 
         moment = as_of or datetime.now(UTC)
+        key = f"act/{uuid.uuid4().hex}"
+        if not override and (target := self._way_back(to)) is not None and self.rehearsed(target, moment) is None:
+            self.rehearse_rollback(target, at=moment)
         with self.context.database.begin() as connection:
-            return rollback(connection, self.name, as_of=moment, by=_who(), reason=reason, key=f"act/{uuid.uuid4().hex}", to=to)
+            return rollback(connection, self.name, as_of=moment, by=_who(), reason=reason, key=key, to=to, override=override)
+
+    def _way_back(self, to: int | str | None) -> int | None:
+        from keepwell.deployment import way_back
+
+        if to is not None:
+            return self.version(to).number
+        with self.context.database.read() as connection:
+            return way_back(connection, self.name)
+
+    def rehearse_rollback(self, to: int | str | None = None, *, at: datetime | None = None) -> Rehearsed:
+        """Load the version that a rollback would go to, ask it its golden rows, and take the time; kept on record.
+
+        Raises
+        ------
+        RollbackRefused : there is nothing to go back to.
+        VersionNotFound : there is no such version.
+        """
+        from keepwell.errors import RollbackRefused
+        from keepwell.orchestration import rehearse
+
+        target = self._way_back(to)
+        if target is None:
+            raise RollbackRefused(self.name, "there is no former champion to go back to")
+        moment = at or datetime.now(UTC)
+        return rehearse(self.context, target, at=moment, by=_who(), key=f"act/{uuid.uuid4().hex}")
+
+    def rehearsed(self, number: int, at: datetime | None = None) -> Rehearsed | None:
+        """A version's newest rehearsal, when it is of the last day."""
+        from keepwell.orchestration import rehearsed_today
+
+        with self.context.database.read() as connection:
+            return rehearsed_today(connection, self.name, number, at or datetime.now(UTC))
+
+    def approve(self, ref: int | str, *, comment: str = "", by: str | None = None) -> Approval:
+        """Say yes to a challenger; with enough approvals, and its trial over, it becomes champion.
+
+        Raises
+        ------
+        VersionNotFound, ApprovalRefused
+        """
+        from keepwell.orchestration import approve
+
+        return approve(self.context, ref, by=by or _who(), comment=comment, at=datetime.now(UTC))
+
+    def reject(self, ref: int | str, *, comment: str = "", by: str | None = None) -> str:
+        """Say no to a challenger: its trial ends, the champion stays. Answers the sentence on record.
+
+        Raises
+        ------
+        VersionNotFound, ApprovalRefused
+        """
+        from keepwell.orchestration import reject
+
+        return reject(self.context, ref, by=by or _who(), comment=comment, at=datetime.now(UTC))
+
+    def trials(self) -> list[dict[str, Any]]:
+        """Every trial, oldest first, with what it shows."""
+        from keepwell.deployment import list_trials
+        from keepwell.orchestration import facts_of
+
+        with self.context.database.read() as connection:
+            found = list_trials(connection, self.name)
+        return [facts_of(trial) for trial in found]
 
     def act_on(
         self, number: int, act: str, *what: Any, by: str | None = None, revision: int | None = None, now: datetime | None = None

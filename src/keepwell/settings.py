@@ -116,8 +116,27 @@ class GateSection(Section):
 class PromotionSection(Section):
     """Who lets a version go live."""
 
-    mode: Literal["auto", "approve"] = Field(
-        "auto", description="auto: a version that passed the gate becomes champion; approve: it waits as challenger for `keepwell promote`."
+    mode: Literal["auto", "shadow", "approve"] = Field(
+        "shadow",
+        description="auto: a version that passed the gate becomes champion; shadow: it answers beside the champion first, unseen; "
+        "approve: it waits as challenger for a person.",
+    )
+    error: float = Field(
+        0.05, gt=0, lt=0.5, description="Chance that a trial calls a version better, or worse, that is not, however often it is looked at."
+    )
+    trial_days: float = Field(
+        28, gt=0, description="A trial ends after this many days; when nothing is proven the gate's days and the trial's decide together."
+    )
+    probation_days: float = Field(
+        90,
+        ge=0,
+        description="The former champion goes on unseen for this many days; when it proves better Keepwell returns to it. 0: never.",
+    )
+    canary_share: float = Field(
+        0.0, ge=0, le=1, description="Share of live requests, by a stable hash of the entity, that the challenger answers during its trial."
+    )
+    approvals: Literal[0, 1, 2] = Field(
+        0, description="People who must approve a version before it becomes champion; mode approve needs at least one."
     )
 
 

@@ -29,6 +29,8 @@ class Status:
     realised, low, high : loss over the window with its 95 % interval; `expected` is the one at evaluation.
     maturity : share of the labels that are due and in.
     held_by : what holds a new version that something asks for, or None.
+    trial : which version answers beside the champion, unseen, and what it shows; None when none does.
+    way_back : where a rollback would go, and when that was rehearsed; None when nowhere.
     waiting : rows in quarantine.
     incidents : those that are not closed, newest first, as `brief` has them.
     orphans : kinds of causes that nobody owns.
@@ -58,6 +60,8 @@ class Status:
     untold: tuple[str, ...] = ()  # channels that do not deliver, each in a sentence
     incidents: tuple[dict[str, Any], ...] = ()
     orphans: tuple[str, ...] = ()
+    trial: str | None = None
+    way_back: str | None = None
 
     @property
     def headline(self) -> str:
@@ -71,6 +75,8 @@ class Status:
         return (
             ("Labels", "none is due yet" if self.maturity is None else f"{self.maturity:.0%} of those that are due are in"),
             ("Serving", f"version {self.champion} since {day(self.champion_since)}" if self.champion else "no version serves"),
+            ("Way back", self.way_back or "none: there is no former champion to go back to"),
+            ("Trial", self.trial or "no version is on trial"),
             ("Retraining", _retraining(self.retraining, self.held_by)),
             ("Next cycle", day(self.next_cycle) if self.next_cycle else "nothing is scheduled"),
             ("Quarantine", f"{self.waiting:,} {'row waits' if self.waiting == 1 else 'rows wait'}" if self.waiting else "empty"),
@@ -153,7 +159,40 @@ def status(context: Context, at: datetime | None = None) -> Status:
         untold=() if at else _untold(context, now),
         incidents=tuple(brief(one, around) for one in incidents),
         orphans=orphans(context.settings.owner),
+        trial=_trial(context, now),
+        way_back=_way_back(context, now),
     )
+
+
+def _trial(context: Context, now: datetime) -> str | None:
+    """Living trials in one clause; nothing is known of how they stood at a moment of the past."""
+    from keepwell.deployment import WAITING, living_trials
+    from keepwell.orchestration import facts_of
+
+    with context.database.read() as connection:
+        found = [facts_of(trial) for trial in living_trials(connection, context.name) if trial.since <= now]
+    told = []
+    for one in found:
+        who = f"version {one['version']}" + (f" beside {one['beside']}" if one["beside"] else "")
+        what = "waits for a person" if one["status"] == WAITING else f"{one['kind']} until {day(one['until'])}"
+        told.append(f"{who}, {what}: {one['shows']}")
+    return "; ".join(told) or None
+
+
+def _way_back(context: Context, now: datetime) -> str | None:
+    from keepwell.deployment import last_rehearsal, way_back
+
+    with context.database.read() as connection:
+        number = way_back(connection, context.name, now)
+        found = last_rehearsal(connection, context.name, number) if number is not None else None
+    if number is None:
+        return None
+    if found is None or found.at > now:
+        return f"version {number}, not rehearsed yet"
+    when = "today" if now - found.at < timedelta(days=1) else f"on {day(found.at)}"
+    if not found.passed:
+        return f"none: the rehearsal of version {number} failed {when} ({found.problem})"
+    return f"version {number}, rehearsed {when}, {found.took}"
 
 
 def _judge(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from fastapi import FastAPI, Query, Response
 from fastapi.routing import APIRoute
 
 from keepwell.api import reading
-from keepwell.api.bodies import ErrorBody, LabelsAnswer, LabelsBody, PredictAnswer, PredictBody
+from keepwell.api.bodies import ErrorBody, LabelsAnswer, LabelsBody, PredictAnswer, PredictBody, WordBody
 from keepwell.api.failures import json_answer, refusal, shape_errors
 from keepwell.api.guard import Guard
 from keepwell.api.incidents import add_incidents
@@ -20,6 +21,7 @@ from keepwell.errors import InputInvalid, ModelNotFound, NotReady
 from keepwell.project import Project
 
 MOST = 2**63 - 1  # the largest number that the record holds
+BEARER = "token"  # who acts over HTTP: whoever has the token
 REFUSALS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorBody} for status in (401, 404, 413, 422, 500, 503)}
 
 
@@ -104,6 +106,11 @@ def _add_reading(app: FastAPI, service: Service) -> None:
         _known(project, name)
         return json_answer({"model": name, "versions": reading.versions(project)})
 
+    @app.get("/models/{name}/trials", summary="Versions beside the champion, and what they show")
+    def trials(name: str) -> Response:
+        _known(project, name)
+        return json_answer({"model": name, "trials": project.trials()})
+
     @app.get("/models/{name}/history", summary="What happened, oldest first")
     def history(
         name: str,
@@ -152,6 +159,16 @@ def _add_acts(app: FastAPI, service: Service) -> None:
         if any(item.prediction_id for item in body.labels):
             service.ship()  # a label may come before its prediction has left the journal
         return json_answer(project.post_labels([item.model_dump(exclude_none=True) for item in body.labels]))
+
+    @app.post("/models/{name}/versions/{version}/approve", summary="Say yes to a challenger")
+    def approve(name: str, version: str, body: WordBody) -> Response:
+        _known(project, name)
+        return json_answer(asdict(project.approve(version, comment=body.comment, by=BEARER)))
+
+    @app.post("/models/{name}/versions/{version}/reject", summary="Say no to a challenger")
+    def reject(name: str, version: str, body: WordBody) -> Response:
+        _known(project, name)
+        return json_answer({"sentence": project.reject(version, comment=body.comment, by=BEARER)})
 
 
 def _known(project: Project, name: str) -> None:

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from keepwell.cli import (
     answering,
+    approving,
     checking,
     config,
     demonstrating,
@@ -113,6 +114,7 @@ for module in (
     recording,
     answering,
     releasing,
+    approving,
     quarantine,
     incidents,
     keeping,

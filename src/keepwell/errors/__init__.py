@@ -8,11 +8,10 @@
                               EmptyWindow, FrameInvalid, WatchStateInvalid, InputInvalid, BodyTooLarge, ArchiveInvalid, TableInvalid,
                               ProfileInvalid, ProfilesDiffer
       NotFound                ModelNotFound, VersionNotFound, PredictionNotFound, QuarantineNotFound, RunNotFound, RouteNotFound,
-                              BackupNotFound, VersionSwept, SliceNotFound, PersonNotFound, NoticeNotFound
-                              BackupNotFound, VersionSwept, SliceNotFound, IncidentNotFound
+                              BackupNotFound, VersionSwept, SliceNotFound, PersonNotFound, NoticeNotFound, IncidentNotFound
       Refused                 PromotionRefused, RollbackRefused, CycleRefused, FormatRefused, TrustRefused, AnswersDiffer, ModelFileInvalid,
                               TokenRefused, RestoreRefused, KeepingBusy, EnvironmentMismatch, NotRepeatable, IncidentRefused,
-                              IncidentChanged
+                              IncidentChanged, ApprovalRefused
       BackendError            SourceUnavailable, StorageUnavailable, ArtifactCorrupt, ArtifactMissing, JournalCorrupt,
                               SchemaTooNew, NotReady, TableCorrupt, BackupCorrupt
 
@@ -78,6 +77,7 @@ from keepwell.errors.projects import (
 )
 from keepwell.errors.refusals import (
     AnswersDiffer,
+    ApprovalRefused,
     CycleRefused,
     EnvironmentMismatch,
     FormatRefused,
@@ -98,6 +98,7 @@ from keepwell.errors.settings import SettingError, SettingInvalid, SettingUnknow
 
 __all__ = [
     "AnswersDiffer",
+    "ApprovalRefused",
     "ArchiveInvalid",
     "ArtifactCorrupt",
     "ArtifactMissing",

@@ -32,6 +32,20 @@ class RollbackRefused(Refused):
         )
 
 
+class ApprovalRefused(Refused):
+    """A person's word on a version does not count, or not any more."""
+
+    headline = "That word does not count"
+
+    def __init__(self, model: str, version: int, reason: str) -> None:
+        super().__init__(
+            f"Version {version} of '{model}' was not approved or rejected: {reason}. `keepwell history` tells what became of it.",
+            model=model,
+            version=version,
+            reason=reason,
+        )
+
+
 class CycleRefused(Refused):
     """A cycle cannot run for that moment."""
 

@@ -7,12 +7,14 @@ from keepwell.orchestration.answering import answer_rows
 from keepwell.orchestration.context import Context
 from keepwell.orchestration.cycle import attach, detach, resume, run_cycle
 from keepwell.orchestration.deciding import state_now
+from keepwell.orchestration.deploying import approve, conclude, facts_of, needed, promote, reject
 from keepwell.orchestration.dossier import Dossier, brief, dossier, plain
 from keepwell.orchestration.durable import Engine, Plain
 from keepwell.orchestration.feedback import post_labels
 from keepwell.orchestration.looking import look
 from keepwell.orchestration.proof import Repeated, Reproduction
 from keepwell.orchestration.quarantine import DROPPED, RELEASED, decide_quarantine, list_quarantine
+from keepwell.orchestration.rehearsing import rehearse, rehearsed_today
 from keepwell.orchestration.reloading import reload_code
 from keepwell.orchestration.reproducing import reproduce
 from keepwell.orchestration.schedule import Scheduler, due, next_tick
@@ -33,24 +35,32 @@ __all__ = [
     "Reproduction",
     "Scheduler",
     "answer_rows",
+    "approve",
     "around_now",
     "attach",
     "brief",
     "changes_near",
+    "conclude",
     "count_cycles",
     "dead_slots",
     "decide_quarantine",
     "detach",
     "dossier",
     "due",
+    "facts_of",
     "get_cycle",
     "last_cycle",
     "list_cycles",
     "list_quarantine",
     "look",
+    "needed",
     "next_tick",
     "plain",
     "post_labels",
+    "promote",
+    "rehearse",
+    "rehearsed_today",
+    "reject",
     "reload_code",
     "reproduce",
     "resume",
