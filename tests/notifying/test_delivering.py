@@ -99,11 +99,11 @@ def test_a_channel_that_fails_holds_no_other(post, receiver, hook):
 def test_a_webhook_that_may_come_back_is_tried_again(post, hook, how, problem):
     with receiving(**how) as receiver:
         post.enqueue("incident/7")
-        sender = post.sender(webhooks=[hook(receiver)])
         begun = time.monotonic()
-        (failed,) = sender.turn().failed
+        (failed,) = post.sender(webhooks=[hook(receiver)], notify={"timeout_s": 1.0 if "within" in problem else 5.0}).turn().failed
         assert failed[1] == problem
-        assert time.monotonic() - begun < 4
+        assert time.monotonic() - begun < 10, "the receiver would hang for a minute"
+        sender = post.sender(webhooks=[hook(receiver)])
         receiver.status = 200
         for _ in range(4):
             post.later(hours=1)
@@ -178,8 +178,9 @@ def test_an_apprise_channel_that_hangs_is_left(post):
     with receiving(answers=[60.0]) as receiver:
         post.enqueue("incident/7", to=("mira",))
         begun = time.monotonic()
-        turn = post.sender(people={"mira": {"tell": [f"json://127.0.0.1:{receiver.port}/"]}}).turn()
-        assert turn.sent == 0 and time.monotonic() - begun < 8
+        people = {"mira": {"tell": [f"json://127.0.0.1:{receiver.port}/"]}}
+        turn = post.sender(people=people, notify={"timeout_s": 1.0}).turn()
+        assert turn.sent == 0 and time.monotonic() - begun < 15
 
 
 def test_pauses_grow_and_are_jittered():
@@ -207,7 +208,7 @@ def test_a_lease_of_a_sender_that_died_runs_out(post, receiver, hook):
     dead, alive = (post.sender(webhooks=[hook(receiver)]) for _ in range(2))
     assert len(dead._claim()[0]) == 1
     assert alive.turn().sent == 0
-    post.later(seconds=22)
+    post.later(seconds=26)
     assert alive.turn().sent == 1
 
 
