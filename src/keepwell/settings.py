@@ -267,7 +267,9 @@ class PersonSection(Section):
     """How a person is reached; the name of the table is the name that `[owner]` uses."""
 
     tell: tuple[Address, ...] = Field((), description="Apprise URLs at which the person is told: slack, mailto, json, and a hundred more.")
-    role: Literal["viewer", "operator", "maintainer", "admin"] = Field("viewer", description="What the person may do; kept on record.")
+    role: Literal["viewer", "operator", "maintainer", "admin"] = Field(
+        "viewer", description="What the person may do; nothing asks for it yet."
+    )
 
     @field_validator("tell")
     @classmethod
