@@ -11,6 +11,7 @@ from keepwell.incidents.escalation import escalate, told_to
 from keepwell.incidents.faults import (
     FAILED,
     SOURCE_FAILED,
+    STALE,
     decline_id,
     finding_id,
     of_decline,
@@ -19,7 +20,7 @@ from keepwell.incidents.faults import (
     of_source,
     recovery_of,
 )
-from keepwell.incidents.joining import join, live
+from keepwell.incidents.joining import absorbed, join, live
 from keepwell.incidents.keeping import keep, notice_of
 from keepwell.incidents.owners import PARTIES, Owned, orphans, owner_of, party_of
 from keepwell.incidents.records import KEEPWELL, MODEL, SEVERITIES, STATES, Activity, Change, End, Fault, Incident
@@ -37,6 +38,7 @@ __all__ = [
     "PERIODS",
     "SEVERITIES",
     "SOURCE_FAILED",
+    "STALE",
     "STATES",
     "Activity",
     "Answers",
@@ -50,6 +52,7 @@ __all__ = [
     "Owned",
     "Runbook",
     "Seen",
+    "absorbed",
     "clause",
     "decline_id",
     "durations_of",

@@ -12,6 +12,7 @@ from keepwell.monitoring import Said
 
 LOSS = {"binary": "log loss", "multiclass": "log loss", "regression": "squared error"}
 FAILED, SOURCE_FAILED = "cycle", "source"  # ids
+STALE = "stale"  # the contract's finding that nothing new came
 LONGEST = 300  # of a message that comes from outside
 Z90 = 1.645
 
@@ -85,9 +86,8 @@ def recovery_of(said: Said) -> End:
 def of_finding(key: str, finding: Mapping[str, Any], since: datetime, now: datetime) -> Fault:
     """A finding of the contract that speaks of a broken feed; it began after the last batch without it, at `since`."""
     kind, column = str(finding["kind"]), str(finding["column"] or "")
-    is_source = kind == "stale"
+    is_source = kind == STALE
     aside = "broken rows wait in quarantine" if finding["action"] == "quarantine" else "its rows are kept"
-    what = str(finding["message"]).partition(": ")[2] or str(finding["message"])
     return Fault(
         key=key,
         id=finding_id(finding),
@@ -96,11 +96,17 @@ def of_finding(key: str, finding: Mapping[str, Any], since: datetime, now: datet
         kind=kind.replace(" ", "_"),
         column="" if is_source else column,
         first=min(since, now),
-        last=now,
+        last=min(since, now) if is_source else now,
         headline="gets no new data" if is_source else "gets broken data",
-        words=_short(what),
+        words=_short(f"{kind}{f' in {column}' if column and not is_source else ''}: {_what(str(finding['message']))}"),
         facts={"rows": finding["rows"], "aside": "" if is_source else aside},
     )
+
+
+def _what(message: str) -> str:
+    """What is wrong, out of a finding's message: kind, column, rows, for example, what is wrong; what became of the rows. What to do."""
+    told = message.partition("; set aside")[0].partition("; kept")[0]
+    return told.rpartition("UTC: " if "UTC: " in told else ": ")[2].partition(". ")[0]
 
 
 def finding_id(finding: Mapping[str, Any]) -> str:

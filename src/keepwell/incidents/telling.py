@@ -73,6 +73,8 @@ def interval(first: datetime, last: datetime, level: float | None = None, began:
     '14 May 2026 between 02:00 and 09:00 (95 %)'
     >>> interval(datetime(2026, 5, 13, tzinfo=UTC), datetime(2026, 5, 16, tzinfo=UTC), 0.9, "2026-05-14T00:00:00+00:00")
     '14 May 2026 (13 to 16 May, 90 %)'
+    >>> interval(datetime(2026, 5, 13, tzinfo=UTC), datetime(2026, 5, 16, tzinfo=UTC))
+    'some day of 13 to 16 May 2026'
     >>> interval(datetime(2026, 5, 13, tzinfo=UTC), datetime(2026, 5, 13, tzinfo=UTC))
     '13 May 2026'
     """
@@ -86,7 +88,8 @@ def interval(first: datetime, last: datetime, level: float | None = None, began:
         return f"{datetime.fromisoformat(began):%-d %B %Y} ({span(first, last)}{level_})"
     if last - first < SHORT:
         return f"between {_moment(first)} and {_moment(last)}{sure}"
-    return f"some day of {span(first, last)}{sure}"
+    year = f" {last.year}" if first.year == last.year else ""
+    return f"some day of {span(first, last)}{year}{sure}"
 
 
 def words_of(incident: Incident) -> str:

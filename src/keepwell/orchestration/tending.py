@@ -20,6 +20,7 @@ from keepwell.incidents import (
     FAILED,
     KEEPWELL,
     SOURCE_FAILED,
+    STALE,
     Activity,
     Answers,
     Around,
@@ -215,12 +216,23 @@ def _moment(moment: datetime) -> np.datetime64:
 
 
 def _data_faults(known: Known) -> list[Fault]:
-    since = known.before or known.gathered.since
-    findings = [finding for finding in known.gathered.findings if finding["is_fault"]]
-    faults = [of_finding(f"{known.cycle}/{finding_id(finding)}", finding, since, known.as_of) for finding in findings]
-    if known.gathered.error is not None:
-        faults.append(of_source(f"{known.cycle}/source", known.gathered.error, since, known.as_of))
+    gathered, since = known.gathered, known.before or known.gathered.since
+    newest = min(gathered.newest, known.as_of) if gathered.newest is not None else since
+    is_stale = any(finding["kind"] == STALE for finding in gathered.findings)
+    faults = []
+    for finding in sorted(_faulty(gathered), key=lambda one: one["kind"] == STALE):
+        # What sets every row aside, one a day, is told when nothing good has come for too long; it began with the first of them.
+        began = newest if is_stale and (finding["kind"] == STALE or not finding["is_fault"]) else since
+        faults.append(of_finding(f"{known.cycle}/{finding_id(finding)}", finding, began, known.as_of))
+    if gathered.error is not None:
+        faults.append(of_source(f"{known.cycle}/source", gathered.error, since, known.as_of))
     return faults
+
+
+def _faulty(gathered: Gathered) -> list[dict[str, Any]]:
+    """Findings that speak of a broken feed: those the contract calls so, and what sets rows aside while nothing good comes."""
+    is_stale = any(finding["kind"] == STALE for finding in gathered.findings)
+    return [one for one in gathered.findings if one["is_fault"] or (is_stale and one["action"] == "quarantine")]
 
 
 def _data_ends(known: Known, lives: Sequence[Incident]) -> list[End]:
@@ -229,7 +241,7 @@ def _data_ends(known: Known, lives: Sequence[Incident]) -> list[End]:
         return []
     ends = [End(SOURCE_FAILED, known.as_of, "the source answers again")]
     if known.gathered.new:
-        found = {finding_id(finding) for finding in known.gathered.findings if finding["is_fault"]}
+        found = {finding_id(finding) for finding in _faulty(known.gathered)}
         ringing = {name for incident in lives for name in incident.ringing if name.startswith("contract/")}
         ends += [End(name, known.as_of, "good rows came again") for name in sorted(ringing - found)]
     return ends
