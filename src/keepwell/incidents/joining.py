@@ -19,7 +19,8 @@ from keepwell.incidents.records import KEEPWELL, MODEL, SEVERITIES, Activity, Ch
 if TYPE_CHECKING:
     from keepwell.settings import IncidentsSection, OwnerSection
 
-LATE = ("late data", "stale")
+# What follows from a finding: broken rows are set aside, so no good ones come; the same inputs have the same answers.
+FOLLOWS = {"late data": "contract/", "stale": "contract/", "constant answers": "contract/constant/"}
 EVIDENCE = 20  # sightings that are kept by name beside the first
 
 
@@ -85,8 +86,7 @@ def _belongs(fault: Fault, incidents: Sequence[Incident]) -> Incident | None:
     """The open incident that a fault is part of."""
     rules: tuple[Callable[[Incident], bool], ...] = (
         lambda one: fault.id in one.facts["faults"],
-        # Broken rows are set aside, so no good ones come: late because broken.
-        lambda one: fault.kind in LATE and one.facts["family"] == MODEL and any(name.startswith("contract/") for name in one.ringing),
+        lambda one: fault.kind in FOLLOWS and any(name.startswith(FOLLOWS[fault.kind]) for name in one.ringing),
         lambda one: one.facts["family"] == fault.family != MODEL,
         lambda one: one.facts["family"] == fault.family and bool(fault.column) and fault.column in _columns(one),
         lambda one: one.facts["family"] == fault.family and fault.first <= one.last and one.first <= fault.last,

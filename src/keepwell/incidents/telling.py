@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from keepwell.incidents.durations import durations_of
+from keepwell.incidents.faults import UNPROVEN
 from keepwell.incidents.records import MODEL, Incident
 from keepwell.incidents.runbooks import runbook_of
 from keepwell.monitoring import span
@@ -130,7 +131,7 @@ def _cause(incident: Incident, lead: Mapping[str, Any]) -> str:
         return f"{words[:1].upper()}{words[1:]}{f'; {aside}' if aside else ''}"
     share = f" (explains about {round(100 * lead['share'], -1):.0f} % of the rise)" if lead.get("share") is not None else ""
     following = f"; next: {lead['next'][0]}" if lead.get("next") else ""
-    return f"Most likely: {words}{share}{following}" if incident.cls != "unknown" else f"{words[:1].upper()}{words[1:]}{following}"
+    return f"{words[:1].upper()}{words[1:]}{following}" if words.startswith(UNPROVEN) else f"Most likely: {words}{share}{following}"
 
 
 def _who(incident: Incident, now: datetime | None) -> str:

@@ -195,7 +195,7 @@ def _predict(context: Context, cycle: str, as_of: datetime, done: dict[str, Any]
     sentence = f"{done['new']} new observations, {done['labels']} new labels, {rows} predictions"
     with context.database.begin() as connection:
         end_cycle(connection, context.name, cycle, "done", sentence, {**done, "predictions": rows})
-        tending.done(connection, context, as_of)
+        tending.done(connection, context, as_of, rows)
         due = [table for table in context.tables if table.waiting(connection) >= context.settings.store.flush_commits]
     for table in due:
         table.flush()
