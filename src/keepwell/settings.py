@@ -230,7 +230,6 @@ class SilenceSection(Section):
     age_days: float | None = Field(
         None, gt=0, description="Age of the champion's newest training row without a build; default 60 days after [retrain] asks for one."
     )
-    ping: str | None = Field(None, description="Address asked after each cycle that is done, so that an outside watcher misses it.")
 
 
 class RetentionSection(Section):

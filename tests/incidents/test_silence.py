@@ -36,7 +36,7 @@ PLANTED = {
 # What is found at the first look after it is so.
 AT_ONCE = {
     "missing labels": ({"labels": Labels(7, 3, NOW - 5 * DAY)}, "data"),
-    "dead notifier": ({"stuck": (NOW - 2 * HOUR,)}, "keepwell"),
+    "dead notifier": ({"stuck": ((NOW - 2 * HOUR, "mail to Mira has not got 1 notice: refused"),)}, "keepwell"),
     "constant answers": ({"answers": Answers(50, 1, 0, NOW - 50 * DAY)}, "model"),
     "broken answers": ({"answers": Answers(50, 20, 4, NOW - 50 * DAY)}, "model"),
 }

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import polars as pl
@@ -322,38 +320,6 @@ def test_a_server_that_nobody_asks_is_noticed_where_somebody_is_expected(folder:
         project.answer([{"warmth": 9.0, "cloud": 0.2}])  # now
         project.look(datetime.now(UTC))
         assert "no traffic" not in [one.kind for one in project.incidents()]
-
-
-@pytest.fixture
-def receiver() -> Iterator[tuple[str, list[str]]]:
-    """A real HTTP server and the paths it was asked for."""
-    asked: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/alive", asked
-    server.shutdown()
-    server.server_close()
-
-
-def test_a_cycle_of_the_present_pings_the_outside_and_one_of_the_past_does_not(folder: Path, receiver: tuple[str, list[str]]) -> None:
-    url, asked = receiver
-    (folder / "keepwell.toml").write_text((folder / "keepwell.toml").read_text() + f'\n[silence]\nping = "{url}"\n')
-    with Project(folder) as project:
-        live(project, 1)
-        assert asked == []
-        project.run()
-        assert asked == ["/alive"]
 
 
 # --- people ---------------------------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 A notice comes in from the rooms above; it goes out to whoever is named.
 """
 
-from keepwell.notifying.pinging import ping
-from keepwell.notifying.tables import Notice, enqueue, list_notices, stuck
+from keepwell.notifying.tables import Notice, Stuck, enqueue, list_notices, stuck
 
-__all__ = ["Notice", "enqueue", "list_notices", "ping", "stuck"]
+__all__ = ["Notice", "Stuck", "enqueue", "list_notices", "stuck"]

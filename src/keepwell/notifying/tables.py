@@ -54,8 +54,30 @@ def list_notices(connection: sa.Connection, model: str) -> list[Notice]:
     return [Notice(row.kind, row.subject, row.sentence, row.severity, tuple(row.recipients), row.at, row.facts) for row in rows]
 
 
-def stuck(connection: sa.Connection, now: datetime, limit: timedelta) -> list[Notice]:
-    """Notices for somebody that wait for longer than `limit`."""
+@dataclass(frozen=True)
+class Stuck:
+    """A channel that does not deliver: since when its oldest notice waits, how many wait, and what went wrong last."""
+
+    model: str
+    channel: str
+    since: datetime
+    waiting: int
+    problem: str
+
+    @property
+    def sentence(self) -> str:
+        """In words, without the moment."""
+        return f"{self.channel} has not got {self.waiting} {'notice' if self.waiting == 1 else 'notices'}: {self.problem}"
+
+
+def stuck(connection: sa.Connection, now: datetime, limit: timedelta, model: str | None = None) -> list[Stuck]:
+    """Who has not got notices that wait longer than `limit`."""
     query = sa.select(outbox).where(outbox.c.sent_at.is_(None), outbox.c.at < now - limit).order_by(outbox.c.seq)
-    found = [row for row in connection.execute(query) if row.recipients]
-    return [Notice(row.kind, row.subject, row.sentence, row.severity, tuple(row.recipients), row.at, row.facts) for row in found]
+    found: dict[tuple[str, str], Stuck] = {}
+    for row in connection.execute(query):
+        for name in row.recipients if model in (None, row.model) else ():
+            before = found.get((row.model, name))
+            found[row.model, name] = Stuck(
+                row.model, name, before.since if before else row.at, before.waiting + 1 if before else 1, "not sent"
+            )
+    return list(found.values())

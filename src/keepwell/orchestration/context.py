@@ -186,6 +186,5 @@ class Context:
 
     def settings_json(self) -> bytes:
         """The settings a version carries: all but secrets and where things are."""
-        left_out: Any = {"serve": {"token"}, "silence": {"ping"}, "store": True, "trust": True, "source": True}
-        plain = self.settings.model_dump(mode="json", exclude=left_out)
+        plain = self.settings.model_dump(mode="json", exclude={"serve": {"token"}, "store": True, "trust": True, "source": True})
         return json.dumps(plain, sort_keys=True, indent=1).encode()

@@ -7,7 +7,6 @@ from typing import Any
 
 from keepwell.deployment import promote
 from keepwell.errors import CycleRefused, KeepwellError
-from keepwell.notifying import ping
 from keepwell.orchestration import building, checking, gathering, predicting, tending
 from keepwell.orchestration.context import Context
 from keepwell.orchestration.durable import Engine, step, workflow
@@ -19,7 +18,6 @@ from keepwell.training import list_runs
 
 _open: dict[str, Context] = {}
 AHEAD = timedelta(minutes=5)  # clocks of two machines may differ by this much
-PRESENT = timedelta(days=1)  # cycles of earlier moments are history that is caught up with: nobody outside waits for them
 
 
 def attach(context: Context) -> None:
@@ -85,8 +83,6 @@ def _finish(engine: Engine, context: Context, record: CycleRecord) -> CycleRecor
     with context.database.read() as connection:
         ended = get_cycle(connection, context.name, record.cycle)
     assert ended is not None
-    if ended.status == "done" and (url := context.settings.silence.ping) and datetime.now(UTC) - ended.as_of <= PRESENT:
-        ping(url)
     return ended
 
 
