@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 STATES = ("open", "acknowledged", "snoozed", "closed")
-SEVERITIES = ("info", "warning", "critical")
+Severity = Literal["info", "warning", "critical"]
+SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
 KEEPWELL = "keepwell"  # who acts when no person did
 
 # Faults of one family are one story: what breaks the source makes the data late as well.
@@ -40,7 +41,7 @@ class Fault:
     first: datetime
     last: datetime
     level: float | None = None
-    severity: str = "warning"
+    severity: Severity = "warning"
     headline: str
     words: str
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -77,7 +78,7 @@ class Incident:
     number: int
     revision: int = 1
     state: str = "open"
-    severity: str
+    severity: Severity
     cls: str
     kind: str
     column: str

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from keepwell.incidents.records import CYCLES, SOURCE, End, Fault
+from keepwell.incidents.records import CYCLES, SOURCE, End, Fault, Severity
 
 if TYPE_CHECKING:
     from keepwell.settings import SilenceSection
@@ -70,7 +70,7 @@ class _Silent:
     """Since when, how bad, and in words."""
 
     since: datetime
-    severity: str
+    severity: Severity
     words: str
 
 
