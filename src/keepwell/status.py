@@ -74,6 +74,7 @@ class Status:
             ("Next cycle", day(self.next_cycle) if self.next_cycle else "nothing is scheduled"),
             ("Quarantine", f"{self.waiting:,} {'row waits' if self.waiting == 1 else 'rows wait'}" if self.waiting else "empty"),
             ("Owner", _owner(self.owner, self.deputy)),
+            *([("Orphans", f"nobody is told about {', '.join(self.orphans)}")] if 0 < len(self.orphans) < 4 else []),
             *(("Incident", one["clause"]) for one in self.incidents),
         )
 
