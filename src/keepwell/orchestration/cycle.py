@@ -78,6 +78,7 @@ def _finish(engine: Engine, context: Context, record: CycleRecord) -> CycleRecor
         # The step that failed could not say so itself (a full disk, a database that went away). A later try begins anew.
         with context.database.begin() as connection:
             end_cycle(connection, context.name, record.cycle, "failed", str(error), {**record.facts, "error": type(error).__name__})
+        with context.database.begin() as connection:  # apart: that the cycle failed must be kept whatever comes of the rest
             tending.failed(connection, context, record.cycle, record.as_of, str(error))
         raise
     with context.database.read() as connection:
