@@ -649,16 +649,18 @@ class Project:
         IncidentRefused : the act does not fit how the incident is, for example because somebody was faster.
         IncidentChanged : it is at another revision.
         """
-        from keepwell.incidents import ACTS, expect, get_incident, keep
+        from keepwell.incidents import ACTS, absorbed, expect, get_incident, keep, list_live
         from keepwell.orchestration import around_now
 
         moment = now or datetime.now(UTC)
         with self.context.database.begin() as connection:
             incident = get_incident(connection, self.name, number)
             expect(incident, revision)
-            change = ACTS[act](incident, *what, by=by or _who(), now=moment)
-            keep(connection, [change], around_now(connection, self.context, moment))
-        return change.incident
+            changes = [ACTS[act](incident, *what, by=by or _who(), now=moment)]
+            if act == "reopen":  # another may be open for the same fault by now
+                changes += absorbed(changes[0].incident, [changes[0].incident, *list_live(connection, self.name)], moment)
+            keep(connection, changes, around_now(connection, self.context, moment))
+            return get_incident(connection, self.name, number)
 
     def look(self, now: datetime | None = None) -> list[Change]:
         """Notice what should have come and did not, also when no cycle runs. Answers what changed."""
