@@ -126,7 +126,9 @@ def _resuming(state: State) -> list[Act]:
     if state.pause is None:
         return []
     return [
-        Act("resume", state.pause.until, f"the pause ends ({state.pause})", () if state.pause.until else ("`keepwell resume` ends it",))
+        Act(
+            "resume", state.pause.until, f"the pause ends: {state.pause.words}", () if state.pause.until else ("`keepwell resume` ends it",)
+        )
     ]
 
 

