@@ -107,21 +107,8 @@ def test_nothing_kept_is_nothing_to_rehearse(tmp_path: Path) -> None:
 
 
 def test_the_command_shows_a_table_and_writes_a_page(kept: Path, tmp_path: Path) -> None:
-    words = [
-        "-C",
-        str(kept),
-        "rehearse",
-        "--policy",
-        "never",
-        "--policy",
-        "as-is",
-        "--from",
-        "2025-10-19",
-        "--every",
-        "28d",
-        "--workers",
-        "1",
-    ]
+    words = ["-C", str(kept), "rehearse", "--policy", "never", "--policy", "as-is", "--from", "2025-10-19", "--every", "28d"]
+    words += ["--workers", "1"]
     shown = CliRunner().invoke(app, [*words, "--html", str(tmp_path / "page.html")])
     assert shown.exit_code == 0, shown.stderr
     assert "never" in shown.stdout and "as-is" in shown.stdout and "has the lowest brier" in shown.stdout
@@ -139,8 +126,7 @@ def test_the_rolling_loss_is_the_mean_of_its_window() -> None:
 
 def test_an_alarm_is_false_when_the_loss_was_not_above_what_was_expected() -> None:
     times = [DAY + timedelta(days=n) for n in range(10)]
-    rows = pl.DataFrame(
-        {"time": times, "version": [1] * 10, "loss": [0.2] * 5 + [0.4] * 5}, schema_overrides={"time": pl.Datetime("us", "UTC")}
-    )
+    kinds = {"time": pl.Datetime("us", "UTC")}
+    rows = pl.DataFrame({"time": times, "version": [1] * 10, "loss": [0.2] * 5 + [0.4] * 5}, schema_overrides=kinds)
     alarms = [Alarm(1, times[0], times[2], times[4]), Alarm(1, times[5], times[6], None)]
     assert false_alarms(alarms, rows, {1: 0.25}) == 1
