@@ -115,6 +115,9 @@ def _parted(context: Context, prepared: Result) -> Split:
     """The training set split forward in time, as the settings and the decision say."""
     rows = from_bytes(context.artifacts.get(prepared["training_set"]))
     plan = prepared.get("plan", {})
+    at = pl.col(context.model.time)
+    for low, until in plan.get("without", []):
+        rows = rows.filter((at < datetime.fromisoformat(low)) | (at >= datetime.fromisoformat(until)))
     moments = {name: datetime.fromisoformat(plan[name]) for name in ("window_from", "judge_from") if name in plan}
     return split(context.model, rows, context.settings.build, **moments)
 
@@ -314,6 +317,7 @@ def enter(context: Context, run: str, as_of: datetime, prepared: Result, trained
         "seed": context.settings.build.seed,
         "packages": digest_of(context.packages_json),
         **{name: trained[name] for name in ("recalibrates", "aged_from") if name in trained},
+        **({"window_from": window} if (window := prepared.get("plan", {}).get("window_from")) else {}),
     }
     version = Version(
         number=number,
