@@ -9,22 +9,12 @@ from typing import Any
 
 import polars as pl
 import pytest
-from projects import BUILT_AT, MODEL, tiny_project
+from projects import BUILT_AT, OPEN_GATE, dull_project
 
 from keepwell import Project
 from keepwell.errors import ApprovalRefused, PromotionRefused, RollbackRefused
 
 DAY = timedelta(days=1)
-DULL = "\n[train]\nc = 1e-7\n"  # so much penalty that it answers the same chance every day
-OPEN_GATE = {"beat_baselines": False, "max_calibration_error": None, "max_slice_loss": None}
-
-
-def write(folder: Path) -> Path:
-    """A project of 520 days whose first version is dull."""
-    tiny_project(folder, days=520, settings=DULL)
-    fit = "LogisticRegression(C=settings.get('c', 1.0), random_state=seed)"
-    (folder / "model.py").write_text(MODEL.replace("LogisticRegression(random_state=seed)", fit))
-    return folder
 
 
 def opened(folder: Path, *, c: float = 1e-7, **promotion: Any) -> Project:
@@ -34,7 +24,7 @@ def opened(folder: Path, *, c: float = 1e-7, **promotion: Any) -> Project:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """The dull version 1 is champion, and it is BUILT_AT."""
-    with opened(write(tmp_path / "tiny")) as project:
+    with opened(dull_project(tmp_path / "tiny")) as project:
         assert project.run(BUILT_AT).facts["promoted"]
     return tmp_path / "tiny"
 
