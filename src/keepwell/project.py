@@ -415,8 +415,10 @@ class Project:
 
         moment = as_of or datetime.now(UTC)
         key = f"act/{uuid.uuid4().hex}"
-        if not override and (target := self._way_back(to)) is not None and self.rehearsed(target, moment) is None:
-            self.rehearse(target, at=moment)
+        if not override and (target := self._way_back(to)) is not None:
+            known = self.rehearsed(target, moment)
+            if known is None or not known.passed:
+                self.rehearse(target, at=moment)
         with self.context.database.begin() as connection:
             return rollback(connection, self.name, as_of=moment, by=_who(), reason=reason, key=key, to=to, override=override)
 
