@@ -69,6 +69,22 @@ def test_unseen_answers_are_what_the_version_would_have_told(project: Project) -
     assert [told[time] for time in unseen["time"]] == unseen["answer"].to_list()
 
 
+def test_a_version_with_other_features_makes_them_with_its_own_code(folder: Path) -> None:
+    model = folder / "model.py"
+    more = 'return observations.select("site", "day", "warmth", "cloud", twice=pl.col("cloud") * 2)'
+    model.write_text(model.read_text().replace('return observations.select("site", "day", "warmth", "cloud")', more))
+    with opened(folder, c=1.0, trial_days=40) as project:
+        project.run(BUILT_AT + DAY, build=True)
+        assert set(project.version(2).facts["signature"]) == {"warmth", "cloud", "twice"}
+        project.answer([{"warmth": 1.0, "cloud": 0.5}], time=BUILT_AT + 2 * DAY)  # by hand: nothing to make `twice` from
+        live(project, 3, 11)
+        unseen, predictor = project.context.shadows.rows(), project.context.predictor(2)
+        made = predictor.features(project.context.observations.rows())
+        told = dict(zip(made["day"], predictor.answer(made), strict=True))
+        assert unseen.height == 10  # the cycles' own rows, and not the one by hand
+        assert [told[time] for time in unseen["time"]] == unseen["answer"].to_list()
+
+
 def test_it_is_promoted_without_a_person_when_it_proves_better(project: Project) -> None:
     live(project, 5, 37)
     assert project.aliases()["champion"] == 2
