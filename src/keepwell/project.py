@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from keepwell.deployment import Approval, Rehearsal, Rollout
+    from keepwell.deployment import Approval, Rehearsed, Rollout
     from keepwell.diff import VersionDiff
     from keepwell.keeping import Backup, Freed, Manifest, Told
     from keepwell.orchestration import Context, CycleRecord, Engine, Reproduction
@@ -416,9 +416,9 @@ class Project:
         moment = as_of or datetime.now(UTC)
         key = f"act/{uuid.uuid4().hex}"
         if not override and (target := self._way_back(to)) is not None:
-            known = self.rehearsed(target, moment)
+            known = self.rollback_rehearsed(target, moment)
             if known is None or not known.passed:
-                self.rehearse(target, at=moment)
+                self.rehearse_rollback(target, at=moment)
         with self.context.database.begin() as connection:
             return rollback(connection, self.name, as_of=moment, by=_who(), reason=reason, key=key, to=to, override=override)
 
@@ -430,7 +430,7 @@ class Project:
         with self.context.database.read() as connection:
             return way_back(connection, self.name)
 
-    def rehearse(self, to: int | str | None = None, *, at: datetime | None = None) -> Rehearsal:
+    def rehearse_rollback(self, to: int | str | None = None, *, at: datetime | None = None) -> Rehearsed:
         """Load the version that a rollback would go to, ask it its golden rows, and take the time; kept on record.
 
         Raises
@@ -447,7 +447,7 @@ class Project:
         moment = at or datetime.now(UTC)
         return rehearse(self.context, target, at=moment, by=_who(), key=f"act/{uuid.uuid4().hex}")
 
-    def rehearsed(self, number: int, at: datetime | None = None) -> Rehearsal | None:
+    def rollback_rehearsed(self, number: int, at: datetime | None = None) -> Rehearsed | None:
         """A version's newest rehearsal, when it is of the last day."""
         from keepwell.orchestration import rehearsed_today
 

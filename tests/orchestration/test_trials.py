@@ -220,7 +220,7 @@ def test_the_way_back_is_rehearsed_after_a_promotion(project: Project) -> None:
 def test_a_version_whose_rehearsal_fails_is_no_way_back(project: Project) -> None:
     live(project, 5, 37)
     project.context.artifacts.remove(project.version(1).model_file)
-    assert not project.rehearse().passed
+    assert not project.rehearse_rollback().passed
     with pytest.raises(RollbackRefused, match=r"version 1 is no way back: its rehearsal of .* failed"):
         project.rollback(reason="a test")
     assert project.aliases()["champion"] == 2

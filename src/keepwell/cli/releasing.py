@@ -199,7 +199,7 @@ def rollback(
 
 
 def _rehearse(project: Project, version: str | None, as_json: bool) -> None:
-    found = project.rehearse(version)
+    found = project.rehearse_rollback(version)
     if as_json:
         show_json({**vars(found), "sentence": found.sentence})
     else:

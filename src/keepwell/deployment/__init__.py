@@ -5,7 +5,7 @@ A version that may go live comes in; a trial, and a recorded alias change, go ou
 """
 
 from keepwell.deployment.approvals import Approval, approvers, is_enough, record_approval, waiting_trial
-from keepwell.deployment.rehearsals import Rehearsal, last_rehearsal, record_rehearsal
+from keepwell.deployment.rehearsals import Rehearsed, last_rehearsal, record_rehearsal
 from keepwell.deployment.rollout import Rollout, came_back_from, let_go, promote, rollback, way_back
 from keepwell.deployment.sharing import takes
 from keepwell.deployment.tables import (
@@ -30,7 +30,7 @@ __all__ = [
     "WAITING",
     "Approval",
     "Judged",
-    "Rehearsal",
+    "Rehearsed",
     "Rollout",
     "Terms",
     "Trial",

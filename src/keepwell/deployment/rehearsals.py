@@ -13,7 +13,7 @@ NEWEST = 400  # rehearsals looked through: a year of daily ones
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class Rehearsed:
     """`version` was loaded anew at `at` and asked its golden rows; `problem` says why it did not pass."""
 
     version: int
@@ -36,16 +36,16 @@ class Rehearsal:
         return f"The rehearsal of version {self.version} failed, so nobody can go back to it: {self.problem}"
 
 
-def record_rehearsal(connection: sa.Connection, model: str, key: str, found: Rehearsal, by: str) -> bool:
+def record_rehearsal(connection: sa.Connection, model: str, key: str, found: Rehearsed, by: str) -> bool:
     """Keep a rehearsal, once per key."""
     facts = {"version": found.version, "passed": found.passed, "seconds": round(found.seconds, 3), "rows": found.rows, "by": by}
     return record_event(connection, model, key, Event("rehearsed", found.at, found.sentence, {**facts, "problem": found.problem}))
 
 
-def last_rehearsal(connection: sa.Connection, model: str, version: int) -> Rehearsal | None:
+def last_rehearsal(connection: sa.Connection, model: str, version: int) -> Rehearsed | None:
     """The newest rehearsal of a version."""
     for event in reversed(list_events(connection, model, kinds=("rehearsed",), limit=NEWEST)):
         if event.facts["version"] == version:
             known = event.facts
-            return Rehearsal(version, event.as_of, known["passed"], known["seconds"], known["rows"], known["problem"])
+            return Rehearsed(version, event.as_of, known["passed"], known["seconds"], known["rows"], known["problem"])
     return None

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from keepwell.deployment import Rehearsal, last_rehearsal, record_rehearsal, way_back
+from keepwell.deployment import Rehearsed, last_rehearsal, record_rehearsal, way_back
 from keepwell.errors import KeepwellError
 from keepwell.orchestration.context import Context
 from keepwell.training import from_bytes
@@ -15,7 +15,7 @@ from keepwell.training import from_bytes
 DAY = timedelta(days=1)
 
 
-def rehearse(context: Context, number: int, *, at: datetime, by: str, key: str) -> Rehearsal:
+def rehearse(context: Context, number: int, *, at: datetime, by: str, key: str) -> Rehearsed:
     """Load a version anew and hold its answers to its golden rows against those of the day it was built; bit by bit, and timed.
 
     Everything is read from the artifacts again and its digest checked; the loaded version that this process may hold is not used.
@@ -35,13 +35,13 @@ def rehearse(context: Context, number: int, *, at: datetime, by: str, key: str) 
         problem = error.message
     except Exception as error:  # the model's code is somebody else's; whatever it raises, nobody can go back to it
         problem = f"{type(error).__name__}: {error}"
-    found = Rehearsal(version.number, at, problem is None, time.perf_counter() - begun, rows, problem)
+    found = Rehearsed(version.number, at, problem is None, time.perf_counter() - begun, rows, problem)
     with context.database.begin() as connection:
         record_rehearsal(connection, context.name, key, found, by)
     return found
 
 
-def rehearse_when_due(context: Context, as_of: datetime) -> Rehearsal | None:
+def rehearse_when_due(context: Context, as_of: datetime) -> Rehearsed | None:
     """Once a day, rehearse the version that a rollback would go to; nothing for a moment that has long passed."""
     if datetime.now(UTC) - as_of > DAY or context.rehearsed_on == as_of.date():
         return None
@@ -54,7 +54,7 @@ def rehearse_when_due(context: Context, as_of: datetime) -> Rehearsal | None:
     return rehearse(context, number, at=as_of, by="keepwell", key=f"rehearsed/{number}/{as_of:%Y-%m-%d}")
 
 
-def rehearsed_today(connection: sa.Connection, model: str, number: int, at: datetime) -> Rehearsal | None:
+def rehearsed_today(connection: sa.Connection, model: str, number: int, at: datetime) -> Rehearsed | None:
     """A version's newest rehearsal, when it is of the last day."""
     found = last_rehearsal(connection, model, number)
     return found if found is not None and at - found.at < DAY else None
