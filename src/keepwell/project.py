@@ -564,8 +564,10 @@ class Project:
 
         moment = as_of or datetime.now(UTC)
         key = f"act/{uuid.uuid4().hex}"
-        if not override and (target := self._way_back(to)) is not None and self.rehearsed(target, moment) is None:
-            self.rehearse_rollback(target, at=moment)
+        if not override and (target := self._way_back(to)) is not None:
+            known = self.rollback_rehearsed(target, moment)
+            if known is None or not known.passed:
+                self.rehearse_rollback(target, at=moment)
         with self.context.database.begin() as connection:
             return rollback(connection, self.name, as_of=moment, by=_who(), reason=reason, key=key, to=to, override=override)
 
@@ -594,7 +596,7 @@ class Project:
         moment = at or datetime.now(UTC)
         return rehearse(self.context, target, at=moment, by=_who(), key=f"act/{uuid.uuid4().hex}")
 
-    def rehearsed(self, number: int, at: datetime | None = None) -> Rehearsed | None:
+    def rollback_rehearsed(self, number: int, at: datetime | None = None) -> Rehearsed | None:
         """A version's newest rehearsal, when it is of the last day."""
         from keepwell.orchestration import rehearsed_today
 
