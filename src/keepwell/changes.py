@@ -217,7 +217,8 @@ def _traffic(context: Context, connection: sa.Connection, since: datetime, until
     first = min(counted)
     days = [first + timedelta(days=place) for place in range((until.date() - first).days)]  # the last day has not ended
     usual: list[int] = []
-    state, run = "", []
+    state = ""
+    run: list[tuple[Any, int, Any]] = []
     for day in days:
         count = counted.get(day, 0)
         expected = sorted(usual[-USUAL_DAYS:])[len(usual[-USUAL_DAYS:]) // 2] if len(usual) >= USUAL_DAYS // 2 else None

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from keepwell.evidence import Verdict
     from keepwell.keeping import Backup, Freed, Manifest, Told
     from keepwell.orchestration import Context, CycleRecord, Engine, Reproduction
+    from keepwell.readiness import Score
     from keepwell.registry import AliasChange, Version
     from keepwell.settings import Settings
     from keepwell.status import Status
@@ -261,6 +262,12 @@ class Project:
 
         with self.context.database.read() as connection:
             return list_events(connection, self.name, kinds=tuple(kinds), by=by, since=since, until=until, limit=limit)
+
+    def score(self, at: datetime | None = None) -> Score:
+        """The 28 points of the ML Test Score, each with its proof or the next step; now or at a moment of the model's own time."""
+        from keepwell.readiness import score
+
+        return score(self.context, at)
 
     def verify_record(self, head: str | None = None) -> Verdict:
         """Was any decision or act edited, removed or reordered? With `head` (PLACE:HASH, kept elsewhere): is it still on record?

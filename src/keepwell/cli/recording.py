@@ -1,4 +1,4 @@
-"""`keepwell changes`, and `keepwell record`: is the record still what was written, and a file of evidence for others."""
+"""`keepwell score`, `keepwell changes`, and `keepwell record`: is the record still what was written, and a file of evidence for others."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ def register(app: typer.Typer) -> None:
         "keepwell changes --from 2026-01-01",
     )
     app.command(rich_help_panel=PANEL, epilog=examples(*lines))(changes)
+    lines = ("keepwell score", "keepwell score --missing", "keepwell score --at 1962-01-01 --json")
+    app.command(rich_help_panel=PANEL, epilog=examples(*lines))(score)
     lines = ("keepwell record verify", "keepwell record verify --json")
     group = typer.Typer(
         no_args_is_help=True, help="Is the record still what was written? A chain of hashes finds any changed row.", epilog=examples(*lines)
@@ -31,6 +33,41 @@ def register(app: typer.Typer) -> None:
     lines = ("keepwell record verify", "keepwell record verify --head 214:PUT-THE-64-DIGITS-HERE", "keepwell record verify --json")
     group.command(epilog=examples(*lines))(verify)
     app.add_typer(group, name="record", rich_help_panel=PANEL)
+
+
+@command
+def score(
+    folder: Folder = HERE,
+    at: Annotated[
+        datetime | None, typer.Option("--at", parser=read_moment, metavar="TIME", help="As it was at this moment of the model's own time.")
+    ] = None,
+    missing: Annotated[bool, typer.Option("--missing", help="Only points that are not whole.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """How ready is it for production? The 28 points of the ML Test Score, from evidence in the record.
+
+    A point counts 1 when it is done by itself, 0.5 by hand or in part, 0 without evidence; old evidence lapses. The score is
+    the sum of the weakest of four sections.
+    """
+    from keepwell.readiness import SECTIONS
+
+    with opened(folder) as project:
+        found = project.score(at)
+    if as_json:
+        show_json(found.as_dict())
+        return
+    screen.say(screen.bold(f"{found.sentence}."))
+    for section, name in SECTIONS.items():
+        points = [point for point in found.points if point.section == section and (point.points < 1 or not missing)]
+        screen.say("")
+        screen.say(screen.bold(f"{name}: {found.sections[section]:g} of 7"))
+        for point in points:
+            screen.say(f"  {point.points:>3g}  {point.id}  {point.asked}")
+            if point.proof:
+                lapsed = ", lapsed" if point.lapsed else ""
+                screen.say(screen.dim(f"           {point.proof} ({screen.when(point.dated)}{lapsed})"))
+            if point.next:
+                screen.say(f"           Next: {point.next}")
 
 
 @command

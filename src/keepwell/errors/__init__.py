@@ -5,8 +5,8 @@
       ProjectError            ProjectNotFound, ProjectExists, ExtraMissing, NameInvalid, FunctionMissing, FunctionBroken,
                               EstimatorInvalid
       DataError               SourceInvalid, SchemaMismatch, ContractBroken, LooksAhead, LookbackTooShort,
-                              EmptyWindow, FrameInvalid, WatchStateInvalid, InputInvalid, BodyTooLarge, ArchiveInvalid, TableInvalid,
-                              ProfileInvalid, ProfilesDiffer
+                              EmptyWindow, FeatureBanned, FrameInvalid, WatchStateInvalid, InputInvalid, BodyTooLarge, ArchiveInvalid,
+                              TableInvalid, ProfileInvalid, ProfilesDiffer
       NotFound                ModelNotFound, VersionNotFound, PredictionNotFound, QuarantineNotFound, RunNotFound, RouteNotFound,
                               BackupNotFound, VersionSwept, SliceNotFound
       Refused                 PromotionRefused, RollbackRefused, CycleRefused, FormatRefused, TrustRefused, AnswersDiffer, ModelFileInvalid,
@@ -38,6 +38,7 @@ from keepwell.errors.contents import (
     ContractBroken,
     DataError,
     EmptyWindow,
+    FeatureBanned,
     FrameInvalid,
     InputInvalid,
     LookbackTooShort,
@@ -105,6 +106,7 @@ __all__ = [
     "EnvironmentMismatch",
     "EstimatorInvalid",
     "ExtraMissing",
+    "FeatureBanned",
     "FormatRefused",
     "FrameInvalid",
     "FunctionBroken",

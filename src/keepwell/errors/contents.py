@@ -46,6 +46,18 @@ class ContractBroken(DataError):
         )
 
 
+class FeatureBanned(DataError):
+    """A feature has a name that the rules above the model ban."""
+
+    headline = "A feature is banned"
+
+    def __init__(self, features: Sequence[str]) -> None:
+        super().__init__(
+            f"Feature {listed(features)} is banned by the setting [rules] banned. Leave it out of `features`, or change the rule.",
+            features=features,
+        )
+
+
 class LooksAhead(DataError):
     """A feature's value for time t changes when later rows are known."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,14 +12,14 @@ import numpy as np
 import polars as pl
 
 from keepwell.comparison import code_differences
-from keepwell.errors import KeepwellError
-from keepwell.evaluation import BASELINES, Evidence, GateDecision, Metric, by_slice, decide, model_card, score
+from keepwell.errors import FeatureBanned, KeepwellError
+from keepwell.evaluation import BASELINES, Evidence, GateDecision, Metric, by_slice, decide, model_card, score, worth
 from keepwell.evaluation import Check as GateCheck
-from keepwell.ingestion import key_of, to_kind, to_polars
+from keepwell.ingestion import ALL, key_of, to_kind, to_polars
 from keepwell.orchestration.context import Context
 from keepwell.registry import Version, list_versions, register
 from keepwell.serving import signature_of
-from keepwell.storage import Event, digest_of, record_event
+from keepwell.storage import COMMIT, KNOWN, Event, digest_of, record_event
 from keepwell.training import (
     Code,
     answers,
@@ -39,13 +40,14 @@ from keepwell.training import (
     load_model,
     prove_no_lookahead,
     save_model,
+    smoke,
     split,
     to_bytes,
     training_set,
     unpin,
 )
 from keepwell.training import Run as RunRecord
-from keepwell.validation import contract_in_force
+from keepwell.validation import contract_in_force, personal
 
 Result = dict[str, Any]
 
@@ -82,12 +84,22 @@ def prepare(context: Context, run: str, as_of: datetime) -> Result:
         "as_of": as_of.isoformat(),
         "lookahead_checks": settings.lookahead_checks,
         "seed": settings.seed,
+        "banned": list(context.settings.rules.banned),
     }
 
     def work() -> Result:
         checked = prove_no_lookahead(model, inputs.observations, checks=settings.lookahead_checks, seed=settings.seed)
-        rows = training_set(model, features_of(model, inputs.observations), inputs.labels)
+        begun = time.perf_counter()
+        made = features_of(model, inputs.observations)
+        seconds = time.perf_counter() - begun
+        rows = training_set(model, made, inputs.labels)
+        banned = {name.lower() for name in context.settings.rules.banned}
+        if refused := [name for name in rows.columns[3:] if name.lower() in banned]:
+            raise FeatureBanned(refused)
         return {
+            "cost": {"seconds": round(seconds, 6), "rows": made.height},
+            "rules": {"banned": len(banned), "features": len(rows.columns) - 3},
+            "privacy": personal(inputs.observations, but=(COMMIT, KNOWN, ALL)),
             "training_set": context.artifacts.put(to_bytes(rows)),
             "rows": rows.height,
             "features": signature_of(rows.select(rows.columns[3:])),
@@ -124,6 +136,7 @@ def train(context: Context, run: str, prepared: Result) -> Result:
             "model_file": context.artifacts.put(file.data),
             "format": file.format,
             "size_bytes": len(file.data),
+            "smoke": smoke(model, parted.train, settings=settings.train, seed=settings.build.seed, trust=settings.trust),
             "canonical": canonical_digest(file, settings.trust),
             "golden": {
                 "rows": context.artifacts.put(to_bytes(golden)),
@@ -174,7 +187,15 @@ def evaluate_against(context: Context, run: str, champion: int | None, as_of: da
             given[f"baseline:{name}"] = baseline(parted.train, parted.holdout, entity=key[0], time=key[1], horizon=horizon)
         slices = _slices(context, parted.holdout)
         sheet = pl.DataFrame({"time": parted.holdout[key[1]], "y": y, **given}).hstack(slices.rename(lambda name: f"slice:{name}"))
+        valued = worth(
+            lambda rows: answers(estimator, rows, model.task, frame=model.frame),
+            X,
+            y,
+            metric=context.metric,
+            seed=context.settings.build.seed,
+        )
         return {
+            "worth": valued,
             "sheet": context.artifacts.put(to_bytes(sheet)),
             "metrics": _plain(score(model.task, y, given["challenger"])),
             "champion": champion,
@@ -254,6 +275,9 @@ def enter(context: Context, run: str, as_of: datetime, prepared: Result, trained
         **{name: trained[name] for name in ("canonical", "golden", "size_bytes", "train_rows", "trained_from", "trained_until")},
         **{name: trained[name] for name in ("holdout_rows", "holdout_from")},
         **{name: evaluated[name] for name in ("metrics", "champion_metrics", "baselines", "slices", "latency_ms", "sheet")},
+        **{name: prepared[name] for name in ("cost", "rules", "privacy") if name in prepared},
+        **{name: trained[name] for name in ("smoke",) if name in trained},
+        **{name: evaluated[name] for name in ("worth",) if name in evaluated},
         "signature": prepared["features"],
         "pins": prepared["pins"],
         "commits": prepared["commits"],
