@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from keepwell.changes import Changes
     from keepwell.deployment import Rollout
     from keepwell.diff import VersionDiff
-    from keepwell.evidence import Verdict
+    from keepwell.evidence import Bundle, Verdict
     from keepwell.keeping import Backup, Freed, Manifest, Told
     from keepwell.orchestration import Context, CycleRecord, Engine, Reproduction
     from keepwell.readiness import Score
@@ -279,6 +279,17 @@ class Project:
         from keepwell.evidence import verify
 
         return verify(self.context, head)
+
+    def bundle(self, file: str | Path) -> Bundle:
+        """Write the evidence about the model into one zip: record, cards, lineage, proofs, readiness, and a digest of each file.
+
+        Raises
+        ------
+        StorageUnavailable : the file cannot be written.
+        """
+        from keepwell.evidence import bundle
+
+        return bundle(self.context, Path(file))
 
     def changes(self, since: datetime | None = None, until: datetime | None = None, around: datetime | str | None = None) -> Changes:
         """Everything that changed in a span, or around a moment or the newest decline's ``"onset"``.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -30,8 +31,10 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(
         no_args_is_help=True, help="Is the record still what was written? A chain of hashes finds any changed row.", epilog=examples(*lines)
     )
-    lines = ("keepwell record verify", "keepwell record verify --head 214:PUT-THE-64-DIGITS-HERE", "keepwell record verify --json")
+    lines = ("keepwell record verify", "keepwell record verify --bundle rain-evidence.zip", "keepwell record verify --json")
     group.command(epilog=examples(*lines))(verify)
+    lines = ("keepwell record bundle rain-evidence.zip", "keepwell record bundle -C rain rain-evidence.zip --json")
+    group.command(epilog=examples(*lines))(bundle)
     app.add_typer(group, name="record", rich_help_panel=PANEL)
 
 
@@ -106,6 +109,9 @@ def verify(
     head: Annotated[
         str | None, typer.Option("--head", metavar="PLACE:HASH", help="A head that was kept elsewhere: the record must still hold it.")
     ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--bundle", metavar="FILE", help="Check this evidence bundle instead; it needs no project.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Has any decision or act been edited, removed or reordered?
@@ -113,14 +119,40 @@ def verify(
     Recomputes the chain of each table that only grows, and names the first row that is not what was written. Leaves with 1
     when there is one.
     """
-    with opened(folder) as project:
-        found = project.verify_record(head)
+    if file is not None:
+        from keepwell.evidence import verify_bundle
+
+        found = verify_bundle(file, head)
+    else:
+        with opened(folder) as project:
+            found = project.verify_record(head)
     if as_json:
         show_json(found.as_dict())
     else:
         _tell(found)
     if not found.is_whole:
         raise typer.Exit(FAILED)
+
+
+@command
+def bundle(
+    file: Annotated[Path, typer.Argument(help="The zip to write.", show_default=False)],
+    folder: Folder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Write the evidence about the model into one zip, for an auditor.
+
+    The record as JSON lines, model cards, lineage, proofs, readiness, and the SHA-256 of each file. The same record gives the
+    same bytes.
+    """
+    with opened(folder) as project:
+        made = project.bundle(file)
+    if as_json:
+        show_json(made)
+        return
+    screen.say(screen.bold(f"Wrote {made.file}: {made.files} files, {made.size / 1e6:,.2f} MB."))
+    screen.say(f"SHA-256 {made.digest}")
+    screen.say(f"Check it anywhere: `keepwell record verify --bundle {made.file}`.")
 
 
 def _tell(found: Verdict) -> None:
@@ -137,6 +169,9 @@ def _tell(found: Verdict) -> None:
         screen.say("")
         key = f" ({one.key})" if one.key else ""
         screen.say(f"{one.chain}, row {one.place}{key}, {one.kind}: {one.sentence}.")
+    for problem in found.problems:
+        screen.say("")
+        screen.say(f"{problem[:1].upper()}{problem[1:]}.")
     for line in UNCOVERED:
         screen.say(screen.dim(f"Not covered: {line}."))
     if found.is_whole and found.head:

@@ -6,7 +6,7 @@
                               EstimatorInvalid
       DataError               SourceInvalid, SchemaMismatch, ContractBroken, LooksAhead, LookbackTooShort,
                               EmptyWindow, FeatureBanned, FrameInvalid, WatchStateInvalid, InputInvalid, BodyTooLarge, ArchiveInvalid,
-                              TableInvalid, ProfileInvalid, ProfilesDiffer
+                              BundleInvalid, TableInvalid, ProfileInvalid, ProfilesDiffer
       NotFound                ModelNotFound, VersionNotFound, PredictionNotFound, QuarantineNotFound, RunNotFound, RouteNotFound,
                               BackupNotFound, VersionSwept, SliceNotFound
       Refused                 PromotionRefused, RollbackRefused, CycleRefused, FormatRefused, TrustRefused, AnswersDiffer, ModelFileInvalid,
@@ -35,6 +35,7 @@ from keepwell.errors.backends import (
 from keepwell.errors.contents import (
     ArchiveInvalid,
     BodyTooLarge,
+    BundleInvalid,
     ContractBroken,
     DataError,
     EmptyWindow,
@@ -99,6 +100,7 @@ __all__ = [
     "BackupCorrupt",
     "BackupNotFound",
     "BodyTooLarge",
+    "BundleInvalid",
     "ContractBroken",
     "CycleRefused",
     "DataError",

@@ -143,6 +143,15 @@ class ArchiveInvalid(DataError):
         )
 
 
+class BundleInvalid(DataError):
+    """A file is not an evidence bundle."""
+
+    def __init__(self, where: object, problem: str) -> None:
+        super().__init__(
+            f"{where} is no evidence bundle: {problem}. `keepwell record bundle FILE` makes one.", where=str(where), problem=problem
+        )
+
+
 class TableInvalid(DataError):
     """A frame that was handed in cannot be profiled as it is."""
 

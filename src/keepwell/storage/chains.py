@@ -52,6 +52,11 @@ def canonical(value: Any) -> str:
     return json.dumps(json.loads(to_json(value)), sort_keys=True, separators=(",", ":"))
 
 
+def plainly(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as `link` sees it, with its hash: plain JSON values, what is None left out."""
+    return {name: _plain(value) for name, value in row.items() if value is not None}
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         aware = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
