@@ -5,7 +5,8 @@ They are Altair charts: a notebook shows them, `page` puts them into one HTML fi
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import polars as pl
 
 if TYPE_CHECKING:
     from keepwell.orchestration import Context
+    from keepwell.rehearsal import Rehearsal
     from keepwell.why import Told, Why
 
 WIDTH, HEIGHT = 640, 200
@@ -61,15 +63,20 @@ def loss_chart(context: Context, told: Told) -> Any:
 
 def accounting_chart(told: Told) -> Any:
     """A waterfall: the parts of the rise of the loss, and their sum. None without labels."""
+    return rise_chart([{"name": part.name, "amount": part.amount} for part in told.explanation.parts], told.explanation.rise)
+
+
+def rise_chart(parts: Sequence[Mapping[str, Any]], rise: float | None) -> Any:
+    """A waterfall of parts (`name`, `amount` in the loss's unit) and their sum; None where no rise was measured."""
     import altair as alt
 
-    if told.explanation.rise is None:
+    if rise is None:
         return None
     steps, at = [], 0.0
-    for part in told.explanation.parts:
-        steps.append({"part": part.name, "from": at, "to": at + part.amount, "kind": "more" if part.amount > 0 else "less"})
-        at += part.amount
-    steps.append({"part": "rise of the loss", "from": 0.0, "to": told.explanation.rise, "kind": "sum"})
+    for part in parts:
+        steps.append({"part": part["name"], "from": at, "to": at + part["amount"], "kind": "more" if part["amount"] > 0 else "less"})
+        at += part["amount"]
+    steps.append({"part": "rise of the loss", "from": 0.0, "to": rise, "kind": "sum"})
     colour = alt.Scale(domain=["more", "less", "sum"], range=[HOT, BETTER, CALM])
     return (
         alt.Chart(alt.Data(values=steps))
@@ -82,6 +89,37 @@ def accounting_chart(told: Told) -> Any:
         )
         .properties(width=WIDTH, height=HEIGHT, title="Where the rise of the loss comes from")
     )
+
+
+def performance_chart(
+    points: Sequence[Mapping[str, Any]], metric: str, since: datetime, expected: float | None, declines: Sequence[Mapping[str, Any]] = ()
+) -> Any:
+    """Loss over time with its interval, what was expected, where a period begins, and where declines began.
+
+    Parameters
+    ----------
+    points : dicts of `time`, `loss`, `low`, `high` (see `reporting.points`).
+    since : beginning of the period; what lies before it is for comparison.
+    expected : loss at evaluation, or None.
+    declines : dicts of `low` and `high`, the interval of each onset.
+    """
+    import altair as alt
+
+    x = alt.X("time:T", title=None, axis=alt.Axis(format="%b %Y", labelAngle=0, labelOverlap=True, tickCount=8))
+    base = alt.Chart(alt.Data(values=[dict(point) for point in points])).encode(x=x)
+    layers = [
+        base.mark_area(opacity=0.2, color=CALM).encode(y=alt.Y("low:Q", title=metric, scale=alt.Scale(zero=False)), y2="high:Q"),
+        base.mark_line(color=CALM, point=True).encode(y="loss:Q"),
+        alt.Chart(alt.Data(values=[{"time": since.isoformat()}])).mark_rule(strokeDash=[3, 3], opacity=0.6).encode(x="time:T"),
+    ]
+    if expected is not None:
+        layers.append(alt.Chart(alt.Data(values=[{"expected": expected}])).mark_rule(color=BETTER).encode(y="expected:Q"))
+    began = [{"low": one["low"], "high": one["high"]} for one in declines if one["low"] >= points[0]["time"]]
+    if began:
+        layers.insert(0, alt.Chart(alt.Data(values=began)).mark_rect(opacity=0.25, color=HOT).encode(x="low:T", x2="high:T"))
+    title = f"{metric}: with its 95 % interval; green what was expected, dashed where the period begins"
+    title += ", shaded where a decline began" if began else ""
+    return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, title=title)
 
 
 def column_chart(context: Context, told: Told) -> Any:
@@ -153,6 +191,42 @@ def page(context: Context, found: Why) -> str:
         items = "".join(f"<li>{moment:%-d %B %Y}: {escape(sentence)}</li>" for moment, sentence in found.notes)
         parts.append(f"<h2>Changes that cost nothing</h2><ul>{items}</ul>")
     return "\n".join([*parts, "</body></html>"])
+
+
+def rehearsal_chart(found: Rehearsal) -> Any:
+    """The rolling loss under each policy, and the target as a line."""
+    import altair as alt
+
+    points = [{"policy": one.policy, "time": day, "loss": loss} for one in found.outcomes for day, loss in one.rolling]
+    time = alt.X("time:T", title=None, axis=alt.Axis(format="%Y", labelAngle=0))
+    loss = alt.Y("loss:Q", title=found.metric, scale=alt.Scale(zero=False))
+    order = [one.policy for one in found.outcomes]
+    lines = alt.Chart(alt.Data(values=points)).mark_line().encode(x=time, y=loss, color=alt.Color("policy:N", sort=order, title=None))
+    title = f"{found.metric} over the last {found.window_days:g} days under each policy; lower is better"
+    if found.target is not None:
+        line = alt.Chart(alt.Data(values=[{"loss": found.target}])).mark_rule(strokeDash=[3, 3], color=HOT).encode(y="loss:Q")
+        lines, title = lines + line, f"{title}, dashed the target"
+    return lines.properties(width=WIDTH, height=HEIGHT, title=title)
+
+
+def rehearsal_page(found: Rehearsal) -> str:
+    """One HTML file that needs nothing from outside: the sentence, the chart, a table of policies."""
+    head = HEAD.format(title=escape(f"{found.model}: policies on the same history"))
+    names = ("Policy", found.metric, "Days below target", "Builds", "Promoted", "Alarms", "False alarms", "Seconds")
+    rows = "".join(
+        f'<tr><td>{escape(one.policy)}<br><small>{escape(one.what)}</small></td><td class="n">{one.score:.4f}</td>'
+        + "".join(
+            f'<td class="n">{value}</td>'
+            for value in (f"{one.days_below} of {one.days}", one.builds, one.promotions, one.alarms, one.false_alarms, f"{one.seconds:.0f}")
+        )
+        + "</tr>"
+        for one in found.outcomes
+    )
+    columns = "".join(f"<th>{escape(name)}</th>" for name in names)
+    span = f"{found.since:%-d %B %Y} to {found.until:%-d %B %Y}, a cycle every {found.every_days:g} days."
+    figure = f"<figure>{svg(rehearsal_chart(found))}</figure>"
+    body = f"<h1>{escape(found.sentence)}</h1><p>{escape(span)}</p>{figure}"
+    return "\n".join([head, body, f"<table><thead><tr>{columns}</tr></thead><tbody>{rows}</tbody></table>", "</body></html>"])
 
 
 def svg(chart: Any) -> str:

@@ -84,3 +84,10 @@ def test_a_change_counts_less_the_longer_it_lies_before_the_onset() -> None:
     near, far = (Change("source", datetime(2026, 5, day, tzinfo=UTC), f"edited on {day}") for day in (12, 6))
     scores = {one.sentence: one.score for one in ranked(explanation(), [far, near])}
     assert list(scores) == ["edited on 12 (12 May 2026 00:00)", "edited on 6 (6 May 2026 00:00)"]
+
+
+def test_a_fault_that_explains_nothing_of_the_rise_does_not_stand_first() -> None:
+    change = Change("version", datetime(2026, 5, 13, 6, tzinfo=UTC), "version 4 went live")
+    found = ranked(explanation(Cause("bias_ramp", "humidity", harm=0.0002)), [change])
+    assert [one.change is not None for one in found] == [True, False]
+    assert found[1].score < 0.01

@@ -1,9 +1,12 @@
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
 
-from keepwell.ingestion.readings import FIRST_DAY, Offutt
+from keepwell.errors import SettingInvalid
+from keepwell.ingestion.readings import FIRST_DAY, Fault, Offutt, Turn, open_offutt
+from keepwell.settings import GatherSection
 
 LAST_DAY = datetime(1998, 9, 19, tzinfo=UTC)
 FOREVER = datetime(1900, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
@@ -55,3 +58,32 @@ def test_a_span_holds_the_days_between_its_ends_both_inclusive(since, until, row
 
 def test_impossible_pressures_are_left_as_the_source_has_them():
     assert Offutt()(*FOREVER).filter(pl.col("sea_level_pressure") > 1100)["sea_level_pressure"].to_list() == [5503.8, 5503.1]
+
+
+def test_a_fault_changes_its_column_on_its_days_only():
+    fault = Fault(column="temperature", since=date(1957, 3, 1), until=date(1957, 3, 31), scale=5 / 9, offset=-160 / 9)
+    since, until = datetime(1957, 2, 27, tzinfo=UTC), datetime(1957, 4, 2, tzinfo=UTC)
+    true, broken = Offutt()(since, until), Offutt(fault=fault)(since, until)
+    is_march = true["day"].dt.month() == 3
+    assert broken.filter(~is_march).equals(true.filter(~is_march))
+    celsius = (true.filter(is_march)["temperature"] - 32) * 5 / 9
+    assert (broken.filter(is_march)["temperature"] - celsius).abs().max() <= 0.051
+    assert broken.drop("temperature").equals(true.drop("temperature"))
+
+
+def test_a_finer_gauge_counts_misty_days_from_its_day_on():
+    since, until = datetime(1957, 1, 1, tzinfo=UTC), datetime(1957, 12, 31, tzinfo=UTC)
+    true, finer = Offutt()(since, until), Offutt(turn=Turn(since=date(1957, 7, 1)))(since, until)
+    first = (true["day"].dt.month() < 7).to_numpy()
+    assert finer["rain"].to_numpy()[first].tolist() == true["rain"].to_numpy()[first].tolist()
+    misty = (true["visibility"] < 10).to_numpy() & ~first
+    assert (finer["rain"].to_numpy()[misty] == 1).all()
+    assert (finer["rain"].to_numpy()[~misty] == true["rain"].to_numpy()[~misty]).all()
+
+
+def test_a_fault_is_set_beside_the_kind():
+    given = {"fault": {"column": "visibility", "since": date(1957, 3, 1), "until": date(1957, 3, 2), "scale": 1.6}}
+    source = open_offutt(given, Path(), GatherSection())
+    assert source.fault is not None and source.fault.scale == 1.6
+    with pytest.raises(SettingInvalid, match=r"source\.fault\.column"):
+        open_offutt({"fault": {**given["fault"], "column": "rain"}}, Path(), GatherSection())

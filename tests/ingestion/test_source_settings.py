@@ -7,6 +7,7 @@ from pydantic import SecretStr
 from keepwell.errors import SettingInvalid, SettingUnknown
 from keepwell.ingestion import sources
 from keepwell.ingestion.options import Secrets
+from keepwell.ingestion.readings import Offutt
 from keepwell.ingestion.sources import KINDS, open_source
 from keepwell.settings import GatherSection, SourceSection
 
@@ -78,7 +79,7 @@ def test_a_plugin_is_found_by_its_entry_point(monkeypatch):
     plugin = EntryPoint("tide", "keepwell.ingestion.readings:open_offutt", "keepwell.sources")
     monkeypatch.setattr(sources, "entry_points", lambda group: [plugin] if group == "keepwell.sources" else [])
 
-    assert repr(opened({"kind": "tide"})) == "Offutt()"
+    assert opened({"kind": "tide"}) == Offutt()
 
 
 @pytest.mark.parametrize(

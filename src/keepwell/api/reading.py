@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
+from fastapi import Response
 
 from keepwell.api.service import Service
 from keepwell.errors import InputInvalid, PredictionNotFound
+from keepwell.notifying import BATCH_TYPE, to_batch
 from keepwell.project import Project
 from keepwell.serving import joined
 from keepwell.storage import COMMIT, KNOWN
@@ -37,6 +39,13 @@ def changes(project: Project, since: str | None, until: str | None, around: str 
     """Everything that changed near a moment."""
     near = around if around == "onset" else _moment("around", around)
     return project.changes(_moment("since", since), _moment("until", until), near).as_dict()
+
+
+def events(project: Project, after: int, limit: int) -> Response:
+    """Facts that were told, after a cursor, as a CloudEvents batch. The header `keepwell-cursor` is where to go on."""
+    found = project.notify.events(after, limit)
+    cursor = found[-1].number if found else after
+    return Response(to_batch(found), media_type=BATCH_TYPE, headers={"keepwell-cursor": str(cursor)})
 
 
 def prediction(service: Service, prediction_id: str) -> dict[str, Any]:

@@ -12,18 +12,24 @@ from typer.core import TyperGroup
 
 from keepwell.cli import (
     answering,
+    approving,
     checking,
     config,
     demonstrating,
     explaining,
+    incidents,
     keeping,
     looking,
     looping,
+    notifying,
+    planning,
     profiling,
     proving,
     quarantine,
     recording,
+    rehearsing,
     releasing,
+    reporting,
     starting,
 )
 from keepwell.cli.door import USAGE, examples, fail
@@ -100,14 +106,20 @@ for module in (
     looping,
     looking,
     explaining,
+    reporting,
+    planning,
+    rehearsing,
     profiling,
     proving,
     recording,
     answering,
     releasing,
+    approving,
     quarantine,
+    incidents,
     keeping,
     config,
+    notifying,
 ):
     module.register(app)
 

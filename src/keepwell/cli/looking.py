@@ -11,7 +11,7 @@ from keepwell.cli import screen
 from keepwell.cli.door import HERE, AsJson, Folder, command, examples, opened, read_moment, show_json
 
 PANEL = "Look"
-EXIT_CODES = {"well": 0, "watch": 1, "unwell": 2, "unknown": 3}
+EXIT_CODES = {"well": 0, "watch": 1, "unwell": 2, "unknown": 3, "paused": 4}
 At = Annotated[datetime | None, typer.Option("--at", parser=read_moment, metavar="TIME", help="How it was at this moment, instead of now.")]
 
 
@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
 def status(
     folder: Folder = HERE,
     at: At = None,
-    exit_code: Annotated[bool, typer.Option("--exit-code", help="Leave with 0 well, 1 watch, 2 unwell, 3 unknown.")] = False,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Leave with 0 well, 1 watch, 2 unwell, 3 unknown, 4 paused.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """How is the model, since when, and what happens next?"""

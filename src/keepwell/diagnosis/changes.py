@@ -65,6 +65,8 @@ def _of_cause(explanation: Explanation, place: int) -> float:
     if cause.kind == "unknown":
         return 0.1
     total = sum(max(one.harm or 0.0, 0.0) for one in explanation.causes if one.cls == "data_quality")
+    if explanation.rise is not None:  # a fault that explains nothing of a measured rise is not its cause, though it may be one
+        total = max(total, explanation.rise - (explanation.rise_error or 0.0))
     share = max(cause.harm or 0.0, 0.0) / total if total and cause.cls == "data_quality" else 1.0 / (1 + place)
     return round(0.95 * share, 3)
 

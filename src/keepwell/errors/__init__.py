@@ -8,9 +8,10 @@
                               EmptyWindow, FeatureBanned, FrameInvalid, WatchStateInvalid, InputInvalid, BodyTooLarge, ArchiveInvalid,
                               BundleInvalid, TableInvalid, ProfileInvalid, ProfilesDiffer
       NotFound                ModelNotFound, VersionNotFound, PredictionNotFound, QuarantineNotFound, RunNotFound, RouteNotFound,
-                              BackupNotFound, VersionSwept, SliceNotFound
+                              BackupNotFound, VersionSwept, SliceNotFound, PersonNotFound, NoticeNotFound, IncidentNotFound
       Refused                 PromotionRefused, RollbackRefused, CycleRefused, FormatRefused, TrustRefused, AnswersDiffer, ModelFileInvalid,
-                              TokenRefused, RestoreRefused, KeepingBusy, EnvironmentMismatch, NotRepeatable
+                              TokenRefused, RestoreRefused, KeepingBusy, EnvironmentMismatch, NotRepeatable, IncidentRefused,
+                              IncidentChanged, ApprovalRefused
       BackendError            SourceUnavailable, StorageUnavailable, ArtifactCorrupt, ArtifactMissing, JournalCorrupt,
                               SchemaTooNew, NotReady, TableCorrupt, BackupCorrupt
 
@@ -53,8 +54,11 @@ from keepwell.errors.contents import (
 )
 from keepwell.errors.missing import (
     BackupNotFound,
+    IncidentNotFound,
     ModelNotFound,
     NotFound,
+    NoticeNotFound,
+    PersonNotFound,
     PredictionNotFound,
     QuarantineNotFound,
     RouteNotFound,
@@ -75,9 +79,12 @@ from keepwell.errors.projects import (
 )
 from keepwell.errors.refusals import (
     AnswersDiffer,
+    ApprovalRefused,
     CycleRefused,
     EnvironmentMismatch,
     FormatRefused,
+    IncidentChanged,
+    IncidentRefused,
     KeepingBusy,
     ModelFileInvalid,
     NotRepeatable,
@@ -93,6 +100,7 @@ from keepwell.errors.settings import SettingError, SettingInvalid, SettingUnknow
 
 __all__ = [
     "AnswersDiffer",
+    "ApprovalRefused",
     "ArchiveInvalid",
     "ArtifactCorrupt",
     "ArtifactMissing",
@@ -113,6 +121,9 @@ __all__ = [
     "FrameInvalid",
     "FunctionBroken",
     "FunctionMissing",
+    "IncidentChanged",
+    "IncidentNotFound",
+    "IncidentRefused",
     "InputInvalid",
     "JournalCorrupt",
     "KeepingBusy",
@@ -125,6 +136,8 @@ __all__ = [
     "NotFound",
     "NotReady",
     "NotRepeatable",
+    "NoticeNotFound",
+    "PersonNotFound",
     "PredictionNotFound",
     "ProfileInvalid",
     "ProfilesDiffer",

@@ -8,11 +8,11 @@ from __future__ import annotations
 import lzma
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -25,8 +25,28 @@ STATION = "KOFF"
 DAY = timedelta(days=1)
 
 
+class Fault(Options):
+    """A sensor that reads `scale` times the truth plus `offset` from day `since` to day `until`, both inclusive."""
+
+    column: Literal["temperature", "dew_point", "max_temperature", "min_temperature", "sea_level_pressure", "visibility", "mean_wind_speed"]
+    since: date
+    until: date
+    scale: float = 1.0
+    offset: float = 0.0
+
+
+class Turn(Options):
+    """From day `since` on the gauge is a finer one: days on which one sees less than `visibility` miles count as wet too."""
+
+    since: date
+    visibility: float = 10.0
+
+
 class OffuttOptions(Options):
-    """Kind 'offutt' has no settings."""
+    """Kind 'offutt' takes nothing, or a change that is put into the readings, to see what keeping makes of it."""
+
+    fault: Fault | None = None
+    turn: Turn | None = None
 
 
 @dataclass(frozen=True)
@@ -43,19 +63,31 @@ class Offutt:
     19.8
     """
 
+    fault: Fault | None = None
+    turn: Turn | None = None
+
     def __call__(self, since: datetime, until: datetime) -> pl.DataFrame:
         """The readings from `since` to `until`, both inclusive. Cost: O(1); the file is read at the first call."""
         readings = _readings()
         # One row a day without gaps, so the row number is arithmetic; a search would cost more than the slice.
         first = max(0, -((FIRST_DAY - since) // DAY))
         last = (until - FIRST_DAY) // DAY
-        return readings.slice(first, max(0, last - first + 1))
+        found = readings.slice(first, max(0, last - first + 1))
+        if self.fault is not None:
+            name = self.fault.column
+            is_broken = pl.col("day").dt.date().is_between(self.fault.since, self.fault.until)
+            broken = (pl.col(name) * self.fault.scale + self.fault.offset).round(1)
+            found = found.with_columns(pl.when(is_broken).then(broken).otherwise(name).alias(name))
+        if self.turn is not None:
+            is_misty = (pl.col("day").dt.date() >= self.turn.since) & (pl.col("visibility") < self.turn.visibility)
+            found = found.with_columns(pl.when(is_misty).then(1).otherwise("rain").cast(pl.Int8).alias("rain"))
+        return found
 
 
 def open_offutt(given: Mapping[str, Any], folder: Path, gather: GatherSection) -> Offutt:
     """Kind "offutt"."""
-    read_options("offutt", OffuttOptions, given)
-    return Offutt()
+    options = read_options("offutt", OffuttOptions, given)
+    return Offutt(options.fault, options.turn)
 
 
 @lru_cache(maxsize=1)

@@ -73,6 +73,23 @@ def list_gathers(connection: sa.Connection, model: str, limit: int) -> list[Gath
     return [Gathered(**{name: value for name, value in row.items() if name != "model"}) for row in connection.execute(query).mappings()]
 
 
+@dataclass(frozen=True)
+class Gathers:
+    """What the gathers of a span of time come to; `failures` are those in which the source gave nothing."""
+
+    new: int
+    quarantined: int
+    failures: int
+
+
+def gathered_between(connection: sa.Connection, model: str, since: datetime, until: datetime) -> Gathers:
+    """Sums over the gathers of the cycles from `since` to `until`, both included."""
+    failures = sa.func.count(gathers.c.error)
+    sums = [sa.func.coalesce(sa.func.sum(gathers.c[name]), 0) for name in ("new", "quarantined")]
+    query = sa.select(*sums, failures).where(gathers.c.model == model, gathers.c.as_of >= since, gathers.c.as_of <= until)
+    return Gathers(*(int(value) for value in connection.execute(query).one()))
+
+
 def corrections(connection: sa.Connection, model: str, since: datetime, until: datetime) -> list[tuple[datetime, int]]:
     """Cycles of a span that found known rows changed, with how many, oldest first."""
     mine = (gathers.c.model == model) & (gathers.c.changed > 0) & gathers.c.as_of.between(since, until)

@@ -94,9 +94,15 @@ def list_cycles(connection: sa.Connection, model: str, status: str | None = None
     return [_cycle(row) for row in connection.execute(query.order_by(cycles.c.as_of.desc()).limit(limit)).mappings()]
 
 
-def count_cycles(connection: sa.Connection, model: str) -> int:
-    """How many cycles are done."""
-    query = sa.select(sa.func.count()).select_from(cycles).where(cycles.c.model == model, cycles.c.status == "done")
+def count_cycles(
+    connection: sa.Connection, model: str, status: str = "done", since: datetime | None = None, until: datetime | None = None
+) -> int:
+    """How many cycles are done (or of another status), of the moments from `since` to `until`."""
+    query = sa.select(sa.func.count()).select_from(cycles).where(cycles.c.model == model, cycles.c.status == status)
+    if since is not None:
+        query = query.where(cycles.c.as_of >= since)
+    if until is not None:
+        query = query.where(cycles.c.as_of <= until)
     return int(connection.execute(query).scalar() or 0)
 
 

@@ -28,6 +28,7 @@ honest reasons stops being odd when the newest rows have moved with it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -68,6 +69,7 @@ def check(
     recent: pl.DataFrame,
     now: datetime,
     strictness: Strictness = "quarantine",
+    standing: Mapping[str, str] | None = None,
 ) -> Report:
     """Which rows of a batch may be used, and what is odd about it.
 
@@ -76,6 +78,7 @@ def check(
     batch : shape (m, columns), any order, one row or a million.
     recent : the newest accepted rows (about 60, may be empty), in time order; they give context and are not judged.
     now : aware time of delivery.
+    standing : column -> `Finding.conversion` of the batch before, for unit changes that may last.
     strictness : "off" looks at nothing; "note" keeps all rows; "quarantine" sets broken ones aside; "stop" refuses the batch.
 
     Returns
@@ -96,13 +99,13 @@ def check(
         order = _order(contract, typed)
         sight = Sight.of(contract, typed, recent)
         key_marks, surplus = check_keys(contract, typed, now)
-        marks = [*check_columns(contract, batch), *marks, *check_values(contract, sight, unread, order)]
+        marks = [*check_columns(contract, batch), *marks, *check_values(contract, sight, unread, order, standing or {})]
         marks += [*check_constant(contract, sight, order), *key_marks]
     broken = np.zeros(batch.height, dtype=bool)
     for found in marks:
         if found.breaks:
             broken |= found.where
-    findings = [found.finding for found in marks]
+    findings = [replace(found.finding, first=_first(contract, typed, recent, found)) for found in marks]
     findings += _stale(contract, typed.filter(pl.Series(~broken)) if broken.any() else typed, recent, now)
     if strictness == "stop" and broken.any():
         raise ContractBroken([finding.message for finding in findings if finding.action == "quarantine"])
@@ -112,6 +115,17 @@ def check(
     aside = broken & ~surplus
     good = typed.filter(pl.Series(~(broken | surplus))) if broken.any() or surplus.any() else typed
     return Report(tuple(findings), good, _with_reason(batch.filter(pl.Series(aside)), [(m, m.where[aside]) for m in marks if m.breaks]))
+
+
+def _first(contract: Contract, typed: pl.DataFrame, recent: pl.DataFrame, found: Mark) -> str:
+    """ISO time of the earliest row that shows a finding."""
+    if contract.time not in typed.columns:
+        return ""
+    times = typed[contract.time].filter(pl.Series(found.where))
+    if found.earlier and contract.time in recent.columns:
+        times = recent[contract.time].tail(found.earlier)
+    first = times.min()
+    return _aware(first).isoformat() if first is not None else ""
 
 
 def _order(contract: Contract, typed: pl.DataFrame) -> np.ndarray | None:

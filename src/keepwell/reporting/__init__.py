@@ -1,0 +1,27 @@
+"""The written check-up: how a model was over a period, compared with the one before, what was done, and what there is to decide.
+
+The record comes in; a dated report goes out, as facts and as HTML, Markdown or PDF.
+"""
+
+from keepwell.reporting.keeping import kept_report, list_reports, report_due
+from keepwell.reporting.periods import EVERY, Period, last_full, period_of
+from keepwell.reporting.records import Act, Report, Value, Vital
+from keepwell.reporting.rendering import FORMATS, render
+from keepwell.reporting.report import make_report
+
+__all__ = [
+    "EVERY",
+    "FORMATS",
+    "Act",
+    "Period",
+    "Report",
+    "Value",
+    "Vital",
+    "kept_report",
+    "last_full",
+    "list_reports",
+    "make_report",
+    "period_of",
+    "render",
+    "report_due",
+]
