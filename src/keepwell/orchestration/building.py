@@ -17,6 +17,7 @@ from keepwell.evaluation import BASELINES, Evidence, GateDecision, Metric, by_sl
 from keepwell.evaluation import Check as GateCheck
 from keepwell.ingestion import ALL, key_of, to_kind, to_polars
 from keepwell.orchestration.context import Context
+from keepwell.orchestration.replaying import replay, tell_replay
 from keepwell.registry import Version, list_versions, register
 from keepwell.retraining import RECALIBRATE
 from keepwell.serving import signature_of
@@ -228,10 +229,11 @@ def evaluate_against(context: Context, run: str, champion: int | None, as_of: da
         X, y = inputs_and_labels(parted.holdout)
         estimator = load_model(trained["format"], context.artifacts.get(trained["model_file"]), context.settings.trust)
         given = {"challenger": answers(estimator, X, model.task, frame=model.frame)}
-        silent = None
+        silent = replayed = None
         if champion is not None:
             try:
                 given["champion"] = _champion_answers(context, champion, parted.holdout, parted.holdout_from, prepared, as_of, key)
+                replayed = replay(context, champion, parted.holdout.select(key), given["champion"], as_of)
             except KeepwellError as error:
                 silent = error.message  # it cannot be loaded or asked any more: then it must not stand in a new version's way
         horizon = timedelta(days=model.horizon_days)
@@ -248,6 +250,7 @@ def evaluate_against(context: Context, run: str, champion: int | None, as_of: da
         )
         return {
             "worth": valued,
+            "replayed": replayed,
             "sheet": context.artifacts.put(to_bytes(sheet)),
             "metrics": _plain(score(model.task, y, given["challenger"])),
             "champion": champion,
@@ -364,6 +367,7 @@ def enter(context: Context, run: str, as_of: datetime, prepared: Result, trained
         made = f"is version {trained['recalibrates']} recalibrated" if "recalibrates" in trained else "was trained"
         sentence = f"Version {kept.number} {made} on {trained['train_rows']:,} rows; {score_text}"
         record_event(connection, context.name, f"{run}/trained", Event("trained", as_of, sentence, {"version": kept.number}))
+        tell_replay(connection, context.name, f"{run}/replayed", as_of, evaluated.get("replayed"))
         if not kept.passed:
             refused = f"Version {kept.number} was refused: {kept.sentence.removeprefix('Refused: ')}"
             record_event(connection, context.name, f"{run}/refused", Event("refused", as_of, refused, {"version": kept.number}))

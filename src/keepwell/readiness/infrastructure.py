@@ -90,13 +90,18 @@ def _gated(evidence: Evidence) -> Point:
 def _followed(evidence: Evidence) -> Point:
     answers, replayed = evidence.answers, evidence.newest.get("replayed")
     if replayed is not None and replayed.facts.get("passed", not replayed.facts.get("differ")):
-        return FOLLOWED.given(1.0, replayed.sentence, replayed.as_of, evidence.at, REPLAYED_DAYS, "Answers are made again by themselves.")
+        return FOLLOWED.given(1.0, replayed.sentence, replayed.as_of, evidence.at, REPLAYED_DAYS, "The next build makes answers again.")
     numbers = {version.number for version in evidence.versions}
     if answers is None or not answers.has_inputs or answers.version not in numbers:
         return FOLLOWED.none("`keepwell predict`, or a served request: the ledger keeps each answer with its inputs.")
     proof = f"the ledger keeps each of {answers.count:,} answers with its features and its version, and that with code, data and settings"
     return FOLLOWED.given(
-        0.5, proof, answers.newest, evidence.at, SEEN_DAYS, "The whole point needs answers that were made again and compared."
+        0.5,
+        proof,
+        answers.newest,
+        evidence.at,
+        SEEN_DAYS,
+        "The next build makes kept answers again and compares.",
     )
 
 

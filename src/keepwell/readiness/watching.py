@@ -52,10 +52,10 @@ def _holds(evidence: Evidence) -> Point:
 def _same(evidence: Evidence) -> Point:
     found = evidence.newest.get("replayed")
     if found is None:
-        return SAME.none("Answers of the past are not made again from the data by themselves yet.")
+        return SAME.none("The next build makes kept answers again from the data, and compares.")
     if not found.facts.get("passed", not found.facts.get("differ")):
         return SAME.none(f"They differ: {found.sentence}")
-    return SAME.given(1.0, found.sentence, found.as_of, evidence.at, REPLAYED_DAYS, CYCLES)
+    return SAME.given(1.0, found.sentence, found.as_of, evidence.at, REPLAYED_DAYS, "The next build makes answers again.")
 
 
 def _fresh(evidence: Evidence) -> Point:
