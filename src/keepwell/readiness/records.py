@@ -55,8 +55,8 @@ class Asked:
     def given(self, points: float, proof: str, dated: datetime, at: datetime, days: float, next_step: str) -> Point:
         """There is a proof of a moment, good for so many days. `next_step` is what is missing, or renews it."""
         if at - dated > timedelta(days=days):
-            age = (at - dated) // timedelta(days=1)
-            again = f"The proof is {age:,} days old, {days:g} are allowed. {next_step}"
+            age = (at - dated) / timedelta(days=1)
+            again = f"The proof is {age:,.1f} days old, {days:g} are allowed. {next_step}"
             return Point(self.id, self.section, self.question, 0.0, proof, dated, again, lapsed=True)
         return Point(self.id, self.section, self.question, points, proof, dated, None if points == 1 else next_step)
 
