@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from keepwell.changes import Changes
     from keepwell.deployment import Approval, Rehearsed, Rollout
     from keepwell.diff import VersionDiff
-    from keepwell.evidence import Verdict
+    from keepwell.evidence import Bundle, Verdict
     from keepwell.incidents import Change, Incident
     from keepwell.keeping import Backup, Freed, Manifest, Told
     from keepwell.notifying import Notifier
     from keepwell.orchestration import Context, CycleRecord, Dossier, Engine, Reproduction
+    from keepwell.readiness import Score
     from keepwell.registry import AliasChange, Version
     from keepwell.rehearsal import Policy, Rehearsal
     from keepwell.reporting import Report
@@ -383,6 +384,12 @@ class Project:
         with self.context.database.read() as connection:
             return list_events(connection, self.name, kinds=tuple(kinds), by=by, since=since, until=until, limit=limit)
 
+    def score(self, at: datetime | None = None) -> Score:
+        """The 28 points of the ML Test Score, each with its proof or the next step; now or at a moment of the model's own time."""
+        from keepwell.readiness import score
+
+        return score(self.context, at)
+
     def verify_record(self, head: str | None = None) -> Verdict:
         """Was any decision or act edited, removed or reordered? With `head` (PLACE:HASH, kept elsewhere): is it still on record?
 
@@ -393,6 +400,17 @@ class Project:
         from keepwell.evidence import verify
 
         return verify(self.context, head)
+
+    def bundle(self, file: str | Path) -> Bundle:
+        """Write the evidence about the model into one zip: record, cards, lineage, proofs, readiness, and a digest of each file.
+
+        Raises
+        ------
+        StorageUnavailable : the file cannot be written.
+        """
+        from keepwell.evidence import bundle
+
+        return bundle(self.context, Path(file))
 
     def changes(self, since: datetime | None = None, until: datetime | None = None, around: datetime | str | None = None) -> Changes:
         """Everything that changed in a span, or around a moment or the newest decline's ``"onset"``.

@@ -330,6 +330,28 @@ class RetentionSection(Section):
     backup_days: float = Field(7, gt=0, description="`keepwell doctor` notes when the newest backup is older, days.")
 
 
+class RulesSection(Section):
+    """What stands above every model: which features none may use, and which groups of people it must serve alike."""
+
+    banned: tuple[str, ...] = Field(
+        (
+            "email",
+            "e_mail",
+            "phone",
+            "phone_number",
+            "ssn",
+            "passport_number",
+            "iban",
+            "card_number",
+            "password",
+            "first_name",
+            "last_name",
+        ),
+        description="Features of these names stop a build; capitals do not matter.",
+    )
+    groups: tuple[str, ...] = Field((), description="Columns of `slices` whose values are groups of people, for `keepwell score`.")
+
+
 class TrustSection(Section):
     """What this deployment lets a model file do. Never read from the file itself."""
 
@@ -390,6 +412,7 @@ class Settings(BaseSettings):
         default_factory=dict, description="Free table: class or kind of cause -> text or address, in place of the built-in runbook."
     )
     retention: RetentionSection = RetentionSection()
+    rules: RulesSection = RulesSection()
     trust: TrustSection = TrustSection()
     people: dict[str, PersonSection] = Field(default_factory=dict, description="Who can be told, by name.")
     webhooks: tuple[WebhookSection, ...] = Field((), description="Machines that are told.")

@@ -21,6 +21,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("__init__",),
     ("project",),
     ("evidence",),
+    ("readiness",),
     ("changes",),
     ("diff",),
     ("reporting",),
