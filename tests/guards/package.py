@@ -20,6 +20,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("scaffold",),
     ("__init__",),
     ("project",),
+    ("looking",),
     ("evidence",),
     ("readiness",),
     ("changes",),
