@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from keepwell.errors import CycleRefused, KeepwellError
+from keepwell.errors import BackendError, CycleRefused, KeepwellError
 from keepwell.orchestration import building, checking, deploying, gathering, predicting, rehearsing, tending
 from keepwell.orchestration.context import Context
 from keepwell.orchestration.durable import Engine, Plain, step, workflow
@@ -60,7 +60,10 @@ def run_cycle(engine: Engine | Plain, context: Context, as_of: datetime, *, buil
                     told = Event("asked", as_of, f"{by} asked for a new version", {"by": by})
                     record_event(connection, context.name, f"{cycle}/asked", told)
         if not others:
-            return _finish(engine, context, record)
+            ended = _finish(engine, context, record)
+            if ended.status == "failed" and known is not None and known.status == "running":
+                continue  # it failed in the process that left it unfinished, perhaps of a full disk: that may be over, so begin anew
+            return ended
         for other in reversed(others):
             _finish(engine, context, other)
 
@@ -123,6 +126,8 @@ def build(model: str, run: str, cycle: str, moment: str) -> int | None:
         gated = step("gate", building.gate, context, run, trained, evaluated)
         number: int = step("register", building.enter, context, run, as_of, prepared, trained, evaluated, gated)
         return number
+    except BackendError:
+        raise  # not the build's fault: the cycle fails, and builds again when the store is back
     except KeepwellError as error:
         step("fail", _build_failed, context, run, as_of, error)
         return None
