@@ -3,7 +3,7 @@
 A labelled reference comes in; evidence per batch and the interval of an onset go out.
 """
 
-from keepwell.detection.channels import Channel, Last, batch_means, column_values, label_values
+from keepwell.detection.channels import Channel, Last, batch_means, column_values, label_noise, label_values
 from keepwell.detection.columns import NULL, UNSEEN, Column, Columns, Rows, day_of, moments
 from keepwell.detection.conditionals import CLIP, Conditionals, Told
 from keepwell.detection.detector import EDetector, batches_to_prove
@@ -35,6 +35,7 @@ __all__ = [
     "clipped",
     "column_values",
     "day_of",
+    "label_noise",
     "label_values",
     "logit",
     "moments",

@@ -8,10 +8,11 @@ import numpy as np
 
 YEAR = 365.2425
 MEMORY = 0.9  # more is not told from a change of the mean
-CLIP = 6.0
+CLIP = 10.0
+LEAST_COUNT = 0.01  # of rows: those of a batch without any are asked for, too
 RIDGE = 1.0  # in batches
 BLOCK = 30  # batches whose means tell how uncertain the reference's own mean is
-BETS = np.array([0.05, 0.1, 0.2, 0.35, 0.55, 0.8, 1.2])
+BETS = np.array([0.05, 0.1, 0.2, 0.35, 0.55, 0.8, 1.2, 2.0, 3.0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +79,7 @@ class Null:
 
     def variance(self, counts: np.ndarray) -> np.ndarray:
         """Of a batch's innovation, by its count, (T, C)."""
-        return np.asarray(self.common + self.each / np.maximum(counts, 1))
+        return np.asarray(self.common + self.each / np.maximum(counts, LEAST_COUNT))
 
     def innovations(self, apart: np.ndarray, before: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """How far deseasoned means `apart` are from what those `before` let expect, in standard deviations, without margin; (T, C)."""
@@ -133,14 +134,19 @@ def _mean(block: np.ndarray) -> np.ndarray:
 
 
 def _cost(z: np.ndarray) -> np.ndarray:
-    """psi(lambda) = max(lambda^2 / 2, log upper estimate of the reference's mean of exp(+-lambda z)); (2, L, C)."""
+    """psi(lambda) = max(lambda^2 / 2, log upper estimate of the reference's mean of exp(+-lambda z)); (2, L, C).
+
+    The estimate is one standard error above, without the part of it that is the doubt about the mean of z: the margin pays for that.
+    """
     there = np.isfinite(z)
+    z = np.where(there, z, 0.0)
     known = np.maximum(there.sum(axis=0), 1)
     cost = np.empty((2, len(BETS), z.shape[1]))
     for side, sign in enumerate((1.0, -1.0)):
         for bet, size in enumerate(BETS):
-            value = np.where(there, np.exp(size * sign * np.where(there, z, 0.0)), np.nan)
-            mean = np.where(there, value, 0.0).sum(axis=0) / known
-            spread = np.sqrt(np.where(there, (value - mean) ** 2, 0.0).sum(axis=0) / known)
-            cost[side, bet] = np.maximum(size**2 / 2, np.log(np.maximum(mean + spread / np.sqrt(known), 1e-12)))
+            value = np.where(there, np.exp(size * sign * z), 0.0)
+            mean = np.maximum(value.sum(axis=0) / known, 1e-12)
+            apart = np.where(there, value / mean - 1 - size * sign * z, 0.0)
+            doubt = np.sqrt((apart**2).sum(axis=0)) / known
+            cost[side, bet] = np.maximum(size**2 / 2, np.log(mean) + np.log1p(doubt))
     return cost

@@ -9,7 +9,18 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from keepwell.detection.channels import TOLERATED, Channel, Last, batch_means, channels_of, column_values, label_values, shares, tolerated
+from keepwell.detection.channels import (
+    TOLERATED,
+    Channel,
+    Last,
+    batch_means,
+    channels_of,
+    column_values,
+    label_noise,
+    label_values,
+    shares,
+    tolerated,
+)
 from keepwell.detection.columns import Columns, Rows
 from keepwell.detection.conditionals import Conditionals
 from keepwell.detection.null import Null
@@ -18,7 +29,7 @@ from keepwell.errors import FrameInvalid
 
 MIN_BATCHES, MIN_ROWS = 60, 200
 ROWS_A_BATCH = 5.0
-SHARE_ALTERNATIVES = np.array([0.03, 0.06, 0.12, 0.25, 0.4, 0.6, 0.9])
+SHARE_ALTERNATIVES = np.array([0.03, 0.05, 0.08, 0.12, 0.2, 0.3, 0.45, 0.65, 0.9])  # as many as there are bets
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,12 +91,14 @@ class Reference:
             cure = f"Give rows of a longer time, or batches shorter than {width:g} days."
             raise FrameInvalid("reference", f"it has {len(numbers)} batches of {width:g} days, {MIN_BATCHES} are needed", cure)
         conditionals, residuals = Conditionals.fit(columns, rows)
-        outcome, labelled = Outcome.fit(task, label, answer, conditionals.basis(rows))
+        basis = conditionals.basis(rows)
+        outcome, labelled = Outcome.fit(task, label, answer, basis)
         channels = channels_of(columns, outcome)
         values = column_values(channels, columns, rows, residuals, Last.none(columns).repeats(columns, rows))
         values = np.where(np.isnan(values), label_values(channels, columns, rows, labelled), values)
         values[:, next(at for at, channel in enumerate(channels) if channel.kind == "diff")] = labelled["loss"] - labelled["gap"]
-        means, counts = batch_means(values, batch, len(numbers))
+        noise = label_noise(channels, columns, rows, outcome.noise(answer, basis))
+        means, counts = batch_means(values, batch, len(numbers), noise)
         middle = (numbers + 0.5) * width
         null = Null.fit(means, counts, middle, tolerated(channels, outcome, sensitive))
         null = _floored(null, channels, values)
@@ -133,7 +146,7 @@ class Reference:
 class Fitted:
     """What the watch begins its memory with: the reference's rows in time order (`order` of the rows given), and its batches.
 
-    `numbers` (T,) of the batches; `means` of the channels, out of fold, and `counts` (T, C).
+    `numbers` (T,) of the batches; `means` of the channels, out of fold, and `counts` (T, C) of rows, of noisy ones fewer.
     """
 
     order: np.ndarray

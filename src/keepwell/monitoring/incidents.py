@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from keepwell.monitoring.watch import Watch
 
 MEASURED = 0.02  # the same for a rise that labels have measured, less its standard error
-LOOKS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256)
-AGAIN = 28  # batches after something new rings at which it is diagnosed
+SURE = 2.0  # harm of so many times what makes a decline, three standard errors surely, needs no second look
+LOOKS, OFTEN, AGAIN = (0, 1, 2), 4, 28  # batches after something new rings at which it is looked at: these, then every 4th, then every 28th
+EPISODES = 3  # the newest ones are looked at
 RECOVERED = 200.0  # how much the bets must win before an incident has ended
 SETTLING = (1, 2, 4, 7, 10, 14, 21, 28)  # batches after a decline was told at which its diagnosis is made better
 
@@ -34,9 +35,8 @@ class Incident:
 
 @dataclass(eq=False)
 class Judgement:
-    """What is being looked at before it is told: since which batch this set of channels rings, and how often harm was found in a row."""
+    """What is being looked at before it is told: since which batch the newest channel rings, and how often harm was found in a row."""
 
-    ringing: np.ndarray
     since: int
     harmful: int = 0
 
@@ -45,31 +45,32 @@ def judge(watch: Watch, number: int) -> list[Signal]:
     """Signals of the batch that has just closed."""
     signals = [*_settle(watch, number), *_recover(watch, number)]
     ringing = watch.detector.ringing.copy()
+    watch.rang = np.where(ringing, np.where(np.isnan(watch.rang), number, watch.rang), np.nan)
     for incident in watch.open_incidents:
         ringing &= ~incident.channels
     if any(number - incident.told <= SETTLING[-1] for incident in watch.open_incidents):
-        # Echoes of what was told: what rings while an incident settles belongs to it.
+        # Echoes of what was told: what begins to ring while an incident settles belongs to it.
         for incident in watch.open_incidents:
-            incident.channels |= ringing
+            incident.channels |= ringing & (watch.rang > incident.told)
         return signals
     if not ringing.any():
         watch.judgement = None
         return signals
     judgement = watch.judgement
-    if judgement is None or (ringing & ~judgement.ringing).any():
-        judgement = watch.judgement = Judgement(ringing, number, judgement.harmful if judgement else 0)
-    if number - judgement.since not in LOOKS and (number - judgement.since) % AGAIN and not judgement.harmful:
+    if judgement is None or (watch.rang[ringing] == number).any():
+        judgement = watch.judgement = Judgement(number, judgement.harmful if judgement else 0)
+    age = number - judgement.since
+    if age not in LOOKS and age % (OFTEN if age < AGAIN else AGAIN) and not judgement.harmful:
         return signals
-    explanation = explain(replace(watch.case(), ringing=ringing))
-    is_proven = _is_proven(watch, ringing, explanation)
-    harm = (explanation.harm or 0.0) - (explanation.harm_error or 0.0)
+    is_proven, harm, explanation, ringing = _worst(watch, _episodes(watch.rang, ringing)[: 1 if age % AGAIN or age == 0 else EPISODES])
     known = {cause.column for incident in watch.open_incidents for cause in incident.explanation.causes[:1] if cause.column}
     cause = explanation.cause
     # Beside an open decline only another broken column can be told apart: labels cannot say which of two they suffer from.
     is_new = not watch.open_incidents or (
         cause is not None and cause.cls == "data_quality" and cause.column not in known and explanation.began.at > watch.told_until()
     )
-    judgement.harmful = judgement.harmful + 1 if harm > HARM * explanation.expected and is_new else 0
+    is_sure = harm - 2 * (explanation.harm_error or 0.0) > SURE * HARM * explanation.expected
+    judgement.harmful = judgement.harmful + (2 if is_sure else 1) if harm > HARM * explanation.expected and is_new else 0
     if (is_proven and not watch.open_incidents) or judgement.harmful >= 2:
         watch.incidents += 1
         watch.open_incidents.append(Incident(watch.incidents, number, ringing, explanation))
@@ -80,6 +81,24 @@ def judge(watch: Watch, number: int) -> list[Signal]:
         return signals
     watch.told_columns |= {one.column for one in told}
     return [*signals, watch.signal("note", number, told, explanation)]
+
+
+def _episodes(rang: np.ndarray, ringing: np.ndarray) -> list[np.ndarray]:
+    """The channels that ring, by when they began to, the newest first: what rang long before has another cause, often a harmless one."""
+    order = np.argsort(rang[ringing], kind="stable")
+    places = np.flatnonzero(ringing)[order]
+    parts = np.split(places, np.flatnonzero(np.diff(rang[places]) > AGAIN) + 1)
+    return [np.isin(np.arange(len(ringing)), part) for part in reversed(parts)]
+
+
+def _worst(watch: Watch, episodes: list[np.ndarray]) -> tuple[bool, float, Explanation, np.ndarray]:
+    """Of some sets of channels the one that costs most: is that proven, at least how much, why, and which channels."""
+    found = []
+    for ringing in episodes:
+        explanation = explain(replace(watch.case(), ringing=ringing))
+        harm = (explanation.harm or 0.0) - (explanation.harm_error or 0.0)
+        found.append((_is_proven(watch, ringing, explanation), harm, explanation, ringing))
+    return max(found, key=lambda one: one[:2])
 
 
 def _is_proven(watch: Watch, ringing: np.ndarray, explanation: Explanation) -> bool:
