@@ -7,7 +7,7 @@ from keepwell.detection.channels import Channel, Last, batch_means, column_value
 from keepwell.detection.columns import NULL, UNSEEN, Column, Columns, Rows, day_of, moments
 from keepwell.detection.conditionals import CLIP, Conditionals, Told
 from keepwell.detection.detector import EDetector, batches_to_prove
-from keepwell.detection.null import BETS, Null
+from keepwell.detection.null import BETS, Null, season_of
 from keepwell.detection.onset import Onset, scan
 from keepwell.detection.outcome import TASKS, Outcome, clipped, logit, sigmoid
 from keepwell.detection.reference import Reference
@@ -40,5 +40,6 @@ __all__ = [
     "logit",
     "moments",
     "scan",
+    "season_of",
     "sigmoid",
 ]

@@ -13,6 +13,7 @@ from keepwell.detection.outcome import LEAST_NOISE, Outcome
 TOLERATED = {"m": 0.15, "s": 0.08, "n": 0.02, "r": 0.05, "u": 0.005}
 LOSS_TOLERATED = {"gap": 0.01, "loss": 0.015, "diff": 0.05}  # shares of the reference's mean loss
 ERROR_TOLERATED = 0.00125  # a constant error that costs this share of it; what it really costs is measured before anything is told
+SLICES = 12  # the commonest ones are watched
 TWO_SIDED = ("m", "s", "signed", "score")
 
 
@@ -21,8 +22,9 @@ class Channel:
     """What is averaged.
 
     `kind` of the labels: "gap" (loss beyond what these cases let expect), "loss", "signed" (error with its sign), "score" (that error times
-    a column: does it depend on it?). Without labels: "diff" (estimated loss), and of a column "m" (misfit), "s" (spread of the misfit),
-    "n" (missing), "r" (repeated), "u" (unseen level). `column` is its name, of "signed" the class, "" where there is none.
+    a column: does it depend on it?), "slice" (the gap of some rows). Without labels: "diff" (estimated loss), and of a column "m" (misfit),
+    "s" (spread of the misfit), "n" (missing), "r" (repeated), "u" (unseen level). `column` is its name, of "signed" the class, of "slice"
+    the value, "" where there is none.
     """
 
     kind: str
@@ -36,7 +38,7 @@ class Channel:
     @property
     def is_of_labels(self) -> bool:
         """Does it need labels?"""
-        return self.kind in ("gap", "loss", "signed", "score")
+        return self.kind in ("gap", "loss", "signed", "score", "slice")
 
     @property
     def is_two_sided(self) -> bool:
@@ -53,7 +55,9 @@ def channels_of(columns: Columns, outcome: Outcome) -> tuple[Channel, ...]:
     """The channels in their order: labels first, then the estimate, then columns."""
     signed = [Channel("signed", str(number)) for number in range(outcome.classes)] if outcome.task == "multiclass" else [Channel("signed")]
     scores = [Channel("score", column.name) for column in columns.numbers if column.is_watched] if outcome.task != "multiclass" else []
-    found = [Channel("gap"), Channel("loss"), *signed, *scores, Channel("diff")]
+    place = columns.slices_place
+    slices = [Channel("slice", level) for level in columns.categories[place].levels[:SLICES]] if place is not None else []
+    found = [Channel("gap"), Channel("loss"), *signed, *scores, *slices, Channel("diff")]
     for column in columns.numbers:
         if column.is_watched:
             found += [Channel(kind, column.name) for kind in ("m", "s", "r")]
@@ -69,8 +73,9 @@ def tolerated(channels: Sequence[Channel], outcome: Outcome, sensitive: bool = F
     """The change of each channel's mean that is no decline, (C,)."""
     found = []
     for channel in channels:
-        if channel.kind in LOSS_TOLERATED:
-            found.append(0.0 if sensitive and channel.is_of_labels else LOSS_TOLERATED[channel.kind] * outcome.loss)
+        if channel.kind in ("slice", *LOSS_TOLERATED):
+            share = LOSS_TOLERATED["gap" if channel.kind == "slice" else channel.kind]
+            found.append(0.0 if sensitive and channel.is_of_labels else share * outcome.loss)
         elif channel.kind in ("signed", "score"):
             error = np.sqrt(ERROR_TOLERATED * outcome.loss * (1.0 if outcome.task == "regression" else 2 * outcome.spread))
             found.append(0.0 if sensitive else float(error))
@@ -80,8 +85,8 @@ def tolerated(channels: Sequence[Channel], outcome: Outcome, sensitive: bool = F
 
 
 def shares(channels: Sequence[Channel]) -> np.ndarray:
-    """Of the false-alarm budget: a third each for the label channels, the scores and the others, equal within; (C,)."""
-    scores = np.array([channel.kind == "score" for channel in channels])
+    """Of the false-alarm budget: a third each for the label channels, the scores with the slices, and the others, equal within; (C,)."""
+    scores = np.array([channel.kind in ("score", "slice") for channel in channels])
     labelled = np.array([channel.is_of_labels for channel in channels]) & ~scores
     groups = [group for group in (labelled, scores, ~labelled & ~scores) if group.any()]
     found = np.zeros(len(channels))
@@ -96,6 +101,8 @@ def label_values(channels: Sequence[Channel], columns: Columns, rows: Rows, told
     for at, channel in enumerate(channels):
         if channel.kind == "score":
             found[:, at] = told["signed"] * _line(columns, rows, channel.column)
+        elif channel.kind == "slice":
+            found[:, at] = np.where(_in_slice(columns, rows, channel.column), told["gap"], np.nan)
         elif channel.is_of_labels:
             found[:, at] = told[channel.name]
     return found
@@ -108,8 +115,15 @@ def label_noise(channels: Sequence[Channel], columns: Columns, rows: Rows, told:
         if channel.kind == "score":
             found[:, at] = np.maximum(told["signed"] * _line(columns, rows, channel.column) ** 2, LEAST_NOISE)
         elif channel.is_of_labels:
-            found[:, at] = told[channel.name]
+            found[:, at] = told["gap" if channel.kind == "slice" else channel.name]
     return found
+
+
+def _in_slice(columns: Columns, rows: Rows, level: str) -> np.ndarray:
+    """Mask of the rows of a slice."""
+    place = columns.slices_place
+    assert place is not None
+    return np.asarray(rows.codes[:, place] == columns.categories[place].levels.index(level))
 
 
 def _line(columns: Columns, rows: Rows, name: str) -> np.ndarray:

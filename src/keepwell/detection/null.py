@@ -11,6 +11,7 @@ MEMORY = 0.9  # more is not told from a change of the mean
 CLIP = 10.0
 LEAST_COUNT = 0.01  # of rows: those of a batch without any are asked for, too
 RIDGE = 1.0  # in batches
+SEASON_ROWS, SEASON_DAYS, SEASON_RIDGE = 60, 120.0, 5.0  # of rows: what a season is read off when there is no reference for it
 BLOCK = 30  # batches whose means tell how uncertain the reference's own mean is
 BETS = np.array([0.05, 0.1, 0.2, 0.35, 0.55, 0.8, 1.2, 2.0, 3.0])
 
@@ -89,6 +90,23 @@ class Null:
     def slack(self, counts: np.ndarray) -> np.ndarray:
         """The margin in the same unit, (T, C)."""
         return np.asarray(self.margin * (1 - self.memory) / np.sqrt(self.variance(counts)))
+
+
+def season_of(values: np.ndarray, time: np.ndarray, base: np.ndarray) -> np.ndarray:
+    """What row values usually are at their time of the year, (n,): one wave fitted on some of them; their mean where those are few.
+
+    Parameters
+    ----------
+    values : (n,) NaN where missing. time : (n,) days since 1970. base : positions or mask of the rows that say what is usual.
+    """
+    there = np.arange(len(values))[base]
+    there = there[np.isfinite(values[there])]
+    if len(there) < SEASON_ROWS or np.ptp(time[there]) < SEASON_DAYS:
+        return np.full(len(values), values[there].mean() if len(there) else 0.0)
+    angle = 2 * np.pi * time / YEAR
+    design = np.stack([np.ones_like(angle), np.sin(angle), np.cos(angle)], axis=1)
+    gram = design[there].T @ design[there] + np.diag([1e-6, SEASON_RIDGE, SEASON_RIDGE])
+    return np.asarray(design @ np.linalg.solve(gram, design[there].T @ values[there]))
 
 
 def _memory(apart: np.ndarray) -> np.ndarray:

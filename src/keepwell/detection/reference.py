@@ -63,6 +63,7 @@ class Reference:
         names: Sequence[str] | None = None,
         task: str = "binary",
         width: float | None = None,
+        slices: str | None = None,
         sensitive: bool = False,
     ) -> tuple[Reference, Fitted]:
         """Learn from rows in any order.
@@ -70,13 +71,14 @@ class Reference:
         Parameters
         ----------
         frame : (n rows) with the time column and the columns to watch. label : (n,) known truths. answer : (n,) or (n, classes).
-        width : days a batch is long; default a day, or as many as give five rows.
+        width : days a batch is long; default a day, or as many as give five rows. slices : a column for whose values the loss is watched by
+            itself.
 
         Raises
         ------
         FrameInvalid : fewer than 200 rows or 60 batches, or a column that cannot be used.
         """
-        columns = Columns.of(frame, time=time, entity=entity, names=names)
+        columns = Columns.of(frame, time=time, entity=entity, names=names, slices=slices)
         rows = columns.read(frame, "reference")
         order = np.argsort(rows.time, kind="stable")
         rows, label, answer = rows.take(order), label[order], answer[order]

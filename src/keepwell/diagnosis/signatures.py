@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keepwell.detection import CLIP, Onset, Rows
+from keepwell.detection import CLIP, Onset, Rows, season_of
 from keepwell.diagnosis.contrast import Contrast
 from keepwell.diagnosis.isolation import Root, repaired
 
@@ -153,7 +153,7 @@ class _Column:
         if r2 < 0.15 or abs(self.root.misfit) > 1.2:
             return False
         before, after = (mask & np.isfinite(self.x) for mask in (~self.contrast.is_after, self.contrast.is_after))
-        told = _deseasoned(self.g, self.rows.time, before)
+        told = self.g - season_of(self.g, self.rows.time, before)
         left = self.x - self.g
         index = np.r_[self.contrast.before, self.contrast.after]
         (post, post_error), (pre, pre_error) = (self.contrast.mean_by_batch(told[mask], index[mask]) for mask in (after, before))
@@ -258,15 +258,6 @@ def _spread(values: np.ndarray) -> float:
         return 0.0
     low, high = np.quantile(values, [0.25, 0.75])
     return float((high - low) / 1.349)
-
-
-def _deseasoned(values: np.ndarray, time: np.ndarray, fit_on: np.ndarray) -> np.ndarray:
-    angle = 2 * np.pi * time / 365.2425
-    design = np.stack([np.ones_like(time), np.sin(angle), np.cos(angle)], axis=1)
-    if fit_on.sum() < 60 or np.ptp(time[fit_on]) < 150:
-        return values - values[fit_on].mean() if fit_on.any() else values
-    weights = np.linalg.lstsq(design[fit_on], values[fit_on], rcond=None)[0]
-    return np.asarray(values - design @ weights)
 
 
 def _is_offset(g: np.ndarray, x: np.ndarray, factor: float) -> bool:

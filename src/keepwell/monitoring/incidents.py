@@ -108,7 +108,7 @@ def _is_proven(watch: Watch, ringing: np.ndarray, explanation: Explanation) -> b
     say that it costs. Without labels the estimate speaks for itself.
     """
     kinds = {channel.kind for at, channel in enumerate(watch.reference.channels) if ringing[at]}
-    if not kinds & {"gap", "loss", "signed", "score", "diff"}:
+    if not kinds & {"gap", "loss", "signed", "score", "slice", "diff"}:
         return False
     measured = [(explanation.gap, explanation.gap_error)]
     if kinds & {"loss", "diff"}:

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from keepwell.detection import Channel, Columns, Conditionals, EDetector, Last, Null, Outcome, Reference
-from keepwell.diagnosis import Began, Cause, Explanation, Part, Predict
+from keepwell.diagnosis import Began, Cause, Estimate, Explanation, Part, Predict
 from keepwell.errors import WatchStateInvalid
 from keepwell.monitoring.incidents import Incident, Judgement
 from keepwell.monitoring.memory import Kept, Series
@@ -148,6 +148,7 @@ def explanation_of(found: dict[str, Any]) -> Explanation:
             "began": Began(**{**found["began"], **moments}),
             "causes": tuple(Cause(**one) for one in found["causes"]),
             "parts": tuple(Part(**one) for one in found["parts"]),
-            "notes": tuple(found["notes"]),
+            "notes": tuple(found.get("notes", ())),
+            "estimate": Estimate(**estimate) if (estimate := found.get("estimate")) else None,
         }
     )
