@@ -102,7 +102,8 @@ class Reference:
         noise = label_noise(channels, columns, rows, outcome.noise(answer, basis))
         means, counts = batch_means(values, batch, len(numbers), noise)
         middle = (numbers + 0.5) * width
-        null = Null.fit(means, counts, middle, tolerated(channels, outcome, sensitive))
+        is_timid = np.array([channel.is_of_labels or channel.kind == "diff" for channel in channels])
+        null = Null.fit(means, counts, middle, tolerated(channels, outcome, sensitive), is_timid)
         null = _floored(null, channels, values)
         share = np.array([channel.is_share for channel in channels])
         known = np.maximum(np.isfinite(values).sum(axis=0), 1)

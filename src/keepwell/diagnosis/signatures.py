@@ -49,6 +49,7 @@ OFF = 1.6  # mean absolute misfit of an entity that is touched; two times what i
 NEAR_FACTOR = 0.06  # how far, in logs, the factor may be from that of a conversion
 SURELY = 2.0  # standard errors by which a slope must be nearer to one than to a factor
 MOVED = 4.0  # standard errors by which the others must have moved along
+SHIFTED = 0.6  # of the change of the scatter: with less, the mean has not moved, values scatter
 CALM = 0.8  # mean absolute value of a standard normal
 
 
@@ -132,7 +133,7 @@ class _Column:
             return self._said("stuck", "hardly moves any more", lambda values, _: np.full_like(values, level))
         if (found := self._conversion(x, g, before, now)) is not None:
             return found
-        if abs(self.root.misfit) > 0.6 * self.root.spread and abs(self.root.misfit) > 0.15:
+        if abs(self.root.misfit) > SHIFTED * self.root.spread and abs(self.root.misfit) > 0.15:
             is_ramp = onset is not None and onset.shape == "ramp"
             newest = slice(-max(len(x) // 3, 8), None) if is_ramp else slice(None)
             shift = float(np.median((x - g)[newest]))
@@ -150,7 +151,7 @@ class _Column:
 
     def _is_selection(self, r2: float) -> bool:
         """Selecting rows by a column moves the others along; a broken sensor does not."""
-        if r2 < 0.15 or abs(self.root.misfit) > 1.2:
+        if r2 < 0.15 or abs(self.root.misfit) > 1.2 or abs(self.root.misfit) < SHIFTED * self.root.spread:
             return False
         before, after = (mask & np.isfinite(self.x) for mask in (~self.contrast.is_after, self.contrast.is_after))
         told = self.g - season_of(self.g, self.rows.time, before)

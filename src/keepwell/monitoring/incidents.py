@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 MEASURED = 0.02  # the same for a rise that labels have measured, less its standard error
 SURE = 2.0  # harm of so many times what makes a decline, three standard errors surely, needs no second look
 LOOKS, OFTEN, AGAIN = (0, 1, 2), 4, 28  # batches after something new rings at which it is looked at: these, then every 4th, then every 28th
-EPISODES = 3  # the newest ones are looked at
 RECOVERED = 200.0  # how much the bets must win before an incident has ended
 SETTLING = (1, 2, 4, 7, 10, 14, 21, 28)  # batches after a decline was told at which its diagnosis is made better
 
@@ -62,15 +61,15 @@ def judge(watch: Watch, number: int) -> list[Signal]:
     age = number - judgement.since
     if age not in LOOKS and age % (OFTEN if age < AGAIN else AGAIN) and not judgement.harmful:
         return signals
-    is_proven, harm, explanation, ringing = _worst(watch, _episodes(watch.rang, ringing)[: 1 if age % AGAIN or age == 0 else EPISODES])
+    explanation, ringing = _explained(watch, ringing)
+    is_proven, harm = _is_proven(watch, ringing, explanation), (explanation.harm or 0.0) - (explanation.harm_error or 0.0)
     known = {cause.column for incident in watch.open_incidents for cause in incident.explanation.causes[:1] if cause.column}
     cause = explanation.cause
     # Beside an open decline only another broken column can be told apart: labels cannot say which of two they suffer from.
     is_new = not watch.open_incidents or (
         cause is not None and cause.cls == "data_quality" and cause.column not in known and explanation.began.at > watch.told_until()
     )
-    is_sure = harm - 2 * (explanation.harm_error or 0.0) > SURE * HARM * explanation.expected
-    judgement.harmful = judgement.harmful + (2 if is_sure else 1) if harm > HARM * explanation.expected and is_new else 0
+    judgement.harmful = judgement.harmful + (2 if _is_sure(explanation) else 1) if harm > HARM * explanation.expected and is_new else 0
     if (is_proven and not watch.open_incidents) or judgement.harmful >= 2:
         watch.incidents += 1
         watch.open_incidents.append(Incident(watch.incidents, number, ringing, explanation))
@@ -83,22 +82,25 @@ def judge(watch: Watch, number: int) -> list[Signal]:
     return [*signals, watch.signal("note", number, told, explanation)]
 
 
-def _episodes(rang: np.ndarray, ringing: np.ndarray) -> list[np.ndarray]:
-    """The channels that ring, by when they began to, the newest first: what rang long before has another cause, often a harmless one."""
-    order = np.argsort(rang[ringing], kind="stable")
-    places = np.flatnonzero(ringing)[order]
-    parts = np.split(places, np.flatnonzero(np.diff(rang[places]) > AGAIN) + 1)
-    return [np.isin(np.arange(len(ringing)), part) for part in reversed(parts)]
+def _explained(watch: Watch, ringing: np.ndarray) -> tuple[Explanation, np.ndarray]:
+    """Why these channels ring, and which of them that explains.
+
+    What rang long before has another cause, often a harmless one, and its sharp onset would hide what is new: so the channels that began
+    lately are asked by themselves, and are heard when there is no doubt about the harm.
+    """
+    times = np.sort(watch.rang[ringing])
+    apart = np.flatnonzero(np.diff(times) > AGAIN)
+    if len(apart):
+        newest = ringing & (watch.rang > times[apart[-1]])
+        explanation = explain(replace(watch.case(), ringing=newest))
+        if _is_sure(explanation):
+            return explanation, newest
+    return explain(replace(watch.case(), ringing=ringing)), ringing
 
 
-def _worst(watch: Watch, episodes: list[np.ndarray]) -> tuple[bool, float, Explanation, np.ndarray]:
-    """Of some sets of channels the one that costs most: is that proven, at least how much, why, and which channels."""
-    found = []
-    for ringing in episodes:
-        explanation = explain(replace(watch.case(), ringing=ringing))
-        harm = (explanation.harm or 0.0) - (explanation.harm_error or 0.0)
-        found.append((_is_proven(watch, ringing, explanation), harm, explanation, ringing))
-    return max(found, key=lambda one: one[:2])
+def _is_sure(explanation: Explanation) -> bool:
+    """Is the harm large, whatever its error?"""
+    return (explanation.harm or 0.0) - 3 * (explanation.harm_error or 0.0) > SURE * HARM * explanation.expected
 
 
 def _is_proven(watch: Watch, ringing: np.ndarray, explanation: Explanation) -> bool:
