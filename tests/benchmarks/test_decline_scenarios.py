@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from bound import delay
 from data_streams import MACHINES, generated, readings
 from faults import FAULTS, inject
 from protocol import Event, Monitor
@@ -137,3 +138,12 @@ TRUTH = Truth("alarm", "scaled", "large", "scaled", "data_quality", ("a", "b"), 
 def test_a_statement_is_worth(said, solved, episodes, delay):
     found = grade(TRUTH, said, START, START + WEEK * 100, WEEK)
     assert (found.is_solved, found.false_episodes, found.delay) == (solved, episodes, delay)
+
+
+def test_an_oracle_knows_a_large_change_sooner_than_a_small_one_and_needs_longer_when_it_must_guess():
+    """The bound on the delay is of the labels alone: no alarm before the onset can come from it."""
+    large, small = (make_scenario(Spec("machines", "label_shift", size, 1)) for size in (2, 0))
+    needed = np.log(1_000)
+    assert 0 < delay(large, needed) < delay(small, needed)
+    assert delay(large, needed + np.log(20)) >= delay(large, needed)
+    assert delay(large, np.inf) == np.inf

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keepwell.detection import BETS, EDetector, Null, batches_to_prove
+from keepwell.detection import BETS, EDetector, Null, batch_means, batches_to_prove
 
 STREAMS, REFERENCE, BATCHES = 200, 730, 1_000
 
@@ -79,3 +79,19 @@ def test_a_smaller_change_takes_longer_and_a_tolerated_one_for_ever() -> None:
     planned = [batches_to_prove(shift, 0.2, 9.0) for shift in (0.1, 0.2, 0.3, 0.6, 1.2)]
     assert planned[:2] == [float("inf"), float("inf")]
     assert planned[2] > planned[3] > planned[4] > 0
+
+
+def test_a_batch_of_noisy_rows_counts_as_fewer() -> None:
+    values, batch = np.ones((8, 1)), np.repeat([0, 1], 4)
+    noise = np.where(batch == 0, 1.0, 4.0)[:, None]
+    _, counts = batch_means(values, batch, 2, noise)
+    assert counts[:, 0].tolist() == [4.0, 1.0]
+
+
+def test_a_channel_that_bets_little_is_not_carried_away_by_one_batch() -> None:
+    draw = np.random.default_rng(3)
+    means, counts, time = draw.normal(0, 1, (500, 2)), np.full((500, 2), 10.0), np.arange(500.0)
+    null = Null.fit(means, counts, time, np.zeros(2), np.array([False, True]))
+    detector = EDetector.new(null.cost, np.zeros(2, bool), np.ones(2), 10_000.0)
+    detector.update(null.innovations(np.full((1, 2), 8.0), np.zeros((1, 2)), counts[:1])[0], np.zeros(2))
+    assert detector.ringing.tolist() == [True, False]

@@ -21,6 +21,18 @@ def test_the_interval_holds_the_onset_as_often_as_it_says(size: float, changed: 
     assert held >= 0.9 - 0.064
 
 
+@pytest.mark.parametrize("changed", [0.7, 1.0, 2.0])
+@pytest.mark.parametrize("width", [10, 30])
+@pytest.mark.parametrize("size", [1.5, 3.0])
+def test_the_interval_holds_the_onset_of_a_growing_change_as_often_as_it_says(size: float, width: int, changed: float) -> None:
+    """90 % of 200 ramps that grow for `width` batches and then stay, seen early and late; three standard errors are 6.4 %."""
+    length = round(changed * width)
+    grown = size * np.minimum(np.arange(1, length + 1) / width, 1.0)
+    found = [scan(stepped(0.0, seed, quiet=200, changed=length) + np.r_[np.zeros(200), grown]) for seed in range(200)]
+    held = np.mean([one.low <= 200 <= one.high for one in found])
+    assert held >= 0.9 - 0.064
+
+
 def test_a_large_step_is_found_to_the_batch() -> None:
     found = scan(stepped(4.0, seed=1))
     assert (found.at, found.shape) == (120, "step")

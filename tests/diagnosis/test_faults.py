@@ -146,3 +146,20 @@ def test_a_class_that_becomes_frequent_is_label_shift(watching: Callable[..., Wa
     after = streams.stream(45, seed=2, since=BEGAN, task="multiclass")
     label = np.where(np.random.default_rng(9).random(after.height) < 0.5, 1.0, after["label"].to_numpy())
     assert newest(watching("multiclass").update(after.with_columns(label=label))).causes[0].kind == "label_shift"
+
+
+def test_an_old_harmless_change_hides_no_new_fault(watching: Callable[..., Watch]) -> None:
+    after = streams.stream(120, seed=2, since=BEGAN)
+    is_new = pl.col("time") >= streams.day(BEGAN + 80)
+    broken = after.with_columns(pl.col("wind") / 3.6, pl.when(is_new).then(pl.col("warmth") * 1.8 + 32).otherwise("warmth").alias("warmth"))
+    signals = watching().update(streams.answered(broken))
+    assert [signal.kind for signal in signals][:1] == ["note"]
+    first = next(signal for signal in signals if signal.kind == "decline")
+    assert first.causes[0].column == "warmth"
+    assert streams.day(BEGAN + 80) < first.at <= streams.day(BEGAN + 83)
+
+
+def test_a_gross_fault_is_told_when_its_second_day_ends_at_the_latest(watching: Callable[..., Watch]) -> None:
+    for change in (pl.col("warmth") * 1.8 + 32, pl.lit(None, pl.Float64).alias("damp")):
+        first = next(one for one in watching().update(streams.answered(AFTER.with_columns(change))) if one.kind == "decline")
+        assert first.at <= streams.day(BEGAN + 2)

@@ -3,11 +3,11 @@
 A labelled reference comes in; evidence per batch and the interval of an onset go out.
 """
 
-from keepwell.detection.channels import Channel, Last, batch_means, column_values, label_values
+from keepwell.detection.channels import Channel, Last, batch_means, column_values, label_noise, label_values
 from keepwell.detection.columns import NULL, UNSEEN, Column, Columns, Rows, day_of, moments
 from keepwell.detection.conditionals import CLIP, Conditionals, Told
 from keepwell.detection.detector import EDetector, batches_to_prove
-from keepwell.detection.null import BETS, Null
+from keepwell.detection.null import BETS, Null, season_of
 from keepwell.detection.onset import Onset, scan
 from keepwell.detection.outcome import TASKS, Outcome, clipped, logit, sigmoid
 from keepwell.detection.reference import Reference
@@ -35,9 +35,11 @@ __all__ = [
     "clipped",
     "column_values",
     "day_of",
+    "label_noise",
     "label_values",
     "logit",
     "moments",
     "scan",
+    "season_of",
     "sigmoid",
 ]

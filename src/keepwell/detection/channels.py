@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from keepwell.detection.columns import Columns, Rows
-from keepwell.detection.outcome import Outcome
+from keepwell.detection.outcome import LEAST_NOISE, Outcome
 
 TOLERATED = {"m": 0.15, "s": 0.08, "n": 0.02, "r": 0.05, "u": 0.005}
-LOSS_TOLERATED = {"gap": 0.02, "loss": 0.03, "diff": 0.05}  # shares of the reference's mean loss
-ERROR_TOLERATED = 0.005  # a constant error that costs this share of it; what it really costs is measured before anything is told
+LOSS_TOLERATED = {"gap": 0.01, "loss": 0.015, "diff": 0.05}  # shares of the reference's mean loss
+ERROR_TOLERATED = 0.00125  # a constant error that costs this share of it; what it really costs is measured before anything is told
+SLICES = 12  # the commonest ones are watched
 TWO_SIDED = ("m", "s", "signed", "score")
 
 
@@ -21,8 +22,9 @@ class Channel:
     """What is averaged.
 
     `kind` of the labels: "gap" (loss beyond what these cases let expect), "loss", "signed" (error with its sign), "score" (that error times
-    a column: does it depend on it?). Without labels: "diff" (estimated loss), and of a column "m" (misfit), "s" (spread of the misfit),
-    "n" (missing), "r" (repeated), "u" (unseen level). `column` is its name, of "signed" the class, "" where there is none.
+    a column: does it depend on it?), "slice" (the gap of some rows). Without labels: "diff" (estimated loss), and of a column "m" (misfit),
+    "s" (spread of the misfit), "n" (missing), "r" (repeated), "u" (unseen level). `column` is its name, of "signed" the class, of "slice"
+    the value, "" where there is none.
     """
 
     kind: str
@@ -36,7 +38,7 @@ class Channel:
     @property
     def is_of_labels(self) -> bool:
         """Does it need labels?"""
-        return self.kind in ("gap", "loss", "signed", "score")
+        return self.kind in ("gap", "loss", "signed", "score", "slice")
 
     @property
     def is_two_sided(self) -> bool:
@@ -53,7 +55,9 @@ def channels_of(columns: Columns, outcome: Outcome) -> tuple[Channel, ...]:
     """The channels in their order: labels first, then the estimate, then columns."""
     signed = [Channel("signed", str(number)) for number in range(outcome.classes)] if outcome.task == "multiclass" else [Channel("signed")]
     scores = [Channel("score", column.name) for column in columns.numbers if column.is_watched] if outcome.task != "multiclass" else []
-    found = [Channel("gap"), Channel("loss"), *signed, *scores, Channel("diff")]
+    place = columns.slices_place
+    slices = [Channel("slice", level) for level in columns.categories[place].levels[:SLICES]] if place is not None else []
+    found = [Channel("gap"), Channel("loss"), *signed, *scores, *slices, Channel("diff")]
     for column in columns.numbers:
         if column.is_watched:
             found += [Channel(kind, column.name) for kind in ("m", "s", "r")]
@@ -69,19 +73,20 @@ def tolerated(channels: Sequence[Channel], outcome: Outcome, sensitive: bool = F
     """The change of each channel's mean that is no decline, (C,)."""
     found = []
     for channel in channels:
-        if channel.kind in LOSS_TOLERATED:
-            share = 0.02 if sensitive and channel.is_of_labels else LOSS_TOLERATED[channel.kind]
-            found.append(share * outcome.loss)
+        if channel.kind in ("slice", *LOSS_TOLERATED):
+            share = LOSS_TOLERATED["gap" if channel.kind == "slice" else channel.kind]
+            found.append(0.0 if sensitive and channel.is_of_labels else share * outcome.loss)
         elif channel.kind in ("signed", "score"):
-            found.append(float(np.sqrt(ERROR_TOLERATED * outcome.loss * (1.0 if outcome.task == "regression" else 2 * outcome.spread))))
+            error = np.sqrt(ERROR_TOLERATED * outcome.loss * (1.0 if outcome.task == "regression" else 2 * outcome.spread))
+            found.append(0.0 if sensitive else float(error))
         else:
             found.append(TOLERATED[channel.kind])
     return np.array(found)
 
 
 def shares(channels: Sequence[Channel]) -> np.ndarray:
-    """Of the false-alarm budget: a third each for the label channels, the scores and the others, equal within; (C,)."""
-    scores = np.array([channel.kind == "score" for channel in channels])
+    """Of the false-alarm budget: a third each for the label channels, the scores with the slices, and the others, equal within; (C,)."""
+    scores = np.array([channel.kind in ("score", "slice") for channel in channels])
     labelled = np.array([channel.is_of_labels for channel in channels]) & ~scores
     groups = [group for group in (labelled, scores, ~labelled & ~scores) if group.any()]
     found = np.zeros(len(channels))
@@ -92,16 +97,39 @@ def shares(channels: Sequence[Channel]) -> np.ndarray:
 
 def label_values(channels: Sequence[Channel], columns: Columns, rows: Rows, told: dict[str, np.ndarray]) -> np.ndarray:
     """Row values of the label channels, (n, C), from what `Outcome.channels` told; the others are left NaN."""
-    numbers = {column.name: place for place, column in enumerate(columns.numbers)}
     found = np.full((len(rows), len(channels)), np.nan)
     for at, channel in enumerate(channels):
         if channel.kind == "score":
-            column = columns.numbers[numbers[channel.column]]
-            line = np.clip((rows.numbers[:, numbers[channel.column]] - column.mean) / column.scale, -3, 3)
-            found[:, at] = told["signed"] * line  # NaN where the value is missing
+            found[:, at] = told["signed"] * _line(columns, rows, channel.column)
+        elif channel.kind == "slice":
+            found[:, at] = np.where(_in_slice(columns, rows, channel.column), told["gap"], np.nan)
         elif channel.is_of_labels:
             found[:, at] = told[channel.name]
     return found
+
+
+def label_noise(channels: Sequence[Channel], columns: Columns, rows: Rows, told: dict[str, np.ndarray]) -> np.ndarray:
+    """How noisy each of `label_values` is, over a usual row, (n, C), from what `Outcome.noise` told; one for the other channels."""
+    found = np.ones((len(rows), len(channels)))
+    for at, channel in enumerate(channels):
+        if channel.kind == "score":
+            found[:, at] = np.maximum(told["signed"] * _line(columns, rows, channel.column) ** 2, LEAST_NOISE)
+        elif channel.is_of_labels:
+            found[:, at] = told["gap" if channel.kind == "slice" else channel.name]
+    return found
+
+
+def _in_slice(columns: Columns, rows: Rows, level: str) -> np.ndarray:
+    """Mask of the rows of a slice."""
+    place = columns.slices_place
+    assert place is not None
+    return np.asarray(rows.codes[:, place] == columns.categories[place].levels.index(level))
+
+
+def _line(columns: Columns, rows: Rows, name: str) -> np.ndarray:
+    """A column in standard deviations from its mean, within three; NaN where it is missing, (n,)."""
+    place, column = next((at, one) for at, one in enumerate(columns.numbers) if one.name == name)
+    return np.asarray(np.clip((rows.numbers[:, place] - column.mean) / column.scale, -3, 3))
 
 
 @dataclass(eq=False)
@@ -164,14 +192,25 @@ def column_values(channels: Sequence[Channel], columns: Columns, rows: Rows, res
     return found
 
 
-def batch_means(values: np.ndarray, batch: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Means and counts of row values (n, C) by batch number 0 to count - 1: both (count, C), means NaN where there is no row."""
+def batch_means(values: np.ndarray, batch: np.ndarray, count: int, noise: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Means and counts of row values (n, C) by batch number 0 to count - 1: both (count, C), means NaN where there is no row.
+
+    Parameters
+    ----------
+    noise : (n, C) variance of each value over a usual one. A batch of noisy rows then counts as fewer: as many as have its mean's variance.
+    """
     there = np.isfinite(values)
-    if count == 1:
-        sums, counts = np.where(there, values, 0.0).sum(axis=0)[None], there.sum(axis=0, dtype=float)[None]
-    else:
-        sums, counts = np.zeros((count, values.shape[1])), np.zeros((count, values.shape[1]))
-        np.add.at(sums, batch, np.where(there, values, 0.0))
-        np.add.at(counts, batch, there)
+
+    def added(what: np.ndarray) -> np.ndarray:
+        if count == 1:
+            return np.asarray(what.sum(axis=0, dtype=float)[None])
+        sums = np.zeros((count, values.shape[1]))
+        np.add.at(sums, batch, what)
+        return sums
+
+    sums, counts = added(np.where(there, values, 0.0)), added(there)
     with np.errstate(invalid="ignore"):
-        return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan), counts
+        means = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+    if noise is not None:
+        counts = counts**2 / np.maximum(added(np.where(there, noise, 0.0)), 1e-9)
+    return means, counts

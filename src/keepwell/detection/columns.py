@@ -67,20 +67,24 @@ class Rows:
 
 @dataclass(frozen=True)
 class Columns:
-    """The watched columns of a model's rows, in their order; `entity` names the column that says whose row it is, if there is one."""
+    """The watched columns of a model's rows, in their order; `entity` names the column that says whose row it is, if there is one, and
+    `slices` the one for whose values the loss is watched by itself, such as a forecast's horizon."""
 
     time: str
     entity: str | None
     numbers: tuple[Column, ...]
     categories: tuple[Column, ...]
+    slices: str | None = None
 
     @classmethod
-    def of(cls, frame: pl.DataFrame, *, time: str, entity: str | None = None, names: Sequence[str] | None = None) -> Columns:
+    def of(
+        cls, frame: pl.DataFrame, *, time: str, entity: str | None = None, names: Sequence[str] | None = None, slices: str | None = None
+    ) -> Columns:
         """Read them off a reference.
 
         Parameters
         ----------
-        names : the columns to watch; default all but `time`.
+        names : the columns to watch; default all but `time`. slices : a column whose values are names, whatever its type.
 
         Raises
         ------
@@ -88,19 +92,18 @@ class Columns:
         """
         _check_time(frame, time)
         names = [name for name in (names or frame.columns) if name != time]
-        if entity is not None and entity not in names:
-            names.append(entity)
+        names += [name for name in (entity, slices) if name is not None and name not in names]
         if missing := [name for name in names if name not in frame.columns]:
             raise FrameInvalid("reference", f"it lacks {', '.join(missing)}", f"It has {', '.join(frame.columns)}.")
         when = moments(frame[time])
         numbers, categories = [], []
         for name in names:
             kind = frame.schema[name]
-            if kind.is_numeric() or kind.is_temporal():
+            if name != slices and (kind.is_numeric() or kind.is_temporal()):
                 numbers.append(_number(name, as_number(frame[name], when), when))
             elif not kind.is_nested():
-                categories.append(_category(name, as_text(frame[name]), always_watched=name == entity))
-        return cls(time, entity, tuple(numbers), tuple(categories))
+                categories.append(_category(name, as_text(frame[name]), always_watched=name in (entity, slices)))
+        return cls(time, entity, tuple(numbers), tuple(categories), slices)
 
     @property
     def names(self) -> list[str]:
@@ -110,7 +113,15 @@ class Columns:
     @property
     def entity_place(self) -> int | None:
         """Place of the entity among the categories."""
-        return next((place for place, column in enumerate(self.categories) if column.name == self.entity), None)
+        return self._category(self.entity)
+
+    @property
+    def slices_place(self) -> int | None:
+        """Place of the slices among the categories."""
+        return self._category(self.slices)
+
+    def _category(self, name: str | None) -> int | None:
+        return next((place for place, column in enumerate(self.categories) if column.name == name), None)
 
     def read(self, frame: pl.DataFrame, about: str = "batch") -> Rows:
         """Rows as arrays; infinities become missing.
@@ -148,7 +159,7 @@ class Columns:
         def columns(side: str) -> tuple[Column, ...]:
             return tuple(Column(**{key: _tupled(value) for key, value in one.items()}) for one in plain[side])
 
-        return cls(plain["time"], plain["entity"], columns("numbers"), columns("categories"))
+        return cls(plain["time"], plain["entity"], columns("numbers"), columns("categories"), plain["slices"])
 
 
 def _tupled(value: Any) -> Any:

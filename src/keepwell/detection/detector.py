@@ -58,7 +58,7 @@ class EDetector:
     @property
     def evidence(self) -> np.ndarray:
         """Log evidence of each channel, (C,)."""
-        by_side = np.logaddexp.reduce(self.stakes, axis=1) - np.log(len(BETS))
+        by_side = np.logaddexp.reduce(self.stakes, axis=1) - np.log(np.isfinite(self.cost).sum(axis=1))
         return np.asarray(np.where(self.is_two_sided, np.logaddexp(by_side[0], by_side[1]) - np.log(2), by_side[0]))
 
     @property

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 YEAR = 365.2425
 MEMORY = 0.9  # more is not told from a change of the mean
-CLIP = 6.0
+CLIP = 10.0
+TIMID_CLIP, TIMID_BET = 6.0, 1.2  # a loss cannot break as a column can: a few unlucky batches in a row must not pass for it
+LEAST_COUNT = 0.01  # of rows: those of a batch without any are asked for, too
 RIDGE = 1.0  # in batches
+SEASON_ROWS, SEASON_DAYS, SEASON_RIDGE = 60, 120.0, 5.0  # of rows: what a season is read off when there is no reference for it
 BLOCK = 30  # batches whose means tell how uncertain the reference's own mean is
-BETS = np.array([0.05, 0.1, 0.2, 0.35, 0.55, 0.8, 1.2])
+BETS = np.array([0.05, 0.1, 0.2, 0.35, 0.55, 0.8, 1.2, 2.0, 3.0])
 
 
 @dataclass(frozen=True, eq=False)
 class Null:
     """Of C channels: `season` (k, C) coefficients, `memory` (C,) AR(1), `common` and `each` (C,) of the variance a + b / n, `margin`
-    (C,) tolerated change with the uncertainty of the mean, `cost` (2, L, C) of each bet on the upper and lower side."""
+    (C,) tolerated change with the uncertainty of the mean, `clip` (C,) beyond which an innovation counts as it, `cost` (2, L, C) of each
+    bet on the upper and lower side, infinite for bets that are not made."""
 
     waves: int
     is_weekly: bool
@@ -26,21 +30,25 @@ class Null:
     common: np.ndarray
     each: np.ndarray
     margin: np.ndarray
+    clip: np.ndarray
     cost: np.ndarray
 
     @classmethod
-    def fit(cls, means: np.ndarray, counts: np.ndarray, time: np.ndarray, tolerated: np.ndarray) -> Null:
+    def fit(
+        cls, means: np.ndarray, counts: np.ndarray, time: np.ndarray, tolerated: np.ndarray, is_timid: np.ndarray | None = None
+    ) -> Null:
         """Fit on a reference.
 
         Parameters
         ----------
         means : (T, C) batch means, NaN where a batch has no row of a channel. counts : (T, C) rows in them.
-        time : (T,) days since 1970 of the batches, increasing. tolerated : (C,) change of the mean that is no decline.
+        time : (T,) days since 1970 of the batches, increasing. tolerated : (C,) change of the mean that is no decline. is_timid : (C,)
+            which channels make no large bets.
         """
         span = float(time[-1] - time[0]) if len(time) else 0.0
         waves = 2 if span >= 550 else 1 if span >= 300 else 0
         is_weekly = len(time) > 1 and float(np.median(np.diff(time))) < 5 and span >= 56
-        made = cls(waves, is_weekly, *(np.empty(0) for _ in range(6)))
+        made = cls(waves, is_weekly, *(np.empty(0) for _ in range(7)))
         design = made._design(time)
         there = np.isfinite(means) & (counts > 0)
         channels = means.shape[1]
@@ -58,9 +66,11 @@ class Null:
         blocks = _block_means(apart)
         doubt = blocks.std(axis=0) / np.sqrt(len(blocks)) if len(blocks) > 1 else np.zeros(channels)
         margin = tolerated + doubt
-        made = cls(waves, is_weekly, season, memory, common, each, margin, np.empty(0))
-        z = fresh / np.sqrt(made.variance(counts[1:]))
-        return cls(waves, is_weekly, season, memory, common, each, margin, _cost(np.clip(z, -CLIP, CLIP)))
+        is_timid = np.zeros(channels, bool) if is_timid is None else is_timid
+        clip = np.where(is_timid, TIMID_CLIP, CLIP)
+        made = cls(waves, is_weekly, season, memory, common, each, margin, clip, np.empty(0))
+        cost = _cost(np.clip(fresh / np.sqrt(made.variance(counts[1:])), -clip, clip))
+        return replace(made, cost=np.where(is_timid & (BETS > TIMID_BET)[:, None], np.inf, cost))
 
     def _design(self, time: np.ndarray) -> np.ndarray:
         parts = [np.ones(len(time))]
@@ -78,16 +88,33 @@ class Null:
 
     def variance(self, counts: np.ndarray) -> np.ndarray:
         """Of a batch's innovation, by its count, (T, C)."""
-        return np.asarray(self.common + self.each / np.maximum(counts, 1))
+        return np.asarray(self.common + self.each / np.maximum(counts, LEAST_COUNT))
 
     def innovations(self, apart: np.ndarray, before: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """How far deseasoned means `apart` are from what those `before` let expect, in standard deviations, without margin; (T, C)."""
         fresh = apart - self.memory * np.where(np.isnan(before), 0.0, before)
-        return np.asarray(np.clip(fresh / np.sqrt(self.variance(counts)), -CLIP, CLIP))
+        return np.asarray(np.clip(fresh / np.sqrt(self.variance(counts)), -self.clip, self.clip))
 
     def slack(self, counts: np.ndarray) -> np.ndarray:
         """The margin in the same unit, (T, C)."""
         return np.asarray(self.margin * (1 - self.memory) / np.sqrt(self.variance(counts)))
+
+
+def season_of(values: np.ndarray, time: np.ndarray, base: np.ndarray) -> np.ndarray:
+    """What row values usually are at their time of the year, (n,): one wave fitted on some of them; their mean where those are few.
+
+    Parameters
+    ----------
+    values : (n,) NaN where missing. time : (n,) days since 1970. base : positions or mask of the rows that say what is usual.
+    """
+    there = np.arange(len(values))[base]
+    there = there[np.isfinite(values[there])]
+    if len(there) < SEASON_ROWS or np.ptp(time[there]) < SEASON_DAYS:
+        return np.full(len(values), values[there].mean() if len(there) else 0.0)
+    angle = 2 * np.pi * time / YEAR
+    design = np.stack([np.ones_like(angle), np.sin(angle), np.cos(angle)], axis=1)
+    gram = design[there].T @ design[there] + np.diag([1e-6, SEASON_RIDGE, SEASON_RIDGE])
+    return np.asarray(design @ np.linalg.solve(gram, design[there].T @ values[there]))
 
 
 def _memory(apart: np.ndarray) -> np.ndarray:
@@ -133,14 +160,19 @@ def _mean(block: np.ndarray) -> np.ndarray:
 
 
 def _cost(z: np.ndarray) -> np.ndarray:
-    """psi(lambda) = max(lambda^2 / 2, log upper estimate of the reference's mean of exp(+-lambda z)); (2, L, C)."""
+    """psi(lambda) = max(lambda^2 / 2, log upper estimate of the reference's mean of exp(+-lambda z)); (2, L, C).
+
+    The estimate is one standard error above, without the part of it that is the doubt about the mean of z: the margin pays for that.
+    """
     there = np.isfinite(z)
+    z = np.where(there, z, 0.0)
     known = np.maximum(there.sum(axis=0), 1)
     cost = np.empty((2, len(BETS), z.shape[1]))
     for side, sign in enumerate((1.0, -1.0)):
         for bet, size in enumerate(BETS):
-            value = np.where(there, np.exp(size * sign * np.where(there, z, 0.0)), np.nan)
-            mean = np.where(there, value, 0.0).sum(axis=0) / known
-            spread = np.sqrt(np.where(there, (value - mean) ** 2, 0.0).sum(axis=0) / known)
-            cost[side, bet] = np.maximum(size**2 / 2, np.log(np.maximum(mean + spread / np.sqrt(known), 1e-12)))
+            value = np.where(there, np.exp(size * sign * z), 0.0)
+            mean = np.maximum(value.sum(axis=0) / known, 1e-12)
+            apart = np.where(there, value / mean - 1 - size * sign * z, 0.0)
+            doubt = np.sqrt((apart**2).sum(axis=0)) / known
+            cost[side, bet] = np.maximum(size**2 / 2, np.log(mean) + np.log1p(doubt))
     return cost

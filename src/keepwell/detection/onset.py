@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+GROWING = (4, 6, 9, 13, 20, 30, 45, 68, 100)  # batches that a change may take to grow to its full size
+GROWS = 1.0  # log likelihood by which a growing change must be likelier than a step
+SHORTEST_RAMP, TOLD_RAMP = 3, 6  # batches that a growing change must have lasted to be looked for, and to be told
+
 
 @dataclass(frozen=True)
 class Onset:
@@ -23,8 +27,9 @@ class Onset:
 def scan(z: np.ndarray, *, shortest: int = 1, level: float = 0.9) -> Onset:
     """Find the most likely first batch of an upward change that lasts to the end.
 
-    The interval holds every batch whose log likelihood is near enough to the best: within -log(1 - sqrt(level)), from Siegmund's limit
-    law of the likelihood ratio; it is a little wider than it must be, because time comes in batches.
+    The change is a step, or grows for some time and then stays. The interval holds every batch whose log likelihood, with the shape that
+    suits it best, is near enough to the best: within -log(1 - sqrt(level)), from Siegmund's limit law of the likelihood ratio; it is a
+    little wider than it must be, because time comes in batches.
 
     Parameters
     ----------
@@ -36,27 +41,29 @@ def scan(z: np.ndarray, *, shortest: int = 1, level: float = 0.9) -> Onset:
     Hinkley (1970), Inference about the change-point, Biometrika 57. Siegmund (1988), Confidence sets in change-point problems, ISR 56.
     """
     z = np.nan_to_num(np.asarray(z, float))
-    steps, ramps = (scores[: max(len(z) - last + 1, 1)] for scores, last in ((_scores(z), shortest), (_ramp_scores(z), max(shortest, 3))))
-    is_ramp = ramps.max() > steps.max() + 1.0 and len(z) - ramps.argmax() >= 6
-    scores = ramps if is_ramp else steps
-    at = int(scores.argmax())
-    near = np.flatnonzero(scores >= scores[at] + np.log(1 - np.sqrt(level)))
-    size = float(z[int(steps.argmax()) :].mean())
-    return Onset(at, int(near[0]), int(near[-1]), "ramp" if is_ramp else "step", size, float(scores[at]))
-
-
-def _scores(z: np.ndarray) -> np.ndarray:
-    """Of a step at each position: (sum of what follows)^2 / (2 length), zero where the sum is negative; (n,)."""
-    sums = np.cumsum(z[::-1])[::-1]
-    lengths = np.arange(len(z), 0, -1)
-    return np.asarray(np.where(sums > 0, sums**2 / (2 * lengths), 0.0))
-
-
-def _ramp_scores(z: np.ndarray) -> np.ndarray:
-    """Of a ramp from each position, regressor 1, 2, 3, ...; (n,). The sums follow from cumulative ones."""
     n = len(z)
-    ones = np.cumsum(z[::-1])[::-1]
-    tails = np.cumsum(ones[::-1])[::-1]  # sum over i >= k of z_i (i - k + 1)
+    steps = _scores(z, 1)
+    steps[max(n - shortest + 1, 1) :] = -np.inf
+    ramps = np.max([_scores(z, width) for width in (*GROWING, n)], axis=0) - GROWS
+    ramps[max(n - max(shortest, SHORTEST_RAMP) + 1, 1) :] = -np.inf
+    is_ramp = n - int(ramps.argmax()) >= TOLD_RAMP and bool(ramps.max() > steps.max())
+    told, scores = ramps if is_ramp else steps, np.maximum(steps, ramps)
+    at = int(told.argmax())
+    near = np.flatnonzero(scores >= scores.max() + np.log(1 - np.sqrt(level)))
+    size = float(z[int(steps.argmax()) :].mean())
+    return Onset(at, min(at, int(near[0])), max(at, int(near[-1])), "ramp" if is_ramp else "step", size, float(told[at]))
+
+
+def _scores(z: np.ndarray, width: int) -> np.ndarray:
+    """Gain in log likelihood by a change from each position that grows evenly for `width` batches, one being a step; (n,).
+
+    With the regressor x = 1, 2, ..., width, width, ... it is (sum of z x)^2 / (2 sum of x^2), zero where the sum is negative.
+    """
+    n = len(z)
+    after = np.cumsum(z[::-1])[::-1]
+    grown = np.append(np.cumsum(after[::-1])[::-1], np.zeros(width))  # sum over i >= k of z_i (i - k + 1)
+    sums = grown[:n] - grown[width : width + n]
     length = np.arange(n, 0, -1).astype(float)
-    squares = length * (length + 1) * (2 * length + 1) / 6
-    return np.asarray(np.where(tails > 0, tails**2 / (2 * squares), 0.0))
+    growing = np.minimum(length, width)
+    squares = growing * (growing + 1) * (2 * growing + 1) / 6 + (length - growing) * width**2
+    return np.asarray(np.where(sums > 0, sums**2 / (2 * squares), 0.0))

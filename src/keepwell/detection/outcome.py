@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 FLOOR = 0.01  # probabilities are clipped: one sure mistake must not outweigh a month
 FOLDS, PIECES = 3, 12
+LEAST_NOISE = 0.05  # of the usual noise of a row: no row is as good as known
 CAPPED = 0.995  # squared errors beyond this quantile of the reference count as it
 TASKS = ("binary", "multiclass", "regression")
 
@@ -44,7 +45,7 @@ class Outcome:
     `curve` (classes, 3) recalibrates each class's probability: sigmoid(a + b logit p + c logit(p)^2 / 4). For regression `cap` is the
     largest squared error that counts, `bias` the reference's mean error, `scale` the answers' standard deviation, `weights` tell the
     squared error from the conditionals' basis and the answer. `loss` is the mean loss of the reference (L0), `spread` the mean of
-    p (1 - p) or of the squared error.
+    p (1 - p) or of the squared error, `unrest` the mean variance of a row's loss as its answer tells it.
     """
 
     task: str
@@ -56,6 +57,7 @@ class Outcome:
     weights: np.ndarray
     loss: float
     spread: float
+    unrest: float
 
     @classmethod
     def fit(cls, task: str, label: np.ndarray, answer: np.ndarray, basis: np.ndarray) -> tuple[Outcome, dict[str, np.ndarray]]:
@@ -81,16 +83,18 @@ class Outcome:
             design = _with_answer(basis, answer / scale)
             weights = np.linalg.solve(design.T @ design + 10.0 * np.eye(design.shape[1]), design.T @ squared)
             bias, loss = float(error.mean()), float(squared.mean())
-            return cls(task, 1, np.zeros((1, 3)), cap, bias, scale, weights, loss, loss)
+            made = cls(task, 1, np.zeros((1, 3)), cap, bias, scale, weights, loss, loss, 1.0)
+            return replace(made, unrest=float((made.expected(answer, basis) ** 2).mean()))
         classes = 1 if task == "binary" else answer.shape[1]
         p = answer.reshape(len(answer), classes)
         hits = [label == 1] if task == "binary" else [label == number for number in range(classes)]
         curve = np.array([_calibrate(p[:, number], hit) for number, hit in enumerate(hits)])
-        made = cls(task, classes, curve, 0.0, 0.0, 1.0, np.empty(0), 1.0, 1.0)
+        made = cls(task, classes, curve, 0.0, 0.0, 1.0, np.empty(0), 1.0, 1.0, 1.0)
         right = made.calibrated(answer)
         loss = float(made.losses(label, answer).mean()) if len(label) else 1.0
         spread = float((right * (1 - right)).mean(axis=0).max()) if len(label) else 0.25
-        return cls(task, classes, curve, 0.0, 0.0, 1.0, np.empty(0), loss, spread)
+        unrest = float(made._loss_variance(answer).mean()) if len(label) else 1.0
+        return replace(made, loss=loss, spread=max(spread, 1e-9), unrest=max(unrest, 1e-9))
 
     def calibrated(self, answer: np.ndarray) -> np.ndarray:
         """Recalibrated probabilities, (n, classes); of a binary task the one of class 1."""
@@ -116,6 +120,28 @@ class Outcome:
             right = right[:, 0]
             return np.asarray(-right * np.log(p) - (1 - right) * np.log(1 - p))
         return np.asarray(-(right * np.log(p)).sum(axis=1))
+
+    def noise(self, answer: np.ndarray, basis: np.ndarray) -> dict[str, np.ndarray]:
+        """How noisy each row of `channels` is, as its answer tells: its variance over that of a usual row, (n,) each.
+
+        A sure answer is seldom wrong and says much when it is; batches differ in how many such rows they have.
+        """
+        if self.task == "regression":
+            share = self.expected(answer, basis) / max(self.spread, 1e-12)
+            found = {"gap": share**2 * self.spread**2 / max(self.unrest, 1e-12), "signed": share}
+        else:
+            right = self.calibrated(answer)
+            apart = right * (1 - right) / self.spread
+            names = ["signed"] if self.task == "binary" else [f"signed:{number}" for number in range(self.classes)]
+            found = {"gap": self._loss_variance(answer) / self.unrest, **dict(zip(names, apart.T, strict=True))}
+        return {"loss": np.ones(len(answer)), **{name: np.maximum(values, LEAST_NOISE) for name, values in found.items()}}
+
+    def _loss_variance(self, answer: np.ndarray) -> np.ndarray:
+        """Of the log loss of each row, when the recalibrated probabilities are right, (n,)."""
+        right, p = self.calibrated(answer), clipped(answer)
+        if self.task == "binary":
+            return np.asarray(right[:, 0] * (1 - right[:, 0]) * logit(p) ** 2)
+        return np.asarray((right * np.log(p) ** 2).sum(axis=1) - (right * np.log(p)).sum(axis=1) ** 2)
 
     def divergence(self, better: np.ndarray, answer: np.ndarray) -> np.ndarray:
         """What answering `answer` where `better` is right costs, (n,): Kullback-Leibler, or the squared difference."""

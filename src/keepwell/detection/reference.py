@@ -9,7 +9,18 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from keepwell.detection.channels import TOLERATED, Channel, Last, batch_means, channels_of, column_values, label_values, shares, tolerated
+from keepwell.detection.channels import (
+    TOLERATED,
+    Channel,
+    Last,
+    batch_means,
+    channels_of,
+    column_values,
+    label_noise,
+    label_values,
+    shares,
+    tolerated,
+)
 from keepwell.detection.columns import Columns, Rows
 from keepwell.detection.conditionals import Conditionals
 from keepwell.detection.null import Null
@@ -18,7 +29,7 @@ from keepwell.errors import FrameInvalid
 
 MIN_BATCHES, MIN_ROWS = 60, 200
 ROWS_A_BATCH = 5.0
-SHARE_ALTERNATIVES = np.array([0.03, 0.06, 0.12, 0.25, 0.4, 0.6, 0.9])
+SHARE_ALTERNATIVES = np.array([0.03, 0.05, 0.08, 0.12, 0.2, 0.3, 0.45, 0.65, 0.9])  # as many as there are bets
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +63,7 @@ class Reference:
         names: Sequence[str] | None = None,
         task: str = "binary",
         width: float | None = None,
+        slices: str | None = None,
         sensitive: bool = False,
     ) -> tuple[Reference, Fitted]:
         """Learn from rows in any order.
@@ -59,13 +71,14 @@ class Reference:
         Parameters
         ----------
         frame : (n rows) with the time column and the columns to watch. label : (n,) known truths. answer : (n,) or (n, classes).
-        width : days a batch is long; default a day, or as many as give five rows.
+        width : days a batch is long; default a day, or as many as give five rows. slices : a column for whose values the loss is watched by
+            itself.
 
         Raises
         ------
         FrameInvalid : fewer than 200 rows or 60 batches, or a column that cannot be used.
         """
-        columns = Columns.of(frame, time=time, entity=entity, names=names)
+        columns = Columns.of(frame, time=time, entity=entity, names=names, slices=slices)
         rows = columns.read(frame, "reference")
         order = np.argsort(rows.time, kind="stable")
         rows, label, answer = rows.take(order), label[order], answer[order]
@@ -80,14 +93,17 @@ class Reference:
             cure = f"Give rows of a longer time, or batches shorter than {width:g} days."
             raise FrameInvalid("reference", f"it has {len(numbers)} batches of {width:g} days, {MIN_BATCHES} are needed", cure)
         conditionals, residuals = Conditionals.fit(columns, rows)
-        outcome, labelled = Outcome.fit(task, label, answer, conditionals.basis(rows))
+        basis = conditionals.basis(rows)
+        outcome, labelled = Outcome.fit(task, label, answer, basis)
         channels = channels_of(columns, outcome)
         values = column_values(channels, columns, rows, residuals, Last.none(columns).repeats(columns, rows))
         values = np.where(np.isnan(values), label_values(channels, columns, rows, labelled), values)
         values[:, next(at for at, channel in enumerate(channels) if channel.kind == "diff")] = labelled["loss"] - labelled["gap"]
-        means, counts = batch_means(values, batch, len(numbers))
+        noise = label_noise(channels, columns, rows, outcome.noise(answer, basis))
+        means, counts = batch_means(values, batch, len(numbers), noise)
         middle = (numbers + 0.5) * width
-        null = Null.fit(means, counts, middle, tolerated(channels, outcome, sensitive))
+        is_timid = np.array([channel.is_of_labels or channel.kind == "diff" for channel in channels])
+        null = Null.fit(means, counts, middle, tolerated(channels, outcome, sensitive), is_timid)
         null = _floored(null, channels, values)
         share = np.array([channel.is_share for channel in channels])
         known = np.maximum(np.isfinite(values).sum(axis=0), 1)
@@ -133,7 +149,7 @@ class Reference:
 class Fitted:
     """What the watch begins its memory with: the reference's rows in time order (`order` of the rows given), and its batches.
 
-    `numbers` (T,) of the batches; `means` of the channels, out of fold, and `counts` (T, C).
+    `numbers` (T,) of the batches; `means` of the channels, out of fold, and `counts` (T, C) of rows, of noisy ones fewer.
     """
 
     order: np.ndarray

@@ -4,20 +4,24 @@ What rings comes in, with the rows just before and after; a ranked list of cause
 """
 
 from keepwell.diagnosis.changes import Change, Ranked, ranked, words_of
+from keepwell.diagnosis.estimate import BLIND, estimate_of
 from keepwell.diagnosis.explain import HARM, explain
-from keepwell.diagnosis.records import CLASSES, Began, Case, Cause, Explanation, Part, Predict
+from keepwell.diagnosis.records import CLASSES, Began, Case, Cause, Estimate, Explanation, Part, Predict
 
 __all__ = [
+    "BLIND",
     "CLASSES",
     "HARM",
     "Began",
     "Case",
     "Cause",
     "Change",
+    "Estimate",
     "Explanation",
     "Part",
     "Predict",
     "Ranked",
+    "estimate_of",
     "explain",
     "ranked",
     "words_of",

@@ -10,6 +10,7 @@ import numpy as np
 from keepwell.detection import Onset, scan
 from keepwell.diagnosis.accounting import account
 from keepwell.diagnosis.contrast import Contrast
+from keepwell.diagnosis.estimate import BLIND, estimate_of
 from keepwell.diagnosis.isolation import Root, roots_of
 from keepwell.diagnosis.price import price
 from keepwell.diagnosis.records import Began, Case, Cause, Explanation
@@ -47,7 +48,7 @@ def explain(case: Case) -> Explanation:
     error = float(np.sqrt(sum((cause.error or 0.0) ** 2 for cause in blamed)))
     by_labels = _of_labels(case)
     elsewhere = Contrast.at(case, by_labels[0].at) if by_labels else None
-    gap = _gap(elsewhere) if elsewhere is not None else None
+    gap = _gap(elsewhere, by_labels[1] if by_labels else "") if elsewhere is not None else None
     # Labels say how much there is to explain: a fault that costs far less did not do it.
     is_enough = gap is None or harm - error > HARM * loss or harm > EXPLAINS * gap[0] or gap[0] - harm < 2 * gap[1]
     if blamed and (by_labels is None or is_enough):
@@ -58,11 +59,13 @@ def explain(case: Case) -> Explanation:
     elif by_labels is not None and elsewhere is not None:
         (first, channel), contrast = by_labels, elsewhere
         accounted = account(contrast, [])
-        found = cause_without_fault(contrast, accounted[0] if accounted else None)
+        found = cause_without_fault(contrast, accounted[0] if accounted else None, channel)
         is_proven = bool(found) and found[0].kind != "unknown"
         causes = [*found, *causes] if is_proven or not blamed else [*causes, *found]
     accounted = account(contrast, causes)
     gap = gap or _gap(contrast)
+    has_labels = bool(np.isfinite(case.label[contrast.after]).any())
+    estimate = None if has_labels else estimate_of(case, contrast.post, causes)
     return Explanation(
         began=_began(case, first, channel),
         causes=tuple(causes),
@@ -74,7 +77,9 @@ def explain(case: Case) -> Explanation:
         gap=gap[0] if gap else None,
         gap_error=gap[1] if gap else None,
         expected=case.reference.outcome.loss,
-        has_labels=bool(np.isfinite(case.label[contrast.after]).any()),
+        has_labels=has_labels,
+        notes=() if has_labels else (BLIND, *([estimate.sentence] if estimate else [])),
+        estimate=estimate,
     )
 
 
@@ -94,9 +99,11 @@ def _of_this_time(case: Case, roots: list[Root], first: Onset) -> list[Root]:
     return sorted(kept or roots, key=lambda root: not near[root.column])
 
 
-def _gap(contrast: Contrast) -> tuple[float, float] | None:
-    """The rise of the loss beyond what these cases let expect, and its standard error; None while no label is in."""
-    at = contrast.case.reference.place("gap")
+def _gap(contrast: Contrast, channel: str = "") -> tuple[float, float] | None:
+    """The rise of the loss beyond what these cases let expect, and its standard error, of the slice when `channel` is one's; None while
+    no label is in."""
+    kind, _, level = channel.partition(":")
+    at = contrast.case.reference.place(kind, level) if kind == "slice" else contrast.case.reference.place("gap")
     if at is None or not np.isfinite(contrast.case.apart[contrast.post, at]).any():
         return None
     return float(contrast.effect()[0][at]), float(contrast.error()[at])

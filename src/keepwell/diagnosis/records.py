@@ -104,12 +104,33 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """The loss to expect of rows whose labels are not in: `value`, and `low` to `high` that hold what will be measured with `level`.
+
+    `withdrawn` says why it must not be used, "" when it may.
+    """
+
+    value: float
+    low: float
+    high: float
+    level: float
+    withdrawn: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """In words."""
+        if self.withdrawn:
+            return f"the estimate of the loss is {self.withdrawn}"
+        return f"estimated without labels, the loss is {self.value:.3f} ({self.low:.3f} to {self.high:.3f}, {self.level:.0%})"
+
+
+@dataclass(frozen=True)
 class Explanation:
     """Since when and why.
 
     `causes` are ranked, the likeliest first, empty when nothing is proven; `rise` is the measured change of the loss since the onset (None
     without labels), `parts` add up to it; `gap` is how much more than expected of these very cases it rose; `expected` is the reference's
-    mean loss.
+    mean loss. `estimate` stands in while no label is in, and `notes` say in words what cannot be seen then.
     """
 
     began: Began
@@ -124,6 +145,7 @@ class Explanation:
     expected: float
     has_labels: bool
     notes: tuple[str, ...] = ()
+    estimate: Estimate | None = None
 
     @property
     def cause(self) -> Cause | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from keepwell.detection import logit, sigmoid
+from keepwell.detection import logit, season_of, sigmoid
 from keepwell.diagnosis.contrast import Contrast
 from keepwell.diagnosis.records import Cause
 
@@ -133,21 +133,11 @@ def moved_marginals(contrast: Contrast) -> list[tuple[str, float]]:
         if not column.is_watched:
             continue
         values = (case.rows.numbers[:, place] - column.mean) / column.scale
-        usual = _usual(case.rows.time, values, contrast.before)
+        usual = season_of(values, case.rows.time, contrast.before)
         sides = [np.nan_to_num(values[index] - usual[index]) for index in (contrast.before, contrast.after)]
         (post, error), (pre, _) = contrast.mean_by_batch(sides[1], contrast.after), contrast.mean_by_batch(sides[0], contrast.before)
         found.append((column.name, abs(post - pre), abs(post - pre) / max(error, 1e-9)))
     return [(name, size) for name, size, z in sorted(found, key=lambda one: -one[1]) if z > 3]
-
-
-def _usual(time: np.ndarray, values: np.ndarray, before: np.ndarray) -> np.ndarray:
-    angle = 2 * np.pi * time / 365.2425
-    design = np.stack([np.ones_like(time), np.sin(angle), np.cos(angle)], axis=1)
-    there = before[np.isfinite(values[before])]
-    if len(there) < 60 or np.ptp(time[there]) < 120:
-        return np.full_like(values, np.nanmean(values[before]) if len(before) else 0.0)
-    gram = design[there].T @ design[there] + np.diag([1e-6, 5.0, 5.0])
-    return np.asarray(design @ np.linalg.solve(gram, design[there].T @ values[there]))
 
 
 def mix_of(contrast: Contrast) -> tuple[float, str]:
@@ -187,8 +177,17 @@ def mix_harm(contrast: Contrast) -> tuple[float, float]:
     return post[0] - pre[0], float(np.hypot(post[1], pre[1]))
 
 
-def cause_without_fault(contrast: Contrast, harm: float | None) -> list[Cause]:
-    """What it is when no column is broken: concept shift, label shift, covariate shift, or not proven."""
+def cause_without_fault(contrast: Contrast, harm: float | None, channel: str = "") -> list[Cause]:
+    """What it is when no column is broken: concept shift, label shift, covariate shift, or not proven.
+
+    Parameters
+    ----------
+    harm : the measured rise of the loss. channel : where it shows best; when that is a slice, the slice is named.
+    """
+    if channel.startswith("slice:"):
+        level, column = channel.removeprefix("slice:"), contrast.case.reference.columns.slices or ""
+        words = f"the loss rose where {column} is {level}"
+        return [Cause("concept_shift", column, harm, None, 0.0, level, words), *cause_without_fault(contrast, harm)]
     case, reference = contrast.case, contrast.case.reference
     _, z = contrast.effect()
 

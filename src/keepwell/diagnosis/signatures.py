@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keepwell.detection import CLIP, Onset, Rows
+from keepwell.detection import CLIP, Onset, Rows, season_of
 from keepwell.diagnosis.contrast import Contrast
 from keepwell.diagnosis.isolation import Root, repaired
 
@@ -49,6 +49,7 @@ OFF = 1.6  # mean absolute misfit of an entity that is touched; two times what i
 NEAR_FACTOR = 0.06  # how far, in logs, the factor may be from that of a conversion
 SURELY = 2.0  # standard errors by which a slope must be nearer to one than to a factor
 MOVED = 4.0  # standard errors by which the others must have moved along
+SHIFTED = 0.6  # of the change of the scatter: with less, the mean has not moved, values scatter
 CALM = 0.8  # mean absolute value of a standard normal
 
 
@@ -132,7 +133,7 @@ class _Column:
             return self._said("stuck", "hardly moves any more", lambda values, _: np.full_like(values, level))
         if (found := self._conversion(x, g, before, now)) is not None:
             return found
-        if abs(self.root.misfit) > 0.6 * self.root.spread and abs(self.root.misfit) > 0.15:
+        if abs(self.root.misfit) > SHIFTED * self.root.spread and abs(self.root.misfit) > 0.15:
             is_ramp = onset is not None and onset.shape == "ramp"
             newest = slice(-max(len(x) // 3, 8), None) if is_ramp else slice(None)
             shift = float(np.median((x - g)[newest]))
@@ -150,10 +151,10 @@ class _Column:
 
     def _is_selection(self, r2: float) -> bool:
         """Selecting rows by a column moves the others along; a broken sensor does not."""
-        if r2 < 0.15 or abs(self.root.misfit) > 1.2:
+        if r2 < 0.15 or abs(self.root.misfit) > 1.2 or abs(self.root.misfit) < SHIFTED * self.root.spread:
             return False
         before, after = (mask & np.isfinite(self.x) for mask in (~self.contrast.is_after, self.contrast.is_after))
-        told = _deseasoned(self.g, self.rows.time, before)
+        told = self.g - season_of(self.g, self.rows.time, before)
         left = self.x - self.g
         index = np.r_[self.contrast.before, self.contrast.after]
         (post, post_error), (pre, pre_error) = (self.contrast.mean_by_batch(told[mask], index[mask]) for mask in (after, before))
@@ -258,15 +259,6 @@ def _spread(values: np.ndarray) -> float:
         return 0.0
     low, high = np.quantile(values, [0.25, 0.75])
     return float((high - low) / 1.349)
-
-
-def _deseasoned(values: np.ndarray, time: np.ndarray, fit_on: np.ndarray) -> np.ndarray:
-    angle = 2 * np.pi * time / 365.2425
-    design = np.stack([np.ones_like(time), np.sin(angle), np.cos(angle)], axis=1)
-    if fit_on.sum() < 60 or np.ptp(time[fit_on]) < 150:
-        return values - values[fit_on].mean() if fit_on.any() else values
-    weights = np.linalg.lstsq(design[fit_on], values[fit_on], rcond=None)[0]
-    return np.asarray(values - design @ weights)
 
 
 def _is_offset(g: np.ndarray, x: np.ndarray, factor: float) -> bool:

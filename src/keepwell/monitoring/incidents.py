@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from keepwell.monitoring.watch import Watch
 
 MEASURED = 0.02  # the same for a rise that labels have measured, less its standard error
-LOOKS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256)
-AGAIN = 28  # batches after something new rings at which it is diagnosed
+SURE = 2.0  # harm of so many times what makes a decline, three standard errors surely, needs no second look
+LOOKS, OFTEN, AGAIN = (0, 1, 2), 4, 28  # batches after something new rings at which it is looked at: these, then every 4th, then every 28th
 RECOVERED = 200.0  # how much the bets must win before an incident has ended
 SETTLING = (1, 2, 4, 7, 10, 14, 21, 28)  # batches after a decline was told at which its diagnosis is made better
 
@@ -34,9 +34,8 @@ class Incident:
 
 @dataclass(eq=False)
 class Judgement:
-    """What is being looked at before it is told: since which batch this set of channels rings, and how often harm was found in a row."""
+    """What is being looked at before it is told: since which batch the newest channel rings, and how often harm was found in a row."""
 
-    ringing: np.ndarray
     since: int
     harmful: int = 0
 
@@ -45,31 +44,32 @@ def judge(watch: Watch, number: int) -> list[Signal]:
     """Signals of the batch that has just closed."""
     signals = [*_settle(watch, number), *_recover(watch, number)]
     ringing = watch.detector.ringing.copy()
+    watch.rang = np.where(ringing, np.where(np.isnan(watch.rang), number, watch.rang), np.nan)
     for incident in watch.open_incidents:
         ringing &= ~incident.channels
     if any(number - incident.told <= SETTLING[-1] for incident in watch.open_incidents):
-        # Echoes of what was told: what rings while an incident settles belongs to it.
+        # Echoes of what was told: what begins to ring while an incident settles belongs to it.
         for incident in watch.open_incidents:
-            incident.channels |= ringing
+            incident.channels |= ringing & (watch.rang > incident.told)
         return signals
     if not ringing.any():
         watch.judgement = None
         return signals
     judgement = watch.judgement
-    if judgement is None or (ringing & ~judgement.ringing).any():
-        judgement = watch.judgement = Judgement(ringing, number, judgement.harmful if judgement else 0)
-    if number - judgement.since not in LOOKS and (number - judgement.since) % AGAIN and not judgement.harmful:
+    if judgement is None or (watch.rang[ringing] == number).any():
+        judgement = watch.judgement = Judgement(number, judgement.harmful if judgement else 0)
+    age = number - judgement.since
+    if age not in LOOKS and age % (OFTEN if age < AGAIN else AGAIN) and not judgement.harmful:
         return signals
-    explanation = explain(replace(watch.case(), ringing=ringing))
-    is_proven = _is_proven(watch, ringing, explanation)
-    harm = (explanation.harm or 0.0) - (explanation.harm_error or 0.0)
+    explanation, ringing = _explained(watch, ringing)
+    is_proven, harm = _is_proven(watch, ringing, explanation), (explanation.harm or 0.0) - (explanation.harm_error or 0.0)
     known = {cause.column for incident in watch.open_incidents for cause in incident.explanation.causes[:1] if cause.column}
     cause = explanation.cause
     # Beside an open decline only another broken column can be told apart: labels cannot say which of two they suffer from.
     is_new = not watch.open_incidents or (
         cause is not None and cause.cls == "data_quality" and cause.column not in known and explanation.began.at > watch.told_until()
     )
-    judgement.harmful = judgement.harmful + 1 if harm > HARM * explanation.expected and is_new else 0
+    judgement.harmful = judgement.harmful + (2 if _is_sure(explanation) else 1) if harm > HARM * explanation.expected and is_new else 0
     if (is_proven and not watch.open_incidents) or judgement.harmful >= 2:
         watch.incidents += 1
         watch.open_incidents.append(Incident(watch.incidents, number, ringing, explanation))
@@ -82,6 +82,27 @@ def judge(watch: Watch, number: int) -> list[Signal]:
     return [*signals, watch.signal("note", number, told, explanation)]
 
 
+def _explained(watch: Watch, ringing: np.ndarray) -> tuple[Explanation, np.ndarray]:
+    """Why these channels ring, and which of them that explains.
+
+    What rang long before has another cause, often a harmless one, and its sharp onset would hide what is new: so the channels that began
+    lately are asked by themselves, and are heard when there is no doubt about the harm.
+    """
+    times = np.sort(watch.rang[ringing])
+    apart = np.flatnonzero(np.diff(times) > AGAIN)
+    if len(apart):
+        newest = ringing & (watch.rang > times[apart[-1]])
+        explanation = explain(replace(watch.case(), ringing=newest))
+        if _is_sure(explanation):
+            return explanation, newest
+    return explain(replace(watch.case(), ringing=ringing)), ringing
+
+
+def _is_sure(explanation: Explanation) -> bool:
+    """Is the harm large, whatever its error?"""
+    return (explanation.harm or 0.0) - 3 * (explanation.harm_error or 0.0) > SURE * HARM * explanation.expected
+
+
 def _is_proven(watch: Watch, ringing: np.ndarray, explanation: Explanation) -> bool:
     """Do the channels of the loss ring, and did what was measured rise so that it matters?
 
@@ -89,7 +110,7 @@ def _is_proven(watch: Watch, ringing: np.ndarray, explanation: Explanation) -> b
     say that it costs. Without labels the estimate speaks for itself.
     """
     kinds = {channel.kind for at, channel in enumerate(watch.reference.channels) if ringing[at]}
-    if not kinds & {"gap", "loss", "signed", "score", "diff"}:
+    if not kinds & {"gap", "loss", "signed", "score", "slice", "diff"}:
         return False
     measured = [(explanation.gap, explanation.gap_error)]
     if kinds & {"loss", "diff"}:

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from keepwell.detection import Channel, Columns, Conditionals, EDetector, Last, Null, Outcome, Reference
-from keepwell.diagnosis import Began, Cause, Explanation, Part, Predict
+from keepwell.diagnosis import Began, Cause, Estimate, Explanation, Part, Predict
 from keepwell.errors import WatchStateInvalid
 from keepwell.monitoring.incidents import Incident, Judgement
 from keepwell.monitoring.memory import Kept, Series
@@ -20,7 +20,7 @@ from keepwell.monitoring.memory import Kept, Series
 if TYPE_CHECKING:
     from keepwell.monitoring.watch import Watch
 
-FORMAT = 1
+FORMAT = 2
 PLAIN = ("time", "entity", "key", "answer", "label", "task", "label_delay_days", "columns", "run_length", "closed", "unlabelled", "tested")
 COUNTS = ("incidents", "noted", "late", "unknown_labels")
 
@@ -59,11 +59,11 @@ def to_bytes(watch: Watch) -> bytes:
         "reference": {"width": reference.width, "rows_a_batch": reference.rows_a_batch, "notes": list(reference.notes)},
         "incidents": [_plain_incident(incident) for incident in watch.open_incidents],
         "told_columns": sorted(watch.told_columns),
-        "judgement": None if watch.judgement is None else _plain_judgement(watch.judgement),
+        "judgement": None if watch.judgement is None else asdict(watch.judgement),
         "open": len(watch.open),
     }
     arrays |= {"reference.rare": reference.rare, "reference.rate": reference.rate}
-    arrays |= {"stakes": watch.detector.stakes, "last": watch.last.values}
+    arrays |= {"stakes": watch.detector.stakes, "last": watch.last.values, "rang": watch.rang}
     put("series", watch.series)
     keep("kept", watch.kept)
     for number, part in enumerate(watch.open):
@@ -120,7 +120,8 @@ def from_bytes(watch: Watch, content: bytes, model: Predict | None) -> None:
     watch.open = [kept(f"open{number}") for number in range(meta["open"])]
     watch.open_incidents = [_incident(one) for one in meta["incidents"]]
     judged = meta["judgement"]
-    watch.judgement = None if judged is None else Judgement(np.array(judged.pop("ringing")), **judged)
+    watch.judgement = None if judged is None else Judgement(**judged)
+    watch.rang = arrays["rang"]
     watch.told_columns = set(meta["told_columns"])
 
 
@@ -130,10 +131,6 @@ def _plain_incident(incident: Incident) -> dict[str, Any]:
 
 def _incident(found: dict[str, Any]) -> Incident:
     return Incident(**{**found, "channels": np.array(found["channels"]), "explanation": explanation_of(found["explanation"])})
-
-
-def _plain_judgement(judgement: Judgement) -> dict[str, Any]:
-    return {**asdict(judgement), "ringing": judgement.ringing.tolist()}
 
 
 def plain(explanation: Explanation) -> dict[str, Any]:
@@ -151,6 +148,7 @@ def explanation_of(found: dict[str, Any]) -> Explanation:
             "began": Began(**{**found["began"], **moments}),
             "causes": tuple(Cause(**one) for one in found["causes"]),
             "parts": tuple(Part(**one) for one in found["parts"]),
-            "notes": tuple(found["notes"]),
+            "notes": tuple(found.get("notes", ())),
+            "estimate": Estimate(**estimate) if (estimate := found.get("estimate")) else None,
         }
     )

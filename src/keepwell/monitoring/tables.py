@@ -121,9 +121,3 @@ def last_checkup(connection: sa.Connection, model: str, *, before: datetime | No
         query = query.where(checkups.c.as_of < before)
     row = connection.execute(query.order_by(checkups.c.as_of.desc()).limit(1)).first()
     return Checkup(row.as_of, row.verdict, row.sentence, row.facts) if row else None
-
-
-def list_checkups(connection: sa.Connection, model: str, limit: int | None = None) -> list[Checkup]:
-    """The newest check-ups, newest first."""
-    query = sa.select(checkups).where(checkups.c.model == model).order_by(checkups.c.as_of.desc()).limit(limit)
-    return [Checkup(row.as_of, row.verdict, row.sentence, row.facts) for row in connection.execute(query)]

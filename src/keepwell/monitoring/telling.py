@@ -33,6 +33,8 @@ converted, percent to fraction (about 80 % of the rise)'
         parts.append(f"Most likely {told[0].sentence}{_share(explanation, told[0].cause)}")
         if len(told) > 1 and told[1].score > 0.25 * told[0].score:
             parts.append(f"Next: {told[1].sentence}")
+    if not explanation.has_labels:
+        parts += [f"{note[:1].upper()}{note[1:]}" for note in explanation.notes]
     return ". ".join(part for part in parts if part)
 
 

@@ -11,8 +11,19 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from keepwell.detection import TASKS, EDetector, Last, Reference, Told, batch_means, batches_to_prove, column_values, label_values
-from keepwell.diagnosis import Case, Cause, Explanation, Predict
+from keepwell.detection import (
+    TASKS,
+    EDetector,
+    Last,
+    Reference,
+    Told,
+    batch_means,
+    batches_to_prove,
+    column_values,
+    label_noise,
+    label_values,
+)
+from keepwell.diagnosis import Case, Cause, Estimate, Explanation, Predict, estimate_of
 from keepwell.errors import FrameInvalid
 from keepwell.monitoring.arrivals import arrivals_note
 from keepwell.monitoring.budget import days_between
@@ -40,7 +51,9 @@ class Watch:
     false_alarms : the budget over all channels together, such as "1 per 3 years".
     batch_days : length of a batch; default a day, longer when there are fewer than five rows a day.
     label_delay_days : after how many days labels are usually in; default as long as it takes.
-    sensitive : tolerate 2 % more loss instead of 5 %, at the price of more true but small alarms.
+    slices : a column for whose values the loss is watched by itself, too, such as the horizon of a forecast (`time` is then the moment that
+        is forecast, and `key` tells forecasts of the same moment apart).
+    sensitive : let no rise of the loss pass before it is tested, at the price of more alarms for little.
 
     Raises
     ------
@@ -62,6 +75,7 @@ class Watch:
         false_alarms: str = "1 per 3 years",
         batch_days: float | None = None,
         label_delay_days: float | None = None,
+        slices: str | None = None,
         sensitive: bool = False,
     ) -> None:
         if task not in TASKS:
@@ -77,7 +91,7 @@ class Watch:
         names = columns or [name for name in frame.columns if name not in (time, answer, label, key, KEY)]
         self.columns = tuple(names)
         self.reference, fitted = Reference.fit(
-            frame, labels, given, time=time, entity=entity, names=names, task=task, width=batch_days, sensitive=sensitive
+            frame, labels, given, time=time, entity=entity, names=names, task=task, width=batch_days, slices=slices, sensitive=sensitive
         )
         null, ref = self.reference.null, self.reference
         self.run_length = days_between(false_alarms) / ref.width
@@ -98,6 +112,7 @@ class Watch:
         self.tested: list[int] = []
         self.open_incidents: list[Incident] = []
         self.judgement: Judgement | None = None
+        self.rang = np.full(len(ref.channels), np.nan)  # in which batch each channel that rings began to
         self.incidents = 0
         self.noted: dict[str, int] = {}
         self.told_columns: set[str] = set()
@@ -146,6 +161,7 @@ class Watch:
         now["open"] = [replace(part, label=part.label.copy()) for part in self.open]
         now["open_incidents"] = [replace(one, channels=one.channels.copy()) for one in self.open_incidents]
         now["judgement"] = copy.copy(self.judgement)
+        now["rang"] = self.rang.copy()
         return now | {name: copy.copy(getattr(self, name)) for name in ("unlabelled", "tested", "noted", "told_columns")}
 
     def _take(self, added: Kept | None, said: tuple[pl.Series, np.ndarray] | None, last: int) -> list[Signal]:
@@ -190,6 +206,14 @@ class Watch:
             rise: batches_to_prove(rise * ref.outcome.loss * still / spread, float(ref.null.margin[at]) * still / spread, threshold)
             for rise in rises
         }
+
+    def estimate(self, batches: int = 30) -> Estimate | None:
+        """The loss to expect of the newest batches, label unseen, with its interval; withdrawn while a broken column is blamed.
+
+        It cannot see a changed relation to the label, nor a changed share of it. None when there were no rows.
+        """
+        causes = [cause for incident in self.open_incidents for cause in incident.explanation.causes[:1]]
+        return estimate_of(self.case(), np.arange(max(len(self.series.numbers) - batches, 0), len(self.series.numbers)), causes)
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -341,9 +365,10 @@ class Watch:
             if at is None or len(known) == 0:
                 continue
             rows = self.kept.rows.take(known)
-            told = ref.outcome.channels(self.kept.label[known], self.kept.answer[known], ref.conditionals.basis(rows))
-            values = label_values(ref.channels, ref.columns, rows, told)
-            batch_mean, sizes = batch_means(values, np.zeros(len(rows), int), 1)
+            basis, answer = ref.conditionals.basis(rows), self.kept.answer[known]
+            values = label_values(ref.channels, ref.columns, rows, ref.outcome.channels(self.kept.label[known], answer, basis))
+            noise = label_noise(ref.channels, ref.columns, rows, ref.outcome.noise(answer, basis))
+            batch_mean, sizes = batch_means(values, np.zeros(len(rows), int), 1, noise)
             means, counts = batch_mean[0], np.where(mine, sizes[0], 0.0)
             apart = means - ref.null.usual(ref.middle(np.array([head])))[0]
             z = self._step(head, apart, counts, means)
