@@ -36,8 +36,14 @@ def _mended(content: Any) -> Any:
 
 def refusal(error: KeepwellError) -> Response:
     """An error as every door words it, with its own status."""
-    headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, TokenRefused) else None
-    return json_answer(error.as_dict(), error.status, headers)
+    return json_answer(error.as_dict(), error.status, headers_of(error))
+
+
+def headers_of(error: KeepwellError) -> dict[str, str] | None:
+    """What a refusal says beside its body: which token is meant, or when to come again."""
+    if isinstance(error, TokenRefused):
+        return {"WWW-Authenticate": "Bearer"}
+    return {"Retry-After": "1"} if error.status == 503 else None
 
 
 def shape_errors(app: FastAPI) -> None:

@@ -6,13 +6,13 @@
                               EstimatorInvalid
       DataError               SourceInvalid, SchemaMismatch, ContractBroken, LooksAhead, LookbackTooShort,
                               EmptyWindow, FrameInvalid, WatchStateInvalid, InputInvalid, BodyTooLarge, ArchiveInvalid, TableInvalid,
-                              ProfileInvalid, ProfilesDiffer
+                              ProfileInvalid, ProfilesDiffer, BodyTooSlow, MediaTypeUnknown
       NotFound                ModelNotFound, VersionNotFound, PredictionNotFound, QuarantineNotFound, RunNotFound, RouteNotFound,
                               BackupNotFound, VersionSwept, SliceNotFound
       Refused                 PromotionRefused, RollbackRefused, CycleRefused, FormatRefused, TrustRefused, AnswersDiffer, ModelFileInvalid,
                               TokenRefused, RestoreRefused, KeepingBusy, EnvironmentMismatch, NotRepeatable
       BackendError            SourceUnavailable, StorageUnavailable, ArtifactCorrupt, ArtifactMissing, JournalCorrupt,
-                              SchemaTooNew, NotReady, TableCorrupt, BackupCorrupt
+                              SchemaTooNew, NotReady, TableCorrupt, BackupCorrupt, AnswerTooLate
 
 A leaf takes facts, keeps them as attributes and writes the message itself: what was asked, what was found, what to do.
 `status` is the HTTP answer, `headline` the bold line the command line prints first, `exit_code` the process's answer.
@@ -21,6 +21,7 @@ A leaf takes facts, keeps them as attributes and writes the message itself: what
 from __future__ import annotations
 
 from keepwell.errors.backends import (
+    AnswerTooLate,
     ArtifactCorrupt,
     ArtifactMissing,
     BackendError,
@@ -35,6 +36,7 @@ from keepwell.errors.backends import (
 from keepwell.errors.contents import (
     ArchiveInvalid,
     BodyTooLarge,
+    BodyTooSlow,
     ContractBroken,
     DataError,
     EmptyWindow,
@@ -42,6 +44,7 @@ from keepwell.errors.contents import (
     InputInvalid,
     LookbackTooShort,
     LooksAhead,
+    MediaTypeUnknown,
     ProfileInvalid,
     ProfilesDiffer,
     SchemaMismatch,
@@ -90,6 +93,7 @@ from keepwell.errors.root import KeepwellError, listed
 from keepwell.errors.settings import SettingError, SettingInvalid, SettingUnknown
 
 __all__ = [
+    "AnswerTooLate",
     "AnswersDiffer",
     "ArchiveInvalid",
     "ArtifactCorrupt",
@@ -98,6 +102,7 @@ __all__ = [
     "BackupCorrupt",
     "BackupNotFound",
     "BodyTooLarge",
+    "BodyTooSlow",
     "ContractBroken",
     "CycleRefused",
     "DataError",
@@ -115,6 +120,7 @@ __all__ = [
     "KeepwellError",
     "LookbackTooShort",
     "LooksAhead",
+    "MediaTypeUnknown",
     "ModelFileInvalid",
     "ModelNotFound",
     "NameInvalid",

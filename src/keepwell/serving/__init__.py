@@ -3,6 +3,7 @@
 A version and rows come in; answers with ids go out. An answer is given only once the journal holds it.
 """
 
+from keepwell.serving.agreement import BOUND, Agreement, Ready, made_ready
 from keepwell.serving.journal import Journal
 from keepwell.serving.ledger import (
     LABEL_KEY,
@@ -17,9 +18,11 @@ from keepwell.serving.ledger import (
     representative,
 )
 from keepwell.serving.predictor import Predictor, signature_of
+from keepwell.serving.runtimes import Runtime
 from keepwell.serving.segments import closed_segments
 from keepwell.serving.segments import read as read_segment
 from keepwell.serving.shipping import ship
+from keepwell.serving.signature import Row, Signature
 from keepwell.serving.tables import (
     Labelling,
     get_batch,
@@ -32,14 +35,20 @@ from keepwell.serving.tables import (
 )
 
 __all__ = [
+    "BOUND",
     "LABELS",
     "LABEL_KEY",
     "LEDGER",
     "POSTED",
     "PREDICTION_KEY",
+    "Agreement",
     "Journal",
     "Labelling",
     "Predictor",
+    "Ready",
+    "Row",
+    "Runtime",
+    "Signature",
     "batch_id",
     "batch_predictions",
     "closed_segments",
@@ -48,6 +57,7 @@ __all__ = [
     "joined",
     "keep_journal",
     "last_batch",
+    "made_ready",
     "read_segment",
     "record_batch",
     "record_labelling",
