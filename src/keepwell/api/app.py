@@ -15,6 +15,7 @@ from keepwell.api.bodies import ErrorBody, LabelsAnswer, LabelsBody, PredictAnsw
 from keepwell.api.door import Door, PlainRoute, Route
 from keepwell.api.failures import json_answer, refusal, shape_errors
 from keepwell.api.guard import Guard, Net
+from keepwell.api.protocols import add_protocols
 from keepwell.api.service import Service
 from keepwell.errors import InputInvalid, ModelNotFound, NotReady
 from keepwell.project import Project
@@ -44,6 +45,7 @@ def create_app(project: Project) -> Guard:
     _add_reading(app, service)
     _add_acts(app, service)
     quick: dict[tuple[str, str], Route] = {("POST", f"/models/{project.name}/predict"): PlainRoute(service)}
+    quick |= add_protocols(app, service)
     return Guard(Net(Door(app, quick)), app, project.settings.serve)
 
 

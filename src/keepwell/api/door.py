@@ -15,13 +15,13 @@ import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keepwell.api.batching import Whose
-from keepwell.api.failures import headers_of, refusal
+from keepwell.api.failures import raw_headers_of, refusal
+from keepwell.api.replies import Reply, header_of, sent
 from keepwell.api.service import Service
 from keepwell.errors import KeepwellError
 from keepwell.serving import Ready
 
 ALL = "all"  # entity of a model that has none
-JSON_TYPE = (b"content-type", b"application/json")
 
 Route = Callable[[Scope, bytes, Send], Awaitable[bool]]
 _encode = msgspec.json.Encoder().encode
@@ -58,13 +58,6 @@ def _once(message: Message, receive: Receive) -> Receive:
     return again
 
 
-async def reply(send: Send, body: bytes, status: int = 200, headers: tuple[tuple[bytes, bytes], ...] = (JSON_TYPE,)) -> None:
-    """Send an answer in two messages."""
-    length = (b"content-length", str(len(body)).encode())
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
-    await send({"type": "http.response.body", "body": body})
-
-
 class PlainRoute:
     """`POST /models/NAME/predict` with rows."""
 
@@ -78,7 +71,7 @@ class PlainRoute:
         begin = time.perf_counter()
         service = self._service
         ready = service.champion.now
-        if ready is None or not _is_json(scope):
+        if ready is None or not header_of(scope["headers"], b"content-type").startswith(b"application/json"):
             return False
         read = ready.signature.read(body)
         if read is None or not 0 < len(read[0]) <= self._max_rows:
@@ -92,7 +85,7 @@ class PlainRoute:
         except KeepwellError as error:
             service.meter.refuse("json", type(error).__name__)
             answer = refusal(error)
-            await reply(send, bytes(answer.body), answer.status_code, (JSON_TYPE, *_more(error)))
+            await sent(send, Reply(answer.status_code, bytes(answer.body), headers=raw_headers_of(error)))
             return True
         kind, number = self._kind, answered.version
         predictions: list[dict[str, Any]] = [
@@ -101,20 +94,10 @@ class PlainRoute:
         if whose:
             for prediction, one in zip(predictions, whose, strict=True):
                 prediction |= ({"entity": one.entity} if one.entity else {}) | ({"time": one.time} if one.time else {})
-        await reply(send, _encode({"model": service.project.name, "version": number, "predictions": predictions}))
+        content = _encode({"model": service.project.name, "version": number, "predictions": predictions})
+        await sent(send, Reply(200, content), header_of(scope["headers"], b"accept-encoding"))
         service.meter.answer("json", number, len(rows), time.perf_counter() - begin)
         return True
-
-
-def _more(error: KeepwellError) -> tuple[tuple[bytes, bytes], ...]:
-    return tuple((name.lower().encode(), value.encode()) for name, value in (headers_of(error) or {}).items())
-
-
-def _is_json(scope: Scope) -> bool:
-    for name, value in scope["headers"]:
-        if name == b"content-type":
-            return bool(value.startswith(b"application/json"))
-    return False
 
 
 def _keys(ready: Ready, named: Sequence[tuple[str | None, str | None]]) -> list[Whose] | None:

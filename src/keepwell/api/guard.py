@@ -12,7 +12,7 @@ from collections.abc import Callable
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from keepwell.api.failures import json_answer, refusal
+from keepwell.api.failures import json_answer, refusal_at
 from keepwell.errors import AnswerTooLate, BodyTooLarge, BodyTooSlow, KeepwellError, MediaTypeUnknown, TokenRefused
 from keepwell.settings import ServeSection
 
@@ -83,7 +83,7 @@ class Guard:
         if self.expected is not None and scope["path"] not in OPEN_PATHS:
             given = next((value for name, value in headers if name == b"authorization"), b"")
             if not hmac.compare_digest(given, self.expected):
-                await refusal(TokenRefused("has another token" if given else "has no token"))(scope, receive, send)
+                await refusal_at(scope["path"], TokenRefused("has another token" if given else "has no token"))(scope, receive, send)
                 return
         if scope["method"] not in ("GET", "HEAD"):
             body = await self._read(headers, receive)
@@ -92,7 +92,7 @@ class Guard:
                 try:
                     body = _unpacked(body, encoding.decode("latin-1").strip().lower(), self.max_body_kb * 1024)
                 except KeepwellError as error:
-                    await refusal(error)(scope, receive, send)
+                    await refusal_at(scope["path"], error)(scope, receive, send)
                     return
             if body is None:
                 await _close(BodyTooLarge(self.max_body_kb), scope, receive, send)
@@ -149,7 +149,7 @@ class Net:
 
 
 async def _close(error: KeepwellError, scope: Scope, receive: Receive, send: Send) -> None:
-    answer = refusal(error)
+    answer = refusal_at(scope["path"], error)
     answer.headers["Connection"] = "close"
     await answer(scope, receive, send)
 

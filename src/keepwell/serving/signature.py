@@ -7,6 +7,7 @@ exactly what `Predictor.read` takes and means the same; what it does not take it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -42,6 +43,7 @@ class Signature:
         self.place = {name: at for at, name in enumerate(self.names)}
         self.is_plain = all(kind in NUMBERS or kind in BOUNDS or kind in ("Boolean", "String") for kind in kinds.values())
         self.is_numeric = all(kind in NUMBERS or kind in BOUNDS or kind == "Boolean" for kind in kinds.values())
+        self._is_double = all(kind == "Float64" for kind in kinds.values())
         self._rounded = [at for at, kind in enumerate(kinds.values()) if kind == "Float32"]
         self._shape = self._made()
         self.to_json = msgspec.json.Encoder().encode
@@ -105,6 +107,13 @@ class Signature:
         if short := [name for name, values in zip(self.names, held, strict=True) if len(values) != n]:
             raise InputInvalid(f"Column {listed(short)} has another number of rows than {n}", "Send as many values for each column.")
         return list(zip(*held, strict=True))
+
+    def from_matrix(self, flat: Sequence[Any], n: int) -> list[Row]:
+        """Rows from n times so many numbers as there are columns, row by row; raises as `checked`."""
+        width = len(self.names)
+        if self._is_double and all(type(value) is float and math.isfinite(value) for value in flat):
+            return [tuple(flat[at : at + width]) for at in range(0, n * width, width)]
+        return self.checked({name: flat[at::width] for at, name in enumerate(self.names)}, n)
 
     def _value(self, name: str, place: int, value: Any) -> Any:
         kind = self.kinds[name]
