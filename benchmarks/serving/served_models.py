@@ -60,8 +60,7 @@ IMPORTS = {
 TRAIN = {
     "lightgbm": "    return LGBMClassifier(n_estimators=200, num_leaves=31, random_state=seed, verbose=-1).fit(X, y)\n",
     "pipeline": (
-        '    words = make_pipeline(SimpleImputer(strategy="most_frequent", missing_values=None), OneHotEncoder(handle_unknown="ignore",'
-        " sparse_output=False))\n"
+        "    words = OneHotEncoder(handle_unknown='ignore', sparse_output=False)\n"
         "    parts = ColumnTransformer([('numbers', SimpleImputer(strategy='median'), NUMBERS), ('words', words, WORDS)])\n"
         "    return make_pipeline(parts, HistGradientBoostingClassifier(max_iter=100, random_state=seed)).fit(X, y)\n"
     ),
@@ -94,7 +93,7 @@ cron = ""
 
 
 def rows_of(kind: str, seed: int = 11) -> pl.DataFrame:
-    """Daily rows of some sites; the label follows a few of the columns, with noise. The pipeline's columns have gaps."""
+    """Daily rows of some sites; the label follows a few of the columns, with noise. The pipeline's numbers have gaps."""
     draw = np.random.default_rng(seed)
     n = SITES * DAYS
     columns: dict[str, object] = {
@@ -111,7 +110,7 @@ def rows_of(kind: str, seed: int = 11) -> pl.DataFrame:
     frame = pl.DataFrame(columns)
     if kind == "lightgbm":
         return frame
-    gaps = {name: draw.uniform(size=n) < 0.03 for name in (*NUMBERS[kind], *WORDS[kind])}
+    gaps = {name: draw.uniform(size=n) < 0.03 for name in NUMBERS[kind]}
     return frame.with_columns(
         pl.when(pl.lit(pl.Series(gone))).then(None).otherwise(pl.col(name)).alias(name) for name, gone in gaps.items()
     )
@@ -153,6 +152,5 @@ def _fitted(kind: str, folder: Path) -> object:
     rows = rows_of(kind)
     X = rows.drop("site", "day", "happened").to_pandas()
     if kind == "pipeline":
-        X = X.astype(dict.fromkeys(WORDS[kind], object)).where(X.notna(), None)
-        X = X.astype(dict.fromkeys(NUMBERS[kind], float))
+        X = X.astype(dict.fromkeys(WORDS[kind], object))
     return space["train"](X, rows["happened"].to_numpy(), settings={}, seed=7)  # type: ignore[operator]

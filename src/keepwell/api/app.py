@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Response
+from fastapi.responses import PlainTextResponse
 from fastapi.routing import APIRoute
 
 from keepwell.api import reading
@@ -20,7 +21,7 @@ from keepwell.api.service import Service
 from keepwell.errors import InputInvalid, ModelNotFound, NotReady
 from keepwell.project import Project
 
-REFUSALS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorBody} for status in (401, 404, 413, 422, 500, 503)}
+REFUSALS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorBody} for status in (401, 404, 408, 413, 415, 422, 500, 503, 504)}
 
 
 def create_app(project: Project) -> Guard:
@@ -69,7 +70,7 @@ def _add_health(app: FastAPI, service: Service) -> None:
         ]
         return json_answer({"keepwell": app.version, "model": project.name, "openapi": app.openapi_url, "routes": routes})
 
-    @app.get("/metrics", summary="What was counted, as Prometheus reads it")
+    @app.get("/metrics", summary="What was counted, as Prometheus reads it", response_class=PlainTextResponse)
     def metrics() -> Response:
         return Response(service.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
 

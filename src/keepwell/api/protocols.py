@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
+from fastapi.responses import PlainTextResponse
 
 from keepwell.api.door import Route
 from keepwell.api.failures import json_answer
@@ -15,18 +16,26 @@ from keepwell.api.service import Service
 from keepwell.errors import ModelNotFound
 
 V2, MLFLOW = ["Open Inference Protocol"], ["MLflow"]
-NUMBER = {"type": "number"}
-V2_ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {
-        "description": what,
-        "content": {"application/json": {"schema": {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}}},
-    }
-    for status, what in (
-        (400, "It does not fit the protocol or the model"),
-        (404, "Another model or version"),
-        (503, "Nothing can answer yet"),
-    )
+WHATS = {
+    400: "It does not fit the protocol or the model",
+    401: "The token is not the right one",
+    404: "Another model or version",
+    408: "The body came too slowly",
+    413: "The body is too large",
+    415: "A type that is not read here",
+    422: "Never; the protocol says 400",
+    500: "A fault",
+    503: "Nothing can answer now",
+    504: "The answer took too long",
 }
+
+
+def _refusals(*names: str) -> dict[int | str, dict[str, Any]]:
+    """What refusals look like: an object of these texts."""
+    schema = {"type": "object", "required": list(names), "properties": {name: {"type": "string"} for name in names}}
+    return {status: {"description": what, "content": {"application/json": {"schema": schema}}} for status, what in WHATS.items()}
+
+
 TENSOR = {
     "type": "object",
     "required": ["name", "shape", "datatype"],
@@ -108,7 +117,7 @@ def _response(reply: Reply) -> Response:
 
 def _add_v2(app: FastAPI, service: Service, inference: Inference) -> None:
     name_of, champion = service.project.name, service.champion
-    plain: dict[str, Any] = {"tags": V2, "responses": V2_ERRORS}
+    plain: dict[str, Any] = {"tags": V2, "responses": _refusals("error")}
 
     @app.get("/v2", summary="What this server is", **plain)
     async def server() -> Response:
@@ -150,14 +159,14 @@ def _add_v2(app: FastAPI, service: Service, inference: Inference) -> None:
 
 
 def _add_mlflow(app: FastAPI, service: Service, invocations: Invocations) -> None:
-    plain: dict[str, Any] = {"tags": MLFLOW}
+    plain: dict[str, Any] = {"tags": MLFLOW, "responses": _refusals("error_code", "message")}
 
     @app.get("/ping", summary="A champion is loaded and can answer", **plain)
     async def ping() -> Response:
         service.champion.ready()
-        return Response(b"\n", media_type="application/json")
+        return json_answer({})
 
-    @app.get("/version", summary="Keepwell's version, as text", **plain)
+    @app.get("/version", summary="Keepwell's version, as text", response_class=PlainTextResponse, **plain)
     async def version() -> Response:
         return Response(app.version, media_type="text/plain")
 
