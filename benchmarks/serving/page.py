@@ -62,14 +62,20 @@ def _ratios(servers: list[dict[str, Any]]) -> list[str]:
     for server in servers:
         if server["name"].startswith("Keepwell"):
             continue
-        times = [theirs["cpu_ms"] / mine["cpu_ms"] for theirs, mine in zip(server["loads"], ours["loads"], strict=True)]
-        said.append(f"{server['name']} {' / '.join(f'{one:.2g}' for one in times)}")
+        times = [_times(theirs, mine) for theirs, mine in zip(server["loads"], ours["loads"], strict=True)]
+        said.append(f"{server['name']} {' / '.join(times)}")
     lines = ["CPU a request as a multiple of Keepwell's, at 1 / 16 / 64: " + "; ".join(said) + "."]
     ceiling = next((server for server in servers if server["name"] == "bare durable ceiling"), None)
     if ceiling:
         share = " / ".join(f"{mine['per_s'] / most['per_s']:.2f}" for mine, most in zip(ours["loads"], ceiling["loads"], strict=True))
         lines += ["", f"Keepwell's requests a second as a share of the bare durable ceiling's: {share}."]
     return lines
+
+
+def _times(theirs: dict[str, Any], mine: dict[str, Any]) -> str:
+    """So many times Keepwell's CPU; nothing where too few requests were answered to tell."""
+    times = theirs["cpu_ms"] / mine["cpu_ms"]
+    return "-" if theirs["per_s"] < 5 else f"{times:.0f}" if times >= 10 else f"{times:.1f}"
 
 
 def _unlike(servers: list[dict[str, Any]]) -> list[str]:

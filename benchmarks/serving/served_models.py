@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -135,22 +136,29 @@ def build(kind: str, folder: Path) -> Path:
     if (folder / "rows.json").exists():
         return folder
     write(kind, folder)
+    X = rows_of(kind).drop("site", "day", "happened")
     with Project(folder) as project:
         record = project.run(BUILT_AT)
         assert project.aliases().get("champion") == 1, record
-        X = rows_of(kind).drop("site", "day", "happened")
-        joblib.dump(_fitted(kind, folder), folder / "model.joblib")
-        (folder / "columns.json").write_text(json.dumps(project.version(1).facts["signature"]))
+        facts = project.version(1).facts
+        fitted = _fitted(kind, folder, facts["train_rows"])
+        joblib.dump(fitted, folder / "model.joblib")
+        (folder / "columns.json").write_text(json.dumps(facts["signature"]))
+        theirs = fitted.predict_proba(_pandas(kind, X.head(50)))[:, 1]
+        ours = project.context.predictor(1).answer(X.head(50))
+        assert np.abs(theirs - ours).max() < 1e-9, "the other servers must serve the same model"
     (folder / "rows.json").write_text(json.dumps(X.head(BODIES).to_dicts()))
     return folder
 
 
-def _fitted(kind: str, folder: Path) -> object:
-    """The estimator trained anew as the project's function does, on a pandas frame, which is what the other servers speak."""
+def _fitted(kind: str, folder: Path, n: int) -> Any:
+    """The estimator trained anew, on the same rows, on a pandas frame, which is what the other servers speak."""
     space: dict[str, object] = {}
     exec(compile((folder / "model.py").read_text(), str(folder / "model.py"), "exec"), space)
-    rows = rows_of(kind)
-    X = rows.drop("site", "day", "happened").to_pandas()
-    if kind == "pipeline":
-        X = X.astype(dict.fromkeys(WORDS[kind], object))
-    return space["train"](X, rows["happened"].to_numpy(), settings={}, seed=7)  # type: ignore[operator]
+    rows = rows_of(kind).head(n)  # they are in order of time, and the newest were held out
+    train: Any = space["train"]
+    return train(_pandas(kind, rows.drop("site", "day", "happened")), rows["happened"].to_numpy(), settings={}, seed=7)
+
+
+def _pandas(kind: str, X: pl.DataFrame) -> Any:
+    return X.to_pandas().astype(dict.fromkeys(WORDS[kind], object))

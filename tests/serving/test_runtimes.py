@@ -106,7 +106,7 @@ def test_a_pipeline_as_tables_answers_like_the_pipeline(before: Any, last: Any, 
     assert made.agreement.runtime == f"tables and {form}"
     assert made.agreement.largest_difference <= BOUND
     rows = X.rows()
-    right = np.asarray(Frames(made.predictor, made.signature).answer(rows))
+    right = np.asarray(Frames(made.predictor.answer, made.signature).answer(rows))
     assert np.abs(np.asarray(made.answer(rows)) - right).max() <= BOUND
     assert made.answer(rows) == [made.answer([row])[0] for row in rows], "a batch changes no answer"
 

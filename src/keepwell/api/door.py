@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from keepwell.api.batching import Whose
 from keepwell.api.failures import raw_headers_of, refusal
+from keepwell.api.guard import BODY
 from keepwell.api.replies import Reply, header_of, sent
 from keepwell.api.service import Service
 from keepwell.errors import KeepwellError
@@ -43,19 +44,8 @@ class Door:
         if route is None:
             await self._app(scope, receive, send)
             return
-        message = await receive()  # whole: the guard has read it
-        if await route(scope, message.get("body", b""), send):
-            return
-        await self._app(scope, _once(message, receive), send)
-
-
-def _once(message: Message, receive: Receive) -> Receive:
-    left = [message]
-
-    async def again() -> Message:
-        return left.pop() if left else await receive()
-
-    return again
+        if not await route(scope, scope[BODY], send):
+            await self._app(scope, receive, send)
 
 
 class PlainRoute:

@@ -22,6 +22,7 @@ OPEN_PATHS = frozenset(
 DISCARDED_BYTES = 16 << 20  # of a body that is too large, this much is read away so that the client gets to read the answer
 SWEEP_S = 0.5  # how often requests that take too long are looked for
 ENCODINGS = ("gzip", "deflate")
+BODY = "keepwell.body"  # where the body that was read stands in the scope
 
 log = logging.getLogger("keepwell.api")
 
@@ -79,15 +80,15 @@ class Guard:
         self._sweeper = loop.call_later(SWEEP_S, self._sweep, loop) if self._running else None
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send, task: asyncio.Task[object], now: Callable[[], float]) -> None:
-        headers: list[tuple[bytes, bytes]] = scope["headers"]
+        headers: dict[bytes, bytes] = dict(scope["headers"])
         if self.expected is not None and scope["path"] not in OPEN_PATHS:
-            given = next((value for name, value in headers if name == b"authorization"), b"")
+            given = headers.get(b"authorization", b"")
             if not hmac.compare_digest(given, self.expected):
                 await refusal_at(scope["path"], TokenRefused("has another token" if given else "has no token"))(scope, receive, send)
                 return
         if scope["method"] not in ("GET", "HEAD"):
             body = await self._read(headers, receive)
-            encoding = next((value for name, value in headers if name == b"content-encoding"), b"identity")
+            encoding = headers.get(b"content-encoding", b"identity")
             if body is not None and encoding != b"identity":
                 try:
                     body = _unpacked(body, encoding.decode("latin-1").strip().lower(), self.max_body_kb * 1024)
@@ -97,18 +98,21 @@ class Guard:
             if body is None:
                 await _close(BodyTooLarge(self.max_body_kb), scope, receive, send)
                 return
+            scope[BODY] = body
             receive = _replay(body, receive)
         self._running[task] = (now() + self._answer_s, True)
         await self.app(scope, receive, send)
 
-    async def _read(self, headers: list[tuple[bytes, bytes]], receive: Receive) -> bytes | None:
+    async def _read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes | None:
         """The whole body, or None when it is too large."""
         limit, read = self.max_body_kb * 1024, 0
-        told = next((value for name, value in headers if name == b"content-length"), b"")
+        message = await receive()
+        if not message.get("more_body", False) and len(whole := message.get("body", b"")) <= limit:  # as nearly all are
+            return bytes(whole)
+        told = headers.get(b"content-length", b"")
         is_large = told.isdigit() and int(told[:20]) > limit
         parts: list[bytes] = []
         while True:
-            message = await receive()
             part: bytes = message.get("body", b"")
             read += len(part)
             is_large = is_large or read > limit
@@ -118,6 +122,7 @@ class Guard:
                 parts.append(part)
             if read > DISCARDED_BYTES or not message.get("more_body", False):
                 return None if is_large else b"".join(parts)
+            message = await receive()
 
 
 class Net:

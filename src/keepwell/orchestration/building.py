@@ -17,7 +17,7 @@ from keepwell.evaluation import Check as GateCheck
 from keepwell.ingestion import key_of, to_kind, to_polars
 from keepwell.orchestration.context import Context
 from keepwell.registry import Version, list_versions, register
-from keepwell.serving import signature_of
+from keepwell.serving import Signature, compared, signature_of
 from keepwell.storage import Event, digest_of, record_event
 from keepwell.training import (
     Code,
@@ -185,9 +185,22 @@ def evaluate_against(context: Context, run: str, champion: int | None, as_of: da
             },
             "slices": [asdict(part) for part in by_slice(model.task, y, given["challenger"], slices)] if slices.width else [],
             "latency_ms": latency_ms(estimator, X, model.task, frame=model.frame),
+            "runtime": _runtime(context, estimator, prepared, trained),
         }
 
     return context.run_step(run, "evaluate", parts, work)
+
+
+def _runtime(context: Context, estimator: Any, prepared: Result, trained: Result) -> Result:
+    """By what a server here would answer, and how far it lies from the model itself; a server compares again when it loads it."""
+    model = context.model
+    golden = from_bytes(context.artifacts.get(trained["golden"]["rows"]))
+
+    def ask(rows: pl.DataFrame) -> np.ndarray:
+        return answers(estimator, rows, model.task, frame=model.frame)
+
+    told = compared(estimator, model.task, Signature(prepared["features"]), golden, ask).agreement.as_dict()
+    return {name: value for name, value in told.items() if name != "row_ms"}  # which a clock says
 
 
 def _champion_answers(
@@ -254,6 +267,7 @@ def enter(context: Context, run: str, as_of: datetime, prepared: Result, trained
         **{name: trained[name] for name in ("canonical", "golden", "size_bytes", "train_rows", "trained_from", "trained_until")},
         **{name: trained[name] for name in ("holdout_rows", "holdout_from")},
         **{name: evaluated[name] for name in ("metrics", "champion_metrics", "baselines", "slices", "latency_ms", "sheet")},
+        "runtime": evaluated.get("runtime"),  # steps of earlier releases did not look
         "signature": prepared["features"],
         "pins": prepared["pins"],
         "commits": prepared["commits"],

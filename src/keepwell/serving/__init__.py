@@ -3,7 +3,7 @@
 A version and rows come in; answers with ids go out. An answer is given only once the journal holds it.
 """
 
-from keepwell.serving.agreement import BOUND, Agreement, Ready, made_ready
+from keepwell.serving.agreement import BOUND, Agreement, Ready, compared, made_ready
 from keepwell.serving.journal import Journal
 from keepwell.serving.ledger import (
     LABEL_KEY,
@@ -52,6 +52,7 @@ __all__ = [
     "batch_id",
     "batch_predictions",
     "closed_segments",
+    "compared",
     "get_batch",
     "get_labelling",
     "joined",

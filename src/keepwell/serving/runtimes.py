@@ -15,7 +15,6 @@ import polars as pl
 from keepwell.model import Task
 from keepwell.serving.lookup import Prepared, prepared
 from keepwell.serving.native import LightGBMRows, XGBoostRows
-from keepwell.serving.predictor import Predictor
 from keepwell.serving.signature import Row, Signature
 from keepwell.serving.trees import forest, linear
 from keepwell.training import NativeModel
@@ -40,13 +39,13 @@ class Frames:
 
     name = "estimator"
 
-    def __init__(self, predictor: Predictor, signature: Signature) -> None:
-        self._predictor = predictor
+    def __init__(self, ask: Callable[[pl.DataFrame], Any], signature: Signature) -> None:
+        self._ask = ask
         self._schema = {name: getattr(pl, kind.split("(")[0], pl.String) for name, kind in signature.kinds.items()}
 
     def answer(self, rows: Sequence[Row]) -> list[float]:
         frame = pl.DataFrame(list(rows), schema=self._schema, orient="row")
-        return [float(value) for value in self._predictor.answer(frame)]
+        return [float(value) for value in self._ask(frame)]
 
 
 class Matrix:
@@ -73,14 +72,13 @@ class Compiled:
         return self._last(self._tables(rows))
 
 
-def quicker(predictor: Predictor, signature: Signature) -> list[Runtime]:
+def quicker(estimator: Any, task: Task, signature: Signature) -> list[Runtime]:
     """Forms of the version that may be quicker than frames, the quickest first; none of them is trusted yet."""
-    estimator = predictor.estimator
     if isinstance(estimator, NativeModel):
         return _native(estimator, signature) if signature.is_numeric else []
     if not type(estimator).__module__.startswith("sklearn."):
         return []
-    return _sklearn(estimator, signature, predictor.model.task)
+    return _sklearn(estimator, signature, task)
 
 
 def _native(model: NativeModel, signature: Signature) -> list[Runtime]:
