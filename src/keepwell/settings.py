@@ -202,6 +202,12 @@ class ServeSection(Section):
     )
     max_body_kb: int = Field(1024, ge=1, description="Largest request body, KiB.")
     max_rows: int = Field(1000, ge=1, description="Most rows in one request.")
+    read_s: float = Field(20.0, gt=0, description="A request's body must have come within this, seconds.")
+    answer_s: float = Field(60.0, gt=0, description="A request that is not answered within this is refused, seconds.")
+    log: Literal["durable", "async"] = Field(
+        "durable",
+        description="durable: an answer is sent when the disk has it; async: before that; a crash may lose the last answers.",
+    )
     ship_s: float = Field(5.0, gt=0, description="How often closed journal segments go to the predictions table, seconds.")
 
 

@@ -9,24 +9,27 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Response
+from fastapi.responses import PlainTextResponse
 from fastapi.routing import APIRoute
 
 from keepwell.api import reading
 from keepwell.api.bodies import ErrorBody, LabelsAnswer, LabelsBody, PredictAnswer, PredictBody, WordBody
+from keepwell.api.door import Door, PlainRoute, Route
 from keepwell.api.failures import json_answer, refusal, shape_errors
-from keepwell.api.guard import Guard
+from keepwell.api.guard import Guard, Net
 from keepwell.api.incidents import add_incidents
+from keepwell.api.protocols import add_protocols
 from keepwell.api.service import Service
 from keepwell.errors import InputInvalid, ModelNotFound, NotReady
 from keepwell.project import Project
 
 MOST = 2**63 - 1  # the largest number that the record holds
 BEARER = "token"  # who acts over HTTP: whoever has the token
-REFUSALS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorBody} for status in (401, 404, 413, 422, 500, 503)}
+REFUSALS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorBody} for status in (401, 404, 408, 413, 415, 422, 500, 503, 504)}
 
 
-def create_app(project: Project) -> FastAPI:
-    """An ASGI app over an open project.
+def create_app(project: Project) -> Guard:
+    """An ASGI app over an open project: the guard, in it the quick routes, behind them everything else.
 
     Raises
     ------
@@ -41,15 +44,15 @@ def create_app(project: Project) -> FastAPI:
 
     # Without the documentation pages: they load their scripts from a CDN.
     app = FastAPI(title="Keepwell", version=_version(), lifespan=lifespan, docs_url=None, redoc_url=None, responses=REFUSALS)
-    serve = project.settings.serve
-    token = serve.token.get_secret_value() if serve.token else None
-    app.add_middleware(Guard, token=token or None, max_body_kb=serve.max_body_kb)
+    app.add_middleware(Net)  # inside the framework's own, which would answer a fault in its way
     shape_errors(app)
     _add_health(app, service)
     _add_reading(app, service)
     _add_acts(app, service)
     add_incidents(app, project)
-    return app
+    quick: dict[tuple[str, str], Route] = {("POST", f"/models/{project.name}/predict"): PlainRoute(service)}
+    quick |= add_protocols(app, service)
+    return Guard(Net(Door(app, quick)), app, project.settings.serve)
 
 
 def _version() -> str:
@@ -72,15 +75,19 @@ def _add_health(app: FastAPI, service: Service) -> None:
         ]
         return json_answer({"keepwell": app.version, "model": project.name, "openapi": app.openapi_url, "routes": routes})
 
+    @app.get("/metrics", summary="What was counted, as Prometheus reads it", response_class=PlainTextResponse)
+    def metrics() -> Response:
+        return Response(service.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
     @app.get("/health/live", summary="The process runs")
     async def live() -> Response:
         return json_answer({"live": True})
 
     @app.get("/health/ready", summary="A champion is loaded and can answer")
     async def ready() -> Response:
-        if champion.predictor is None:
+        if champion.now is None:
             return refusal(NotReady(project.name, champion.note or "no version is loaded"))
-        return json_answer({"ready": True, "model": project.name, "version": champion.predictor.version.number, "note": champion.note})
+        return json_answer({"ready": True, "model": project.name, "version": champion.now.number, "note": champion.note})
 
 
 def _add_reading(app: FastAPI, service: Service) -> None:

@@ -1,4 +1,4 @@
-"""The version that answers now. It follows the champion alias; the old one answers until the new one is loaded."""
+"""The version that answers now. It follows the champion alias; the old one answers until the new one is loaded, proved and warm."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from keepwell.deployment import SHADOW, living_trials
 from keepwell.errors import KeepwellError, NotReady
 from keepwell.orchestration import Context
 from keepwell.registry import CHAMPION, PREVIOUS, aliases_now
-from keepwell.serving import Predictor
+from keepwell.serving import Predictor, Ready, made_ready
 
 RETRY_S = 30.0  # a version that cannot be loaded is tried again this much later
+KEPT_WARM = 3  # versions that stay ready, so that going back takes no loading
 
 log = logging.getLogger("keepwell.api")
 
@@ -27,21 +28,27 @@ class Champion:
         self._failed: int | None = None
         self._retry_at = 0.0
         self._unfit: int | None = None
-        self._warm: int | None = None
-        self.predictor: Predictor | None = None
+        self._cold: int | None = None  # the way back, when it could not be loaded
+        self._warm: dict[int, Ready] = {}
+        self.now: Ready | None = None
         self.challenger: Predictor | None = None  # answers a share of the requests while it is on trial
         self.note: str | None = "its champion is being loaded"
 
-    def ready(self) -> Predictor:
+    @property
+    def predictor(self) -> Predictor | None:
+        """The version that answers, as it was loaded."""
+        return self.now.predictor if self.now else None
+
+    def ready(self) -> Ready:
         """The version that answers.
 
         Raises
         ------
         NotReady : there is none.
         """
-        if self.predictor is None:
+        if self.now is None:
             raise NotReady(self._context.name, self.note or "no version is loaded")
-        return self.predictor
+        return self.now
 
     def look(self) -> None:
         """Look where the alias points, and load that version when it is another one. Blocks; not for the event loop."""
@@ -53,9 +60,9 @@ class Champion:
             return
         number = aliases.get(CHAMPION)
         if number is None:
-            self.predictor = None
+            self.now = None
             self._note("it has no champion yet")
-        elif self.predictor is not None and self.predictor.version.number == number:
+        elif self.now is not None and self.now.number == number:
             self._note(None)
         elif number != self._failed or time.monotonic() >= self._retry_at:
             self._load(number)
@@ -65,13 +72,18 @@ class Champion:
 
     def _keep_warm(self, number: int | None) -> None:
         """Load the former champion beside the one that answers, so that a rollback only has to turn to it."""
-        if number is None or number == self._warm or self.predictor is None:
+        if number is None or number in self._warm or number == self._cold or self.now is None:
             return
-        self._warm = number
         try:
-            self._context.predictor(number)
+            self._keep(number, made_ready(self._context.predictor(number)))
         except Exception as error:  # its rehearsal tells the same, on record
+            self._cold = number
             log.warning("Version %d of '%s', the way back, cannot be loaded: %s", number, self._context.name, error)
+
+    def _keep(self, number: int, found: Ready) -> None:
+        self._warm[number] = found
+        while len(self._warm) > KEPT_WARM:
+            self._warm.pop(next(iter(self._warm)))
 
     def _look_for_challenger(self) -> None:
         """Only one that takes the same inputs as the champion: who asks does not know which of the two answers."""
@@ -100,14 +112,16 @@ class Champion:
 
     def _load(self, number: int) -> None:
         try:
-            self.predictor = self._context.predictor(number)
+            found = self._warm.pop(number, None) or made_ready(self._context.predictor(number))
         except Exception as error:  # whatever a model's code raises, the old version goes on answering
             self._failed, self._retry_at = number, time.monotonic() + RETRY_S
             self._note(f"version {number} is champion but cannot be loaded: {error}")
             return
+        self._keep(number, found)
+        self.now = found  # one assignment: every request sees the old version or the new one
         self._failed = None
         self._note(None)
-        log.info("Version %d answers for '%s'", number, self._context.name)
+        log.info("Version %d answers for '%s' by %s", number, self._context.name, found.agreement.runtime)
 
     def _note(self, note: str | None) -> None:
         if note is not None and note != self.note:

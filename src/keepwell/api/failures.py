@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 
+from keepwell.api.replies import Reply
 from keepwell.errors import InputInvalid, KeepwellError, RouteNotFound, TokenRefused
 
 SHOWN_PROBLEMS = 3
@@ -36,29 +37,80 @@ def _mended(content: Any) -> Any:
 
 def refusal(error: KeepwellError) -> Response:
     """An error as every door words it, with its own status."""
-    headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, TokenRefused) else None
-    return json_answer(error.as_dict(), error.status, headers)
+    return json_answer(error.as_dict(), error.status, headers_of(error))
+
+
+def headers_of(error: KeepwellError) -> dict[str, str] | None:
+    """What a refusal says beside its body: which token is meant, or when to come again."""
+    if isinstance(error, TokenRefused):
+        return {"WWW-Authenticate": "Bearer"}
+    return {"Retry-After": "1"} if error.status == 503 else None
+
+
+def v2_error(error: KeepwellError) -> Reply:
+    """A refusal in the form of the Open Inference Protocol: 4xx and {"error": text}."""
+    status = 400 if error.status == 422 else error.status
+    return Reply(status, to_json({"error": f"{error.headline}: {error.message}"}, fallback=str), headers=raw_headers_of(error))
+
+
+CODES = {
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "RESOURCE_DOES_NOT_EXIST",
+    503: "TEMPORARILY_UNAVAILABLE",
+    504: "TEMPORARILY_UNAVAILABLE",
+}
+
+
+def mlflow_error(error: KeepwellError) -> Reply:
+    """A refusal in MLflow's form: `error_code` and `message`."""
+    status = 400 if error.status == 422 else error.status
+    code = CODES.get(status, "INVALID_PARAMETER_VALUE" if status < 500 else "INTERNAL_ERROR")
+    return Reply(
+        status, to_json({"error_code": code, "message": f"{error.headline}: {error.message}"}, fallback=str), headers=raw_headers_of(error)
+    )
+
+
+def raw_headers_of(error: KeepwellError) -> tuple[tuple[bytes, bytes], ...]:
+    """The same as ASGI has them."""
+    return tuple((name.lower().encode(), value.encode()) for name, value in (headers_of(error) or {}).items())
+
+
+def refusal_at(path: str, error: KeepwellError) -> Response:
+    """An error in the form of the protocol that the path belongs to."""
+    if path == "/v2" or path.startswith("/v2/"):
+        reply = v2_error(error)
+    elif path.startswith(("/invocations", "/endpoints/", "/ping")):
+        reply = mlflow_error(error)
+    else:
+        return refusal(error)
+    return Response(reply.body, reply.status, {name.decode(): value.decode() for name, value in reply.headers}, "application/json")
 
 
 def shape_errors(app: FastAPI) -> None:
-    """Give every error of the app the one shape."""
+    """Give every error of the app the shape of its protocol."""
 
     @app.exception_handler(KeepwellError)
     def _keepwell(request: Request, error: KeepwellError) -> Response:
-        return refusal(error)
+        return refusal_at(request.url.path, error)
 
     @app.exception_handler(RequestValidationError)
     def _request(request: Request, error: RequestValidationError) -> Response:
-        return refusal(InputInvalid(_problems(error), HINT))
+        return refusal_at(request.url.path, InputInvalid(_problems(error), HINT))
 
     @app.exception_handler(HTTPException)
     def _http(request: Request, error: HTTPException) -> Response:
+        path = request.url.path
         if error.status_code == 404:
-            return refusal(RouteNotFound(request.method, request.url.path))
+            return refusal_at(path, RouteNotFound(request.method, path))
         if error.status_code == 400:  # FastAPI's word for a body that its parser gave up on, such as one nested too deeply
-            return refusal(InputInvalid("The body cannot be read as JSON", HINT))
+            return refusal_at(path, InputInvalid("The body cannot be read as JSON", HINT))
         said = f"{error.detail}. `GET /` lists all routes."
         content = {"error": "HttpError", "headline": "The request cannot be served", "message": said, "facts": {}}
+        if path.startswith("/v2/"):
+            content = {"error": said}
+        elif path.startswith(("/invocations", "/endpoints/")):
+            content = {"error_code": "BAD_REQUEST", "message": said}
         return json_answer(content, error.status_code, dict(error.headers or {}))
 
 

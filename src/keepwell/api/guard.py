@@ -1,83 +1,118 @@
-"""What every request passes before the app sees it: the token, the bound on its body, and a net under unexpected faults."""
+"""What every request passes before the app sees it: the token, the bounds on its body and its time, a net under unexpected faults."""
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 import uuid
+import zlib
+from collections.abc import Callable
 
+from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from keepwell.api.failures import json_answer, refusal
-from keepwell.errors import BodyTooLarge, TokenRefused
+from keepwell.api.failures import json_answer, refusal_at
+from keepwell.errors import AnswerTooLate, BodyTooLarge, BodyTooSlow, KeepwellError, MediaTypeUnknown, TokenRefused
+from keepwell.settings import ServeSection
 
-OPEN_PATHS = frozenset({"/health/live", "/health/ready"})  # who restarts or routes has no token
+OPEN_PATHS = frozenset(
+    {"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/ping"}
+)  # who restarts or routes has no token
 DISCARDED_BYTES = 16 << 20  # of a body that is too large, this much is read away so that the client gets to read the answer
+SWEEP_S = 0.5  # how often requests that take too long are looked for
+ENCODINGS = ("gzip", "deflate")
+BODY = "keepwell.body"  # where the body that was read stands in the scope
 
 log = logging.getLogger("keepwell.api")
 
 
 class Guard:
-    """ASGI middleware.
+    """The outermost ASGI app.
 
     Parameters
     ----------
-    token : bearer token that every route but the health ones needs; None needs none.
-    max_body_kb : largest body, KiB; a larger one is never held in memory.
+    app : what answers; `described` is the part of it that OpenAPI describes.
     """
 
-    def __init__(self, app: ASGIApp, *, token: str | None, max_body_kb: int) -> None:
-        self.app, self.max_body_kb = app, max_body_kb
+    def __init__(self, app: ASGIApp, described: FastAPI, serve: ServeSection) -> None:
+        self.app, self.described = app, described
+        self.max_body_kb, self._read_s, self._answer_s = serve.max_body_kb, serve.read_s, serve.answer_s
+        token = serve.token.get_secret_value() if serve.token else None
         self.expected = f"Bearer {token}".encode() if token else None
+        self._running: dict[asyncio.Task[object], tuple[float, bool]] = {}  # task -> (must be done by, is its body here)
+        self._swept: set[asyncio.Task[object]] = set()
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    def openapi(self) -> dict[str, object]:
+        """The description of all routes."""
+        return dict(self.described.openapi())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started = False
-
-        async def noting(message: Message) -> None:
-            nonlocal started
-            started = started or message["type"] == "http.response.start"
-            await send(message)
-
+        task = asyncio.current_task()
+        assert task is not None
+        loop = asyncio.get_running_loop()
+        self._running[task] = (loop.time() + self._read_s, False)
+        if self._sweeper is None:
+            self._sweeper = loop.call_later(SWEEP_S, self._sweep, loop)
         try:
-            await self._pass(scope, receive, noting)
-        except Exception:
-            fault = uuid.uuid4().hex[:12]
-            log.exception("Fault %s at %s %s", fault, scope["method"], scope["path"])
-            if started:
+            await self._pass(scope, receive, send, task, loop.time)
+        except asyncio.CancelledError:
+            if task not in self._swept:
                 raise
-            said = f"An unexpected fault. The server's log tells more under {fault}."
-            content = {"error": "Fault", "headline": "Keepwell could not go on", "message": said, "facts": {"fault": fault}}
-            await json_answer(content, 500)(scope, receive, send)
+            task.uncancel()
+            late = AnswerTooLate(self._answer_s) if self._running[task][1] else BodyTooSlow(self._read_s)
+            await _close(late, scope, receive, send)
+        finally:
+            self._running.pop(task, None)
+            self._swept.discard(task)
 
-    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers: list[tuple[bytes, bytes]] = scope["headers"]
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Requests past their time are ended; one timer for all costs a request nothing."""
+        now = loop.time()
+        for task, (until, _) in self._running.items():
+            if now > until and task not in self._swept:
+                self._swept.add(task)
+                task.cancel()
+        self._sweeper = loop.call_later(SWEEP_S, self._sweep, loop) if self._running else None
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send, task: asyncio.Task[object], now: Callable[[], float]) -> None:
+        headers: dict[bytes, bytes] = dict(scope["headers"])
         if self.expected is not None and scope["path"] not in OPEN_PATHS:
-            given = next((value for name, value in headers if name == b"authorization"), b"")
+            given = headers.get(b"authorization", b"")
             if not hmac.compare_digest(given, self.expected):
-                await refusal(TokenRefused("has another token" if given else "has no token"))(scope, receive, send)
+                await refusal_at(scope["path"], TokenRefused("has another token" if given else "has no token"))(scope, receive, send)
                 return
-        if scope["method"] in ("GET", "HEAD"):
-            await self.app(scope, receive, send)
-            return
-        body = await self._read(headers, receive)
-        if body is None:
-            answer = refusal(BodyTooLarge(self.max_body_kb))
-            answer.headers["Connection"] = "close"
-            await answer(scope, receive, send)
-            return
-        await self.app(scope, _replay(body, receive), send)
+        if scope["method"] not in ("GET", "HEAD"):
+            body = await self._read(headers, receive)
+            encoding = headers.get(b"content-encoding", b"identity")
+            if body is not None and encoding != b"identity":
+                try:
+                    body = _unpacked(body, encoding.decode("latin-1").strip().lower(), self.max_body_kb * 1024)
+                except KeepwellError as error:
+                    await refusal_at(scope["path"], error)(scope, receive, send)
+                    return
+            if body is None:
+                await _close(BodyTooLarge(self.max_body_kb), scope, receive, send)
+                return
+            scope[BODY] = body
+            receive = _replay(body, receive)
+        self._running[task] = (now() + self._answer_s, True)
+        await self.app(scope, receive, send)
 
-    async def _read(self, headers: list[tuple[bytes, bytes]], receive: Receive) -> bytes | None:
+    async def _read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes | None:
         """The whole body, or None when it is too large."""
         limit, read = self.max_body_kb * 1024, 0
-        told = next((value for name, value in headers if name == b"content-length"), b"")
+        message = await receive()
+        if not message.get("more_body", False) and len(whole := message.get("body", b"")) <= limit:  # as nearly all are
+            return bytes(whole)
+        told = headers.get(b"content-length", b"")
         is_large = told.isdigit() and int(told[:20]) > limit
         parts: list[bytes] = []
         while True:
-            message = await receive()
             part: bytes = message.get("body", b"")
             read += len(part)
             is_large = is_large or read > limit
@@ -87,9 +122,66 @@ class Guard:
                 parts.append(part)
             if read > DISCARDED_BYTES or not message.get("more_body", False):
                 return None if is_large else b"".join(parts)
+            message = await receive()
+
+
+class Net:
+    """ASGI middleware: an unexpected fault is answered with its number, and said in the log with everything."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def noting(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noting)
+        except Exception:
+            if scope["type"] != "http":
+                raise
+            fault = uuid.uuid4().hex[:12]
+            log.exception("Fault %s at %s %s", fault, scope["method"], scope["path"])
+            if started:
+                raise
+            said = f"An unexpected fault. The server's log tells more under {fault}."
+            content = {"error": "Fault", "headline": "Keepwell could not go on", "message": said, "facts": {"fault": fault}}
+            await json_answer(content, 500)(scope, receive, send)
+
+
+async def _close(error: KeepwellError, scope: Scope, receive: Receive, send: Send) -> None:
+    answer = refusal_at(scope["path"], error)
+    answer.headers["Connection"] = "close"
+    await answer(scope, receive, send)
+
+
+def _unpacked(body: bytes, encoding: str, limit: int) -> bytes | None:
+    """A packed body, never more of it than may be held; None when there is more.
+
+    Raises
+    ------
+    MediaTypeUnknown : it is packed in another way, or not in the way it says.
+    """
+    if encoding not in ENCODINGS:
+        raise MediaTypeUnknown("content encoding", encoding, ENCODINGS)
+    try:
+        unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)  # reads gzip and zlib by their own beginnings
+        found = unpacker.decompress(body, limit + 1)
+    except zlib.error:
+        raise MediaTypeUnknown("content encoding", f"{encoding}, which the body is not", ENCODINGS) from None
+    if len(found) > limit or unpacker.unconsumed_tail:
+        return None
+    if not unpacker.eof:
+        raise MediaTypeUnknown("content encoding", f"{encoding}, and the body ends too early", ENCODINGS)
+    return found
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
+    """The body again, as often as it is asked for at its beginning; then what really comes."""
     given = False
 
     async def again() -> Message:

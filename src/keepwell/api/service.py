@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -12,15 +13,16 @@ from typing import Any
 from anyio import to_thread
 
 from keepwell.api.answering import answer
+from keepwell.api.batching import Batcher
 from keepwell.api.bodies import PredictBody
 from keepwell.api.champion import Champion
+from keepwell.api.metrics import Meter
 from keepwell.errors import KeepwellError
 from keepwell.project import Project
-from keepwell.serving import Journal, Predictor
+from keepwell.serving import Journal
 
 LOOK_S = 0.25  # how often the champion alias is looked at; a look is one small read, under a millisecond
-FIRST_LOAD_S = 10.0  # a start waits this long for the champion, so that the first caller is not turned away
-QUICK_MS, QUICK_ROWS = 5.0, 16  # up to this a thread would cost more than the model
+FIRST_LOAD_S = 30.0  # a start waits this long for the champion, so that the first caller is not turned away
 
 log = logging.getLogger("keepwell.api")
 
@@ -36,29 +38,36 @@ class Service:
     def __init__(self, project: Project) -> None:
         self.project = project
         self.champion = Champion(project.context)
+        self.meter = Meter()
         self.journal = Journal(project.journal_folder)
+        self.batcher = Batcher(self.journal, self.meter, is_durable=project.settings.serve.log == "durable")
 
     async def predict(self, body: PredictBody) -> dict[str, Any]:
-        """Answer, once the journal holds the answer.
+        """Answer what the quick route does not read: entities, and whatever must be refused in words.
 
         Raises
         ------
         NotReady, InputInvalid
         StorageUnavailable : the journal cannot be written; nothing was answered then.
         """
-        predictor = self.champion.ready()
-        arguments = (
-            self.project.context,
-            predictor,
-            body,
-            self.project.settings.serve.max_rows,
-            datetime.now(UTC),
-            self.champion.challenger,
-        )
-        answered = answer(*arguments) if _is_quick(predictor, body) else await to_thread.run_sync(answer, *arguments)
-        # Refused at once when too much waits for the disk: waiting here would stop every other request too.
-        await asyncio.wrap_future(self.journal.append_many(answered.records, wait_s=0))
+        begin = time.perf_counter()
+        try:
+            predictor, settings = self.champion.ready().predictor, self.project.settings.serve
+            arguments = (self.project.context, predictor, body, settings.max_rows, datetime.now(UTC), self.champion.challenger)
+            answered = await to_thread.run_sync(answer, *arguments)
+            # Refused at once when too much waits for the disk: waiting here would stop every other request too.
+            await asyncio.wrap_future(self.journal.append_many(answered.records, wait_s=0))
+        except KeepwellError as error:
+            self.meter.refuse("json", type(error).__name__)
+            raise
+        self.meter.answer("json", predictor.version.number, len(answered.records), time.perf_counter() - begin)
         return answered.reply
+
+    def metrics(self) -> bytes:
+        """What was counted, for Prometheus."""
+        ready = self.champion.now
+        state = {"version": ready.number if ready else None, "runtime": ready.agreement.runtime if ready else None}
+        return self.meter.page(self.project.name, lambda: state)
 
     def ship(self) -> int:
         """Move everything acknowledged until now into the ledger. Blocks. Answers how many.
@@ -68,7 +77,9 @@ class Service:
         StorageUnavailable, JournalCorrupt
         """
         self.journal.roll()
-        return self.project.ship()
+        shipped = self.project.ship()
+        self.meter.shipped_at = time.time()
+        return shipped
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -85,13 +96,9 @@ class Service:
             for task in tasks:
                 task.cancel()
             await asyncio.wait([first, *tasks])
+            self.batcher.close()
             await to_thread.run_sync(self.journal.close)
             await _said("Shipping", lambda: to_thread.run_sync(self.project.ship))
-
-
-def _is_quick(predictor: Predictor, body: PredictBody) -> bool:
-    is_small = body.rows is not None and len(body.rows) <= QUICK_ROWS
-    return is_small and float(predictor.version.facts.get("latency_ms") or QUICK_MS) < QUICK_MS
 
 
 async def _every(pause_s: float, act: Callable[[], object]) -> None:

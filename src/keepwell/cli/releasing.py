@@ -132,6 +132,7 @@ def _one(found: Version, alias: str | None, metric: str) -> None:
             ("Held out", f"{facts['holdout_rows']:,} rows since {screen.when(facts['holdout_from'])}"),
             ("Compared with", champion),
             ("Model file", f"{found.format}, {facts['size_bytes'] / 1000:,.0f} kB, {facts['latency_ms']:.2f} ms a row"),
+            ("Answered by", _runtime(facts.get("runtime"))),
             ("Features", ", ".join(facts["signature"])),
             ("Built by", found.run),
         ]
@@ -244,3 +245,10 @@ def _told(difference: Difference, done: Any, as_json: bool) -> None:
         show_json({"done": True, **vars(done), "difference": difference})
     else:
         screen.say(f"{done.sentence}.")
+
+
+def _runtime(told: dict[str, Any] | None) -> str:
+    """By what a server answers, as it was found when the version was built."""
+    if not told or not told["compared_rows"]:
+        return "the model itself"
+    return f"{told['name']}; differs by at most {told['largest_difference']:.1g} on {told['compared_rows']} rows"

@@ -6,14 +6,14 @@
                               EstimatorInvalid
       DataError               SourceInvalid, SchemaMismatch, ContractBroken, LooksAhead, LookbackTooShort,
                               EmptyWindow, FeatureBanned, FrameInvalid, WatchStateInvalid, InputInvalid, BodyTooLarge, ArchiveInvalid,
-                              BundleInvalid, TableInvalid, ProfileInvalid, ProfilesDiffer
+                              BundleInvalid, TableInvalid, ProfileInvalid, ProfilesDiffer, BodyTooSlow, MediaTypeUnknown
       NotFound                ModelNotFound, VersionNotFound, PredictionNotFound, QuarantineNotFound, RunNotFound, RouteNotFound,
                               BackupNotFound, VersionSwept, SliceNotFound, PersonNotFound, NoticeNotFound, IncidentNotFound
       Refused                 PromotionRefused, RollbackRefused, CycleRefused, FormatRefused, TrustRefused, AnswersDiffer, ModelFileInvalid,
                               TokenRefused, RestoreRefused, KeepingBusy, EnvironmentMismatch, NotRepeatable, IncidentRefused,
                               IncidentChanged, ApprovalRefused
       BackendError            SourceUnavailable, StorageUnavailable, ArtifactCorrupt, ArtifactMissing, JournalCorrupt,
-                              SchemaTooNew, NotReady, TableCorrupt, BackupCorrupt
+                              SchemaTooNew, NotReady, TableCorrupt, BackupCorrupt, AnswerTooLate
 
 A leaf takes facts, keeps them as attributes and writes the message itself: what was asked, what was found, what to do.
 `status` is the HTTP answer, `headline` the bold line the command line prints first, `exit_code` the process's answer.
@@ -22,6 +22,7 @@ A leaf takes facts, keeps them as attributes and writes the message itself: what
 from __future__ import annotations
 
 from keepwell.errors.backends import (
+    AnswerTooLate,
     ArtifactCorrupt,
     ArtifactMissing,
     BackendError,
@@ -36,6 +37,7 @@ from keepwell.errors.backends import (
 from keepwell.errors.contents import (
     ArchiveInvalid,
     BodyTooLarge,
+    BodyTooSlow,
     BundleInvalid,
     ContractBroken,
     DataError,
@@ -45,6 +47,7 @@ from keepwell.errors.contents import (
     InputInvalid,
     LookbackTooShort,
     LooksAhead,
+    MediaTypeUnknown,
     ProfileInvalid,
     ProfilesDiffer,
     SchemaMismatch,
@@ -99,6 +102,7 @@ from keepwell.errors.root import KeepwellError, listed
 from keepwell.errors.settings import SettingError, SettingInvalid, SettingUnknown
 
 __all__ = [
+    "AnswerTooLate",
     "AnswersDiffer",
     "ApprovalRefused",
     "ArchiveInvalid",
@@ -108,6 +112,7 @@ __all__ = [
     "BackupCorrupt",
     "BackupNotFound",
     "BodyTooLarge",
+    "BodyTooSlow",
     "BundleInvalid",
     "ContractBroken",
     "CycleRefused",
@@ -130,6 +135,7 @@ __all__ = [
     "KeepwellError",
     "LookbackTooShort",
     "LooksAhead",
+    "MediaTypeUnknown",
     "ModelFileInvalid",
     "ModelNotFound",
     "NameInvalid",

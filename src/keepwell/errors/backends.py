@@ -91,6 +91,16 @@ class NotReady(BackendError):
         )
 
 
+class AnswerTooLate(BackendError):
+    """A request was not answered in time."""
+
+    status = 504
+    headline = "The answer took too long"
+
+    def __init__(self, answer_s: float) -> None:
+        super().__init__(f"There was no answer after {answer_s:g} s. Ask for less at once, or raise serve.answer_s.", answer_s=answer_s)
+
+
 class TableCorrupt(BackendError):
     """Rows of a table that wait in the record are not what was written."""
 

@@ -134,6 +134,26 @@ class BodyTooLarge(DataError):
         )
 
 
+class BodyTooSlow(DataError):
+    """A request's body did not come in time."""
+
+    status = 408
+    headline = "The request came too slowly"
+
+    def __init__(self, read_s: float) -> None:
+        super().__init__(f"The body had not come after {read_s:g} s. Send it faster, or raise serve.read_s.", read_s=read_s)
+
+
+class MediaTypeUnknown(DataError):
+    """A request's body is of a kind that the route does not read."""
+
+    status = 415
+    headline = "The body is of a kind that is not read here"
+
+    def __init__(self, what: str, found: str, known: Sequence[str]) -> None:
+        super().__init__(f"The {what} is '{found[:100]}'. It may be {listed(known)}.", what=what, found=found[:100], known=known)
+
+
 class ArchiveInvalid(DataError):
     """An archive is not one that `keepwell export` made, or holds what it must not."""
 

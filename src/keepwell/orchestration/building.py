@@ -20,7 +20,7 @@ from keepwell.orchestration.context import Context
 from keepwell.orchestration.replaying import replay, tell_replay
 from keepwell.registry import Version, list_versions, register
 from keepwell.retraining import RECALIBRATE
-from keepwell.serving import signature_of
+from keepwell.serving import Signature, compared, signature_of
 from keepwell.storage import COMMIT, KNOWN, Event, digest_of, record_event
 from keepwell.training import (
     Code,
@@ -264,9 +264,22 @@ def evaluate_against(context: Context, run: str, champion: int | None, as_of: da
             },
             "slices": [asdict(part) for part in by_slice(model.task, y, given["challenger"], slices)] if slices.width else [],
             "latency_ms": latency_ms(estimator, X, model.task, frame=model.frame),
+            "runtime": _runtime(context, estimator, prepared, trained),
         }
 
     return context.run_step(run, "evaluate", parts, work)
+
+
+def _runtime(context: Context, estimator: Any, prepared: Result, trained: Result) -> Result:
+    """By what a server here would answer, and how far it lies from the model itself; a server compares again when it loads it."""
+    model = context.model
+    golden = from_bytes(context.artifacts.get(trained["golden"]["rows"]))
+
+    def ask(rows: pl.DataFrame) -> np.ndarray:
+        return answers(estimator, rows, model.task, frame=model.frame)
+
+    told = compared(estimator, model.task, Signature(prepared["features"]), golden, ask).agreement.as_dict()
+    return {name: value for name, value in told.items() if name != "row_ms"}  # which a clock says
 
 
 def _champion_answers(
@@ -336,6 +349,7 @@ def enter(context: Context, run: str, as_of: datetime, prepared: Result, trained
         **{name: prepared[name] for name in ("cost", "rules", "privacy") if name in prepared},
         **{name: trained[name] for name in ("smoke",) if name in trained},
         **{name: evaluated[name] for name in ("worth",) if name in evaluated},
+        "runtime": evaluated.get("runtime"),  # steps of earlier releases did not look
         "signature": prepared["features"],
         "pins": prepared["pins"],
         "commits": prepared["commits"],

@@ -3,6 +3,7 @@
 A version and rows come in; answers with ids go out. An answer is given only once the journal holds it.
 """
 
+from keepwell.serving.agreement import BOUND, Agreement, Ready, compared, made_ready
 from keepwell.serving.journal import Journal
 from keepwell.serving.ledger import (
     CANARY,
@@ -21,9 +22,11 @@ from keepwell.serving.ledger import (
     shadow_answers,
 )
 from keepwell.serving.predictor import Predictor, signature_of
+from keepwell.serving.runtimes import Runtime
 from keepwell.serving.segments import closed_segments
 from keepwell.serving.segments import read as read_segment
 from keepwell.serving.shipping import ship
+from keepwell.serving.signature import Row, Signature
 from keepwell.serving.tables import (
     Labelling,
     get_batch,
@@ -36,6 +39,7 @@ from keepwell.serving.tables import (
 )
 
 __all__ = [
+    "BOUND",
     "CANARY",
     "LABELS",
     "LABEL_KEY",
@@ -43,17 +47,24 @@ __all__ = [
     "POSTED",
     "PREDICTION_KEY",
     "SHADOW_KEY",
+    "Agreement",
     "Journal",
     "Labelling",
     "Predictor",
+    "Ready",
+    "Row",
+    "Runtime",
+    "Signature",
     "batch_id",
     "batch_predictions",
     "closed_segments",
+    "compared",
     "get_batch",
     "get_labelling",
     "joined",
     "keep_journal",
     "last_batch",
+    "made_ready",
     "paired",
     "read_segment",
     "record_batch",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 
@@ -134,10 +134,40 @@ def keep_journal(database: Database, predictions: Table, segment: str, records: 
     """Put a journal segment into the ledger, once per segment."""
     if not records:
         return
-    found = [json.loads(record) for record in records]
-    for row in found:
-        # One by one: a column of texts, some with fractions of seconds and some without, has no one format.
-        row["time"], row["made_at"] = datetime.fromisoformat(row["time"]), datetime.fromisoformat(row["made_at"])
-    rows = pl.DataFrame(found, schema=LEDGER)
+    found = [_read(record) for record in records]
+    columns: dict[str, Any] = {name: [getattr(row, name) for row in found] for name in LEDGER if name not in ("time", "made_at", "inputs")}
+    columns |= {name: _moments([getattr(row, name) for row in found]) for name in ("time", "made_at")}
+    columns["inputs"] = [_text(row.inputs) for row in found]
+    rows = pl.DataFrame(columns, schema=LEDGER)
     with database.begin() as connection:
         predictions.append(connection, f"journal/{segment}", rows, rows["made_at"].max())  # type: ignore[arg-type]
+
+
+class _Record(msgspec.Struct):
+    """A journal record; `inputs` is an object, or in older journals a text that holds one."""
+
+    prediction_id: str
+    entity: str
+    time: str
+    version: int
+    answer: float
+    made_at: str
+    origin: str
+    inputs: msgspec.Raw
+
+
+_read = msgspec.json.Decoder(_Record).decode
+
+
+def _text(inputs: msgspec.Raw) -> str:
+    held = bytes(inputs)
+    return str(msgspec.json.decode(held)) if held.startswith(b'"') else held.decode()
+
+
+WRITTEN = "%Y-%m-%dT%H:%M:%S%.6f+00:00"  # as the server writes moments; others may have no fractions, or another offset
+
+
+def _moments(texts: list[str]) -> pl.Series:
+    if all(len(text) == 32 and text.endswith("+00:00") for text in texts):
+        return pl.Series(texts, dtype=pl.String).str.to_datetime(WRITTEN, time_unit="us").dt.replace_time_zone("UTC")
+    return pl.Series([datetime.fromisoformat(text) for text in texts], dtype=MOMENT)

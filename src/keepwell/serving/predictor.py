@@ -6,7 +6,7 @@ import json
 import math
 import reprlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ class Predictor:
     model: Model
     estimator: Any
     signature: Mapping[str, str]
+    golden: pl.DataFrame = field(default_factory=pl.DataFrame)  # the rows it was asked again when it was loaded
 
     @classmethod
     def load(cls, version: Version, artifacts: ArtifactStore, cache: Path, trust: TrustSection) -> Predictor:
@@ -51,7 +52,7 @@ class Predictor:
         rows = from_bytes(artifacts.get(golden["rows"]))
         if (found := golden_digest(predictor.answer(rows))) != golden["answers"]:
             raise AnswersDiffer(version.number, golden["answers"], found)
-        return predictor
+        return replace(predictor, golden=rows)
 
     def features(self, observations: pl.DataFrame) -> pl.DataFrame:
         """Feature rows by this version's own code: (entity, time, features...)."""
@@ -85,12 +86,12 @@ class Predictor:
         for place, row in enumerate(rows):
             if missing := [name for name in self.signature if name not in row]:
                 hint = f"Version {self.version.number} needs {', '.join(self.signature)}."
-                raise InputInvalid(f"Row {place} lacks {_listed(missing)}", hint)
+                raise InputInvalid(f"Row {place} lacks {listed(missing)}", hint)
             if unknown := [name for name in row if name not in self.signature]:
                 hint = f"Version {self.version.number} takes {', '.join(self.signature)}."
-                raise InputInvalid(f"Row {place} has unknown {_listed(unknown)}", hint)
+                raise InputInvalid(f"Row {place} has unknown {listed(unknown)}", hint)
             for name, kind in self.signature.items():
-                _check_value(place, name, kind, row[name])
+                check_value(place, name, kind, row[name])
         return pl.DataFrame({name: _column(name, kind, [row[name] for row in rows]) for name, kind in self.signature.items()})
 
 
@@ -106,7 +107,7 @@ def _column(name: str, kind: str, values: list[Any]) -> pl.Series:
     return found
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     """Names from a request, which may be many and long."""
     return ", ".join(name[:50] for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
@@ -114,7 +115,8 @@ def _listed(names: Sequence[str]) -> str:
 _SHOWN = reprlib.Repr()  # short and shallow, whatever a request holds
 
 
-def _check_value(place: int, name: str, kind: str, value: Any) -> None:
+def check_value(place: int, name: str, kind: str, value: Any) -> None:
+    """Refuse a value that a column of this type cannot hold; None, a missing one, fits all. Raises InputInvalid."""
     if value is None:
         return
     if kind in NUMBERS | WHOLE:

@@ -5,6 +5,7 @@ Observations and labels come in; a training set, a forward split and a model fil
 """
 
 from keepwell.training.answers import answers, latency_ms
+from keepwell.training.boosters import NativeModel
 from keepwell.training.code import Code, Outline, git_state
 from keepwell.training.environment import Packages, check_environment, environment, environment_lock, lock_of, machine, needed_packages
 from keepwell.training.features import features_of, labels_of, prove_no_lookahead
@@ -23,6 +24,7 @@ from keepwell.training.tables import Proof, Run, begin_run, end_run, get_run, li
 __all__ = [
     "Code",
     "ModelFile",
+    "NativeModel",
     "Outline",
     "Packages",
     "Pins",

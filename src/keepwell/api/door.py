@@ -1,0 +1,114 @@
+"""The quick way: routes that answer predictions, as raw ASGI in front of the described app.
+
+A request that a quick route cannot read goes on to the described app, which answers or refuses it in full words. So a quick route
+need only be right about what it takes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from keepwell.api.batching import Whose
+from keepwell.api.failures import raw_headers_of, refusal
+from keepwell.api.guard import BODY
+from keepwell.api.replies import Reply, header_of, sent
+from keepwell.api.service import Service
+from keepwell.errors import KeepwellError
+from keepwell.serving import Ready
+
+ALL = "all"  # entity of a model that has none
+
+Route = Callable[[Scope, bytes, Send], Awaitable[bool]]
+_encode = msgspec.json.Encoder().encode
+
+
+class Door:
+    """Leads a request to a quick route, or to the described app.
+
+    Parameters
+    ----------
+    routes : (method, path) -> route; one answers True when it has answered.
+    """
+
+    def __init__(self, app: ASGIApp, routes: dict[tuple[str, str], Route]) -> None:
+        self._app, self._routes = app, routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        route = self._routes.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        if route is None:
+            await self._app(scope, receive, send)
+            return
+        if not await route(scope, scope[BODY], send):
+            await self._app(scope, receive, send)
+
+
+class PlainRoute:
+    """`POST /models/NAME/predict` with rows. While a challenger answers a share of them, all go the ordinary way."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._max_rows = service.project.settings.serve.max_rows
+        self._kind = "probability" if service.project.context.outline.task == "binary" else "prediction"
+
+    async def __call__(self, scope: Scope, body: bytes, send: Send) -> bool:
+        """Answer; False when the request is not one that is quickly read."""
+        begin = time.perf_counter()
+        service = self._service
+        ready = service.champion.now
+        if (
+            ready is None
+            or service.champion.challenger is not None
+            or not header_of(scope["headers"], b"content-type").startswith(b"application/json")
+        ):
+            return False
+        read = ready.signature.read(body)
+        if read is None or not 0 < len(read[0]) <= self._max_rows:
+            return False
+        rows, named = read
+        whose = _keys(ready, named)
+        if whose is None:
+            return False
+        try:
+            answered = await service.batcher.ask(ready, rows, whose)
+        except KeepwellError as error:
+            service.meter.refuse("json", type(error).__name__)
+            answer = refusal(error)
+            await sent(send, Reply(answer.status_code, bytes(answer.body), headers=raw_headers_of(error)))
+            return True
+        kind, number = self._kind, answered.version
+        predictions: list[dict[str, Any]] = [
+            {"prediction_id": name, kind: value, "version": number} for name, value in zip(answered.ids, answered.values, strict=True)
+        ]
+        if whose:
+            for prediction, one in zip(predictions, whose, strict=True):
+                prediction |= ({"entity": one.entity} if one.entity else {}) | ({"time": one.time} if one.time else {})
+        content = _encode({"model": service.project.name, "version": number, "predictions": predictions})
+        await sent(send, Reply(200, content), header_of(scope["headers"], b"accept-encoding"))
+        service.meter.answer("json", number, len(rows), time.perf_counter() - begin)
+        return True
+
+
+def _keys(ready: Ready, named: Sequence[tuple[str | None, str | None]]) -> list[Whose] | None:
+    """Whose rows they are; nothing when none is named, None when a time is none."""
+    if all(one == (None, None) for one in named):
+        return []
+    found = [_whose(ready, *one) for one in named]
+    return None if None in found else [one for one in found if one is not None]
+
+
+def _whose(ready: Ready, entity: str | None, time: str | None) -> Whose | None:
+    """Whose row of when; None when the time is none."""
+    if not time:
+        return Whose(entity or "") if time is None else None
+    try:
+        moment = datetime.fromisoformat(time)
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return Whose(entity or (ALL if ready.predictor.model.entity is None else ""), moment.isoformat(timespec="microseconds"))

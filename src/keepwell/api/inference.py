@@ -1,0 +1,179 @@
+"""The Open Inference Protocol, version 2, over HTTP: health, metadata, and inference with JSON or binary tensors."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from starlette.types import Scope, Send
+
+from keepwell.api.batching import Answered
+from keepwell.api.failures import v2_error
+from keepwell.api.replies import Reply, header_of, sent
+from keepwell.api.service import Service
+from keepwell.api.tensors import Request, datatype_of, read, to_bytes
+from keepwell.errors import InputInvalid, KeepwellError, MediaTypeUnknown, ModelNotFound, VersionNotFound
+from keepwell.serving import Ready, Row
+
+IDS = "prediction_id"  # the output that names what was kept
+EXTENSIONS = ["binary_tensor_data", "model_repository"]
+TYPES = ("application/json", "application/octet-stream")  # some clients send JSON under the second name
+LENGTH = b"inference-header-content-length"
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Inference:
+    """Answers of the protocol for the model of a service."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._name = service.project.name
+        self._max_rows = service.project.settings.serve.max_rows
+        self.output = "probability" if service.project.context.outline.task == "binary" else "prediction"
+
+    def known(self, name: str, version: str | None = None) -> None:
+        """Refuse another model, and a version that does not answer now.
+
+        Raises
+        ------
+        ModelNotFound, NotReady
+        VersionNotFound : only the version that answers can be asked.
+        """
+        if name != self._name:
+            raise ModelNotFound(name, [self._name])
+        if version is not None and version != str(number := self._service.champion.ready().number):
+            raise VersionNotFound(name, version[:50], [number])
+
+    def metadata(self) -> dict[str, Any]:
+        """Inputs, outputs and versions of the model; -1 stands for the number of rows.
+
+        Raises
+        ------
+        NotReady
+        """
+        ready = self._service.champion.ready()
+        inputs = [{"name": name, "datatype": datatype_of(kind), "shape": [-1, 1]} for name, kind in ready.signature.kinds.items()]
+        outputs = [{"name": self.output, "datatype": "FP64", "shape": [-1]}, {"name": IDS, "datatype": "BYTES", "shape": [-1]}]
+        facts = ready.predictor.version.facts
+        return {
+            "name": self._name,
+            "versions": [str(ready.number)],
+            "platform": f"keepwell_{ready.predictor.version.format}",
+            "inputs": inputs,
+            "outputs": outputs,
+            "parameters": {
+                "runtime": ready.agreement.as_dict(),
+                "log": self._service.project.settings.serve.log,
+                "takes_missing": ready.takes_missing,
+                "one_tensor": ready.signature.is_numeric,  # all features as one tensor of shape [-1, features]
+                "latency_ms_when_built": facts.get("latency_ms"),
+            },
+        }
+
+    async def infer(self, headers: Sequence[tuple[bytes, bytes]], body: bytes, version: str | None = None) -> Reply:
+        """Answer an inference request; what cannot be answered is refused in the protocol's form."""
+        begin = time.perf_counter()
+        service = self._service
+        try:
+            ready = service.champion.ready()
+            self.known(self._name, version)
+            kind = header_of(headers, b"content-type").split(b";")[0].strip().lower().decode("latin-1")
+            if kind not in ("", *TYPES):
+                raise MediaTypeUnknown("content type", kind, TYPES)
+            request, values = read(body, _json_bytes(headers))
+            rows = self._rows(ready, request, values)
+            wanted = self._wanted(request)
+            answered = await service.batcher.ask(ready, rows)
+        except KeepwellError as error:
+            service.meter.refuse("v2", type(error).__name__)
+            return v2_error(error)
+        answer = self._reply(request, wanted, answered)
+        service.meter.answer("v2", answered.version, len(rows), time.perf_counter() - begin)
+        return answer
+
+    async def route(self, scope: Scope, body: bytes, send: Send) -> bool:
+        """The same as a quick route."""
+        await sent(send, await self.infer(scope["headers"], body), header_of(scope["headers"], b"accept-encoding"))
+        return True
+
+    def _rows(self, ready: Ready, request: Request, values: list[list[Any]]) -> list[Row]:
+        signature = ready.signature
+        names = [tensor.name for tensor in request.inputs]
+        if len(set(names)) != len(names):
+            raise InputInvalid("Two inputs have the same name", "Send each once.")
+        width = len(signature.names)
+        if len(names) == 1 and len(shape := request.inputs[0].shape) == 2 and (width > 1 or names[0] not in signature.place):
+            if not signature.is_numeric:
+                raise InputInvalid(
+                    "The model has texts among its features, which one tensor of numbers cannot hold", "Send one input for each."
+                )
+            if shape[1] != width:
+                hint = f"The features are {', '.join(signature.names)}."
+                raise InputInvalid(f"Input '{names[0][:100]}' has {shape[1]} columns where the model has {width} features", hint)
+            return signature.from_matrix(values[0], self._count(shape[0]))
+        if unknown := [name[:50] for name in names if name not in signature.place]:
+            hint = f"The inputs are {', '.join(signature.names)}."
+            raise InputInvalid(f"There is no input {', '.join(unknown[:5])}", hint)
+        sizes = {tensor.shape[0] for tensor in request.inputs}
+        for tensor in request.inputs:
+            if len(tensor.shape) > 2 or tensor.shape[1:] not in ([], [1]):
+                raise InputInvalid(f"Input '{tensor.name}' has shape {str(tensor.shape)[:100]}", "It is [rows] or [rows, 1].")
+        if len(sizes) > 1:
+            raise InputInvalid(f"The inputs have {min(sizes)} and {max(sizes)} rows", "Send as many for each.")
+        n = self._count(next(iter(sizes), 0))
+        return signature.checked(dict(zip(names, values, strict=True)), n)
+
+    def _count(self, n: int) -> int:
+        if not n:
+            raise InputInvalid("There is no row to answer", "Send at least one.")
+        if n > self._max_rows:
+            raise InputInvalid(f"{n} rows are more than {self._max_rows}", "Send fewer at once, or raise serve.max_rows.")
+        return n
+
+    def _wanted(self, request: Request) -> list[tuple[str, bool]]:
+        """(output, is it wanted as bytes)."""
+        as_bytes = bool((request.parameters or {}).get("binary_data_output"))
+        if not request.outputs:
+            return [(self.output, as_bytes), (IDS, as_bytes)]
+        for one in request.outputs:
+            if one.name not in (self.output, IDS):
+                raise InputInvalid(f"There is no output '{one.name[:100]}'", f"The outputs are {self.output}, {IDS}.")
+            if (one.parameters or {}).get("classification"):
+                raise InputInvalid("The classification extension is not spoken here", f"Ask for '{self.output}' itself.")
+        return [(one.name, bool((one.parameters or {}).get("binary_data", as_bytes))) for one in request.outputs]
+
+    def _reply(self, request: Request, wanted: list[tuple[str, bool]], answered: Answered) -> Reply:
+        outputs, parts = [], []
+        for name, as_bytes in wanted:
+            datatype, values = ("BYTES", answered.ids) if name == IDS else ("FP64", answered.values)
+            output: dict[str, Any] = {"name": name, "datatype": datatype, "shape": [len(values)]}
+            if as_bytes:
+                parts.append(to_bytes(values, datatype))
+                output["parameters"] = {"binary_data_size": len(parts[-1])}
+            else:
+                output["data"] = values
+            outputs.append(output)
+        content = _encode(
+            {
+                "model_name": self._name,
+                "model_version": str(answered.version),
+                "id": request.id or uuid.uuid4().hex,
+                "outputs": outputs,
+            }
+        )
+        if not parts:
+            return Reply(200, content)
+        return Reply(200, b"".join([content, *parts]), b"application/octet-stream", ((LENGTH, str(len(content)).encode()),))
+
+
+def _json_bytes(headers: Sequence[tuple[bytes, bytes]]) -> int | None:
+    told = header_of(headers, LENGTH)
+    if not told:
+        return None
+    if not told.isdigit():
+        raise InputInvalid(f"Inference-Header-Content-Length is {told[:20].decode('latin-1')!r}", "Send the length of the JSON part.")
+    return int(told[:20])

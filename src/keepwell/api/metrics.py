@@ -1,0 +1,100 @@
+"""What the server counts, in plain numbers on the way of a request, made into Prometheus metrics only when they are asked for."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+PROTOCOLS = ("json", "v2", "invocations")
+
+
+class Meter:
+    """Counts of one server process.
+
+    Attributes
+    ----------
+    answered, refused : predictions answered and requests refused, by (protocol, version) and by (protocol, reason).
+    lost : answers that were given before they were kept and then could not be (only with `log = "async"`).
+    """
+
+    def __init__(self) -> None:
+        self.answered: dict[tuple[str, int], int] = {}
+        self.refused: dict[tuple[str, str], int] = {}
+        self.lost = 0
+        self.shipped_at = time.time()
+        self._durations = {name: [0] * (len(BUCKETS_S) + 1) for name in PROTOCOLS}
+        self._sums = dict.fromkeys(PROTOCOLS, 0.0)
+
+    def answer(self, protocol: str, number: int, rows: int, seconds: float) -> None:
+        """Count a request that was answered."""
+        key = (protocol, number)
+        self.answered[key] = self.answered.get(key, 0) + rows
+        self._durations[protocol][bisect_left(BUCKETS_S, seconds)] += 1
+        self._sums[protocol] += seconds
+
+    def refuse(self, protocol: str, reason: str) -> None:
+        """Count a request that was refused; `reason` is the error's name."""
+        key = (protocol, reason)
+        self.refused[key] = self.refused.get(key, 0) + 1
+
+    def page(self, model: str, state: Callable[[], dict[str, Any]]) -> bytes:
+        """All of it as Prometheus reads it."""
+        from prometheus_client import CollectorRegistry, generate_latest
+
+        registry = CollectorRegistry()
+        registry.register(_Collector(self, model, state))
+        return bytes(generate_latest(registry))
+
+    def histogram(self, protocol: str) -> tuple[list[tuple[str, float]], float]:
+        """Cumulative buckets, and the sum of all durations, seconds."""
+        total, buckets = 0, []
+        for bound, count in zip([*map(str, BUCKETS_S), "+Inf"], self._durations[protocol], strict=True):
+            total += count
+            buckets.append((bound, float(total)))
+        return buckets, self._sums[protocol]
+
+
+class _Collector:
+    def __init__(self, meter: Meter, model: str, state: Callable[[], dict[str, Any]]) -> None:
+        self._meter, self._model, self._state = meter, model, state
+
+    def collect(self) -> Iterator[Any]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
+
+        meter, model, state = self._meter, self._model, self._state()
+        answered = CounterMetricFamily(
+            "keepwell_predictions", "Rows answered.", labels=["model", "alias", "outcome", "protocol", "version"]
+        )
+        for (protocol, number), rows in sorted(meter.answered.items()):
+            answered.add_metric([model, "champion", "answered", protocol, str(number)], rows)
+        yield answered
+        refused = CounterMetricFamily("keepwell_input_rejected", "Requests refused.", labels=["model", "protocol", "reason"])
+        for (protocol, reason), requests in sorted(meter.refused.items()):
+            refused.add_metric([model, protocol, reason], requests)
+        yield refused
+        durations = HistogramMetricFamily(
+            "keepwell_prediction_duration_seconds", "From a request's body to its answer, kept.", labels=["model", "protocol"]
+        )
+        for protocol in PROTOCOLS:
+            buckets, total = meter.histogram(protocol)
+            durations.add_metric([model, protocol], buckets, total)
+        yield durations
+        yield CounterMetricFamily("keepwell_log_lost", "Answers given but not kept (log = async only).", value=meter.lost)
+        yield GaugeMetricFamily("keepwell_ledger_lag_seconds", "Since the journal was last shipped.", value=time.time() - meter.shipped_at)
+        yield GaugeMetricFamily("keepwell_ready", "1 when a champion answers.", value=float(state["version"] is not None))
+        yield InfoMetricFamily(
+            "keepwell_build",
+            "What runs.",
+            value={"version": _version(), "model": model, "model_version": str(state["version"] or ""), "runtime": state["runtime"] or ""},
+        )
+
+
+def _version() -> str:
+    try:
+        return version("keepwell")
+    except PackageNotFoundError:  # run from a source tree
+        return "0"
