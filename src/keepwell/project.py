@@ -399,6 +399,17 @@ class Project:
         rows = joined(self.context.predictions.rows(since=since), self.context.labels.rows(since=since))
         return rows.sort("time", "made_at", descending=True).head(limit).drop("inputs", "_commit", "_known", strict=False).to_dicts()
 
+    def prediction(self, prediction_id: str) -> dict[str, Any]:
+        """One kept prediction with its inputs, and its label where it is known.
+
+        Raises
+        ------
+        PredictionNotFound
+        """
+        from keepwell.serving import find_prediction
+
+        return find_prediction(self.context.predictions, self.context.labels, prediction_id)
+
     def maturity(self) -> list[dict[str, Any]]:
         """Per year of prediction: how many, how many labelled, and how long labels took (median days)."""
         from keepwell.status import maturity

@@ -198,6 +198,14 @@ def _owner(owner: str | None, deputy: str | None) -> str:
     return f"{owner}, deputy {deputy}" if deputy else owner
 
 
+def serving_sentence(model: str, number: int | None, since: datetime | None, at: datetime | None = None) -> str:
+    """Which version answers, or answered at a moment, and since when."""
+    then = f"At {day(at)} " if at else ""
+    if number is None:
+        return f"{then}{model} {'had' if at else 'has'} no version that serves."
+    return f"{then}{model} {'was' if at else 'is'} served by version {number}, since {day(since)}."
+
+
 def maturity(context: Context) -> list[dict[str, Any]]:
     """How much of the truth is in: per year of prediction, newest last.
 

@@ -16,7 +16,8 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
     ("api",),
-    ("demo", "preflight"),
+    ("ui",),
+    ("demo", "difference", "preflight"),
     ("scaffold",),
     ("__init__",),
     ("project",),
@@ -41,7 +42,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("storage",),
     ("origins",),
     ("settings",),
-    ("hiding",),
+    ("hiding", "notebook", "wording"),
     ("model",),
     ("errors",),
 )

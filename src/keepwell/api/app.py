@@ -17,6 +17,7 @@ from keepwell.api.guard import Guard
 from keepwell.api.service import Service
 from keepwell.errors import InputInvalid, ModelNotFound, NotReady
 from keepwell.project import Project
+from keepwell.ui import Live, Pages, Sessions, mark_of
 
 REFUSALS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorBody} for status in (401, 404, 413, 422, 500, 503)}
 
@@ -39,7 +40,10 @@ def create_app(project: Project) -> FastAPI:
     app = FastAPI(title="Keepwell", version=_version(), lifespan=lifespan, docs_url=None, redoc_url=None, responses=REFUSALS)
     serve = project.settings.serve
     token = serve.token.get_secret_value() if serve.token else None
-    app.add_middleware(Guard, token=token or None, max_body_kb=serve.max_body_kb)
+    sessions, live = Sessions(token), Live(lambda: mark_of(project))
+    app.state.live = live  # who stops the server ends its streams
+    app.add_middleware(Pages, project=project, sessions=sessions, live=live, ship=service.ship)
+    app.add_middleware(Guard, token=token or None, sessions=sessions, max_body_kb=serve.max_body_kb)
     shape_errors(app)
     _add_health(app, service)
     _add_reading(app, service)

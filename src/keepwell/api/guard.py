@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keepwell.api.failures import json_answer, refusal
 from keepwell.errors import BodyTooLarge, TokenRefused
+from keepwell.ui import Sessions, is_open, sign_in_first
 
 OPEN_PATHS = frozenset({"/health/live", "/health/ready"})  # who restarts or routes has no token
 DISCARDED_BYTES = 16 << 20  # of a body that is too large, this much is read away so that the client gets to read the answer
@@ -23,11 +24,12 @@ class Guard:
     Parameters
     ----------
     token : bearer token that every route but the health ones needs; None needs none.
+    sessions : of browsers; a signed-in one passes like the token.
     max_body_kb : largest body, KiB; a larger one is never held in memory.
     """
 
-    def __init__(self, app: ASGIApp, *, token: str | None, max_body_kb: int) -> None:
-        self.app, self.max_body_kb = app, max_body_kb
+    def __init__(self, app: ASGIApp, *, token: str | None, sessions: Sessions, max_body_kb: int) -> None:
+        self.app, self.sessions, self.max_body_kb = app, sessions, max_body_kb
         self.expected = f"Bearer {token}".encode() if token else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,10 +56,11 @@ class Guard:
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: list[tuple[bytes, bytes]] = scope["headers"]
-        if self.expected is not None and scope["path"] not in OPEN_PATHS:
+        if self.expected is not None and scope["path"] not in OPEN_PATHS and not is_open(scope["path"]):
             given = next((value for name, value in headers if name == b"authorization"), b"")
-            if not hmac.compare_digest(given, self.expected):
-                await refusal(TokenRefused("has another token" if given else "has no token"))(scope, receive, send)
+            if not hmac.compare_digest(given, self.expected) and not self.sessions.lets_in(scope["method"], headers):
+                said = TokenRefused("has another token" if given else "has no token")
+                await (sign_in_first(scope) or refusal(said))(scope, receive, send)
                 return
         if scope["method"] in ("GET", "HEAD"):
             await self.app(scope, receive, send)

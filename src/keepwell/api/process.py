@@ -141,8 +141,9 @@ class _Server(uvicorn.Server):
     """uvicorn, but it says our line when it listens, and a signal that stops it does not also kill the process after."""
 
     def __init__(self, project: Project, started: Callable[[], None]) -> None:
+        app = create_app(project)
         config = uvicorn.Config(
-            create_app(project),
+            app,
             loop="uvloop",
             http="httptools",
             ws="none",
@@ -153,7 +154,11 @@ class _Server(uvicorn.Server):
             timeout_graceful_shutdown=REQUEST_GRACE_S,
         )
         super().__init__(config)
-        self._tell = started
+        self._tell, self._live = started, app.state.live
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._live.close()  # else it would wait for pages that watch
+        await super().shutdown(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

@@ -10,7 +10,8 @@
       NotFound                ModelNotFound, VersionNotFound, PredictionNotFound, QuarantineNotFound, RunNotFound, RouteNotFound,
                               BackupNotFound, VersionSwept, SliceNotFound
       Refused                 PromotionRefused, RollbackRefused, CycleRefused, FormatRefused, TrustRefused, AnswersDiffer, ModelFileInvalid,
-                              TokenRefused, RestoreRefused, KeepingBusy, EnvironmentMismatch, NotRepeatable
+                              TokenRefused, RestoreRefused, KeepingBusy, EnvironmentMismatch, NotRepeatable, FormRefused,
+                              ActOvertaken
       BackendError            SourceUnavailable, StorageUnavailable, ArtifactCorrupt, ArtifactMissing, JournalCorrupt,
                               SchemaTooNew, NotReady, TableCorrupt, BackupCorrupt
 
@@ -72,10 +73,12 @@ from keepwell.errors.projects import (
     ProjectNotFound,
 )
 from keepwell.errors.refusals import (
+    ActOvertaken,
     AnswersDiffer,
     CycleRefused,
     EnvironmentMismatch,
     FormatRefused,
+    FormRefused,
     KeepingBusy,
     ModelFileInvalid,
     NotRepeatable,
@@ -90,6 +93,7 @@ from keepwell.errors.root import KeepwellError, listed
 from keepwell.errors.settings import SettingError, SettingInvalid, SettingUnknown
 
 __all__ = [
+    "ActOvertaken",
     "AnswersDiffer",
     "ArchiveInvalid",
     "ArtifactCorrupt",
@@ -105,6 +109,7 @@ __all__ = [
     "EnvironmentMismatch",
     "EstimatorInvalid",
     "ExtraMissing",
+    "FormRefused",
     "FormatRefused",
     "FrameInvalid",
     "FunctionBroken",

@@ -7,7 +7,7 @@ from keepwell.storage.artifacts import ArtifactStore, digest_of
 from keepwell.storage.database import HEAD, Database, insert_once
 from keepwell.storage.engines import to_json
 from keepwell.storage.files import Files, Listed
-from keepwell.storage.history import Event, list_events, record_event
+from keepwell.storage.history import Event, last_event, list_events, record_event
 from keepwell.storage.moments import literal
 from keepwell.storage.payloads import COMMIT, KNOWN
 from keepwell.storage.sums import Flaw, flaws
@@ -28,6 +28,7 @@ __all__ = [
     "digest_of",
     "flaws",
     "insert_once",
+    "last_event",
     "list_events",
     "literal",
     "record_event",
