@@ -82,6 +82,11 @@ class Status:
         plain = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(self).items()}
         return {**plain, "sentence": self.sentence}
 
+    def _repr_html_(self) -> str:
+        from keepwell.notebook import card
+
+        return card(self.word, self.headline, self.lines)
+
 
 def day(moment: datetime | None) -> str:
     """A moment as people say it.

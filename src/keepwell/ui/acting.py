@@ -16,9 +16,8 @@ from starlette.responses import Response
 from keepwell.difference import Difference, between
 from keepwell.errors import ActOvertaken, FormRefused, InputInvalid, KeepwellError, QuarantineNotFound, RouteNotFound
 from keepwell.ui.data import ledger_page, prediction_address
-from keepwell.ui.desk import Desk
+from keepwell.ui.desk import Desk, cookie, with_session
 from keepwell.ui.rendering import show
-from keepwell.ui.sessions import COOKIE, LIVES_S, Session
 from keepwell.wording import count
 
 BY_HAND = "by hand"
@@ -48,22 +47,6 @@ class Step:
 def form_of(body: bytes) -> Form:
     """The fields of a form."""
     return parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=2000)
-
-
-def with_session(desk: Desk, request: Request) -> tuple[Session, dict[str, str]]:
-    """The session that a page with a form needs, and the header that makes the browser keep a new one."""
-    found = desk.session(request)
-    if found is not None:
-        return found, {}
-    made = desk.sessions.open()
-    return made, {"Set-Cookie": cookie(made, request)}
-
-
-def cookie(session: Session | None, request: Request) -> str:
-    """The header that keeps a session in the browser, or (None) takes it out."""
-    secure = "; Secure" if request.url.scheme == "https" else ""
-    name, age = (session.name, int(LIVES_S)) if session else ("", 0)
-    return f"{COOKIE}={name}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age}{secure}"
 
 
 def check_form(desk: Desk, request: Request, form: Form) -> None:
@@ -184,7 +167,10 @@ def _reason(form: Form) -> str:
 def run_step(desk: Desk, request: Request) -> Response:
     """Before a cycle runs now."""
     desk.known(request)
-    note = "Gathers what is new, holds it against the contract, checks the model and decides; a version is built only when something asks for one."
+    note = (
+        "Gathers what is new, holds it against the contract, checks the model and decides; "
+        "a version is built only when something asks for one."
+    )
     return ask(desk, request, Step("Check up now?", "Check up now", ("keepwell run",), (), asks_reason=False, note=note))
 
 

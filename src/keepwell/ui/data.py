@@ -16,7 +16,7 @@ from starlette.responses import Response
 from keepwell.errors import KeepwellError, PredictionNotFound, RouteNotFound
 from keepwell.evaluation import losses
 from keepwell.ingestion import list_gathers
-from keepwell.ui.desk import Desk, whole
+from keepwell.ui.desk import Desk, whole, with_session
 from keepwell.ui.rendering import show
 from keepwell.validation import Contract, contract_in_force
 
@@ -76,7 +76,7 @@ def source(desk: Desk, request: Request) -> Response:
         years=years,
         rows=inside[:WAITING],
         total=len(inside),
-        state=state,
+        chosen=state,
         entity=context.outline.entity,
         **desk.once(mark, "source", make=look),
     )
@@ -146,10 +146,8 @@ def ledger_page(desk: Desk, request: Request, *, problem: KeepwellError | None =
     span = desk.range(request, mark)
     fields, silent = _fields(desk)
     session = desk.session(request)
-    headers = {}
+    headers: dict[str, str] = {}
     if session is None and not desk.sessions.asks:
-        from keepwell.ui.acting import with_session
-
         session, headers = with_session(desk, request)
     return show(
         desk,

@@ -16,7 +16,7 @@ from keepwell.registry import Version
 from keepwell.status import Status
 from keepwell.ui.ranges import Range, range_of
 from keepwell.ui.remembering import Remembered, mark_of
-from keepwell.ui.sessions import Session, Sessions
+from keepwell.ui.sessions import COOKIE, LIVES_S, Session, Sessions
 from keepwell.why import Why
 
 DECLINES = 20  # told on pages
@@ -99,6 +99,22 @@ class Desk:
     def range(self, request: Request, mark: str, default: timedelta | None = None) -> Range:
         """The time range of a request."""
         return range_of(request.query_params, self.newest(mark), default)
+
+
+def with_session(desk: Desk, request: Request) -> tuple[Session, dict[str, str]]:
+    """The session that a page with a form needs, and the header that makes the browser keep a new one."""
+    found = desk.session(request)
+    if found is not None:
+        return found, {}
+    made = desk.sessions.open()
+    return made, {"Set-Cookie": cookie(made, request)}
+
+
+def cookie(session: Session | None, request: Request) -> str:
+    """The header that keeps a session in the browser, or (None) takes it out."""
+    secure = "; Secure" if request.url.scheme == "https" else ""
+    name, age = (session.name, int(LIVES_S)) if session else ("", 0)
+    return f"{COOKIE}={name}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age}{secure}"
 
 
 def whole(request: Request, name: str, default: int, most: int) -> int:

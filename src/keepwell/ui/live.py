@@ -74,7 +74,7 @@ class Live:
     async def _watch(self) -> None:
         while self._listeners and not self._is_closed:
             try:
-                mark = await to_thread.run_sync(self._look)
+                mark: str | None = await to_thread.run_sync(self._look)
             except KeepwellError as error:
                 log.warning("The record cannot be looked at: %s", error.message)
                 mark = self._mark

@@ -8,6 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from keepwell.orchestration import CycleRecord
 from keepwell.registry import CHALLENGER
 from keepwell.retraining import list_decisions
 from keepwell.ui.desk import Desk, whole
@@ -19,13 +20,22 @@ SEVERITY = {"unwell": 0, "unknown": 1, "watch": 2, "paused": 3, "well": 4}  # th
 TWO_YEARS = timedelta(days=730)
 LINES = 12  # of the timeline on the model's page
 DECISIONS = 20
+MODELS = 100  # a page of the rounds
 
 
 def rounds(desk: Desk, request: Request) -> Response:
     """All models, the worst first, each with what one would ask of it."""
     mark = desk.mark()
-    rows = sorted((_row(desk, mark),), key=lambda row: (SEVERITY.get(row["status"].word, 1), row["status"].model))
-    return show(desk, request, "rounds", mark=mark, rows=rows, newest=desk.once(mark, "cycles", 1, make=lambda: desk.project.cycles(1)))
+    newest = desk.once(mark, "cycles", 1, make=lambda: desk.project.cycles(1))
+    return show_rounds(desk, request, mark, [_row(desk, mark)], newest)
+
+
+def show_rounds(desk: Desk, request: Request, mark: str, rows: list[dict[str, Any]], newest: list[CycleRecord]) -> Response:
+    """One row tells all; of many the worst come first, a hundred a page."""
+    skip = whole(request, "skip", 0, 10**6) if request.query_params.get("skip", "0") != "0" else 0
+    ordered = sorted(rows, key=lambda row: (SEVERITY.get(row["status"].word, 1), row["status"].model))
+    shown = ordered[skip : skip + MODELS]
+    return show(desk, request, "rounds", mark=mark, rows=shown, total=len(rows), skip=skip, lines=MODELS, newest=newest)
 
 
 def _row(desk: Desk, mark: str) -> dict[str, Any]:

@@ -130,7 +130,8 @@ class Pages:
 
         def make() -> Response:
             check_form(self.desk, request, form)
-            return act(self.desk, request, form)
+            answer: Response = act(self.desk, request, form)
+            return answer
 
         response = await to_thread.run_sync(self._safely, request, make)
         await response(scope, receive, send)

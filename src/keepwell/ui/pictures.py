@@ -94,13 +94,18 @@ def charts_of(desk: Desk, told: Told) -> list[tuple[str, str]]:
     return found
 
 
-def chart_of(desk: Desk, mark: str, name: str, number: int, span: Range) -> Any:
+def chart_of(desk: Desk, mark: str, name: str, number: int, span: Range, period: str = "30d") -> Any:
     """One of the charts; None when there is nothing to draw."""
     if name == "performance":
         facts = performance(desk, mark, span)
         if not facts["points"]:
             return None
         return performance_chart(facts["points"], facts["metric"], None, None, facts["declines"], facts["served"])
+    if name == "checkup":
+        report = desk.once(mark, "report", period, make=lambda: desk.project.checkup(period))
+        if not report.points:
+            return None
+        return performance_chart(report.points, report.metric, report.since, report.expected, report.declines)
     told = told_by(desk, mark, number)
     context = desk.project.context
     charts = {
@@ -117,13 +122,14 @@ def chart_file(desk: Desk, request: Request) -> Response:
     """A chart as SVG, for `<img>`: drawing takes its time, and the page need not wait for it."""
     desk.known(request)
     mark, name, number = desk.mark(), request.path_params["chart"], whole(request, "decline", 1, 1000)
+    period = request.query_params.get("period", "30d")
     span, small = desk.range(request, mark), "small" in request.query_params
 
     def draw() -> bytes | None:
-        chart = chart_of(desk, mark, name, number, span)
+        chart = chart_of(desk, mark, name, number, span, period)
         return None if chart is None else picture(chart, small=small)
 
-    drawn = desk.once(mark, "picture", name, number, *span.key, small, make=draw)
+    drawn = desk.once(mark, "picture", name, number, period, *span.key, small, make=draw)
     if drawn is None:
         raise RouteNotFound("GET", request.url.path)
     headers = HEADERS if request.query_params.get("mark") == mark else {**HEADERS, "Cache-Control": "private, no-cache"}

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
+from keepwell.charts import performance_caption
 from keepwell.errors import InputInvalid
 from keepwell.reporting import FORMATS, list_reports, period_of, render, rows_of
 from keepwell.ui.desk import Desk, whole
@@ -34,7 +35,7 @@ def _timeline(desk: Desk, request: Request, template: str, tab: str) -> Response
     span = desk.range(request, mark)
     kinds = [kind[:60] for kind in request.query_params.getlist("kind") if kind]
     words = request.query_params.get("words", "")[:200]
-    skip = whole(request, "skip", 0, 10**8) if request.query_params.get("skip") else 0
+    skip = whole(request, "skip", 0, 10**8) if request.query_params.get("skip", "0") != "0" else 0
     events = desk.once(mark, "events", *span.key, make=lambda: desk.project.history(since=span.begins, until=span.ends))
     found = [
         event
@@ -104,7 +105,10 @@ def checkup(desk: Desk, request: Request) -> Response:
     form = request.query_params.get("format")
     if form is None:
         kept = any(event.facts.get("period") == report.period for event in desk.once(mark, "checkups", make=desk.project.checkups))
-        return show(desk, request, "checkup", mark=mark, tab="Check-ups", report=report, rows=rows_of(report.vitals), kept=kept)
+        words = performance_caption(report.metric, has_period=True, has_declines=bool(report.declines))
+        return show(
+            desk, request, "checkup", words=words, mark=mark, tab="Check-ups", report=report, rows=rows_of(report.vitals), kept=kept
+        )
     if form not in FORMATS:
         raise InputInvalid(f"'{form[:20]}' is no form of a check-up", f"There are {', '.join(FORMATS)}.")
     headers: dict[str, Any] = {**HEADERS, "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}

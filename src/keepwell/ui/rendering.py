@@ -19,6 +19,7 @@ from keepwell.ui.desk import Desk
 from keepwell.ui.ranges import Range
 from keepwell.wording import count, interval, number, took, when
 
+OPENING = 140  # letters of a story before it may be broken off
 SHORT = 160  # letters of a text of somebody else's that a page shows
 TOP = (("Rounds", "/"), ("System", "/system"), ("Record", "/record"))
 STATES = {  # words of state -> the class that colours their icon, and the icon
@@ -134,6 +135,7 @@ def _environment() -> Any:
         "interval": interval,
         "moment": lambda text: day(datetime.fromisoformat(text)),
         "number": number,
+        "opened": opened,
         "segment": lambda text: quote(str(text), safe=""),
         "short": short,
         "when": when,
@@ -154,6 +156,21 @@ def short(value: object) -> str:
         return "–"
     text = number(value) if isinstance(value, float) else str(value)
     return text if len(text) <= SHORT else f"{text[:SHORT]}…"
+
+
+def opened(text: str) -> tuple[str, str]:
+    """A long sentence in two: where it may be broken off, and what follows; ("whole", "") for a short one.
+
+    Examples
+    --------
+    >>> opened("Version 2 became champion in place of 1: " + "it is better on these rows; " * 9)[0]
+    'Version 2 became champion in place of 1: it is better on these rows; it is better on these rows; it is better on these rows;'
+    """
+    if len(text) <= OPENING + 40:
+        return text, ""
+    place = max(text.rfind(sign, 0, OPENING) for sign in ("; ", ". ", ": "))
+    place = place + 1 if place > OPENING // 3 else max(text.rfind(" ", 0, OPENING), OPENING // 3)
+    return text[:place], text[place:].strip()
 
 
 def coded(text: str) -> Any:
