@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from keepwell.orchestration import CycleRecord
-from keepwell.registry import CHALLENGER
+from keepwell.registry import CHALLENGER, CHAMPION
 from keepwell.retraining import list_decisions
 from keepwell.ui.desk import Desk, whole
 from keepwell.ui.pictures import charts_of, performance
@@ -20,6 +20,7 @@ SEVERITY = {"unwell": 0, "unknown": 1, "watch": 2, "paused": 3, "well": 4}  # th
 TWO_YEARS = timedelta(days=730)
 LINES = 12  # of the timeline on the model's page
 DECISIONS = 20
+AROUND = timedelta(days=30)  # before the onset, for what changed just before
 MODELS = 100  # a page of the rounds
 
 
@@ -70,6 +71,8 @@ def model(desk: Desk, request: Request) -> Response:
         facts=facts,
         why=why,
         decline=why.declines[0] if why.declines else None,
+        around=AROUND,
+        champion=aliases.get(CHAMPION),
         challenger=aliases.get(CHALLENGER),
         previous=aliases.get("previous"),
         events=list(reversed(events)),
@@ -100,7 +103,7 @@ def why(desk: Desk, request: Request) -> Response:
         notes=notes,
         plan=plan,
         budget=desk.project.settings.watch.false_alarms,
-        around=timedelta(days=30),
+        around=AROUND,
     )
 
 

@@ -18,6 +18,7 @@ from keepwell.ui.ranges import Range
 from keepwell.why import Told
 
 POINTS = 48
+CHARTS = ("performance", "checkup", "loss", "rise", "column")
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
     "X-Content-Type-Options": "nosniff",
@@ -113,14 +114,14 @@ def chart_of(desk: Desk, mark: str, name: str, number: int, span: Range, period:
         "rise": lambda: accounting_chart(told),
         "column": lambda: column_chart(context, told),
     }
-    if name not in charts:
-        raise RouteNotFound("GET", f"a chart '{name[:40]}'")
     return desk.once(mark, "chart", name, number, make=charts[name])
 
 
 def chart_file(desk: Desk, request: Request) -> Response:
     """A chart as SVG, for `<img>`: drawing takes its time, and the page need not wait for it."""
     desk.known(request)
+    if request.path_params["chart"] not in CHARTS:
+        raise RouteNotFound("GET", request.url.path[:200])
     mark, name, number = desk.mark(), request.path_params["chart"], whole(request, "decline", 1, 1000)
     period = request.query_params.get("period", "30d")
     span, small = desk.range(request, mark), "small" in request.query_params

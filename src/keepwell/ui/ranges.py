@@ -33,8 +33,14 @@ class Range:
     @property
     def fields(self) -> dict[str, str]:
         """The same as fields of a form."""
-        if not self.is_given:
-            return {}
+        return self._dates() if self.is_given else {}
+
+    @property
+    def chosen(self) -> str:
+        """This very range for an address, whoever chose it."""
+        return urlencode(self._dates())
+
+    def _dates(self) -> dict[str, str]:
         begins = {"since": "all" if self.begins is None else f"{self.since:%Y-%m-%d}"}
         return begins if self.ends is None else {**begins, "until": f"{self.until:%Y-%m-%d}"}
 
@@ -72,7 +78,7 @@ def range_of(query: Mapping[str, str], newest: datetime, default: timedelta | No
     """
     since, until = query.get("since", ""), query.get("until", "")
     if not since and not until:
-        return Range(newest - default if default else FIRST, LAST if default is None else newest, newest, is_given=False)
+        return Range(newest - default if default else FIRST, LAST, newest, is_given=False)  # open, for acts come after the newest cycle
     begins = FIRST if since in ("", "all") else moment_of("since", since)
     ends = LAST if not until else _end_of(until)
     if ends < begins:

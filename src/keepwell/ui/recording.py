@@ -107,7 +107,16 @@ def checkup(desk: Desk, request: Request) -> Response:
         kept = any(event.facts.get("period") == report.period for event in desk.once(mark, "checkups", make=desk.project.checkups))
         words = performance_caption(report.metric, has_period=True, has_declines=bool(report.declines))
         return show(
-            desk, request, "checkup", words=words, mark=mark, tab="Check-ups", report=report, rows=rows_of(report.vitals), kept=kept
+            desk,
+            request,
+            "checkup",
+            words=words,
+            asked=period,
+            mark=mark,
+            tab="Check-ups",
+            report=report,
+            rows=rows_of(report.vitals),
+            kept=kept,
         )
     if form not in FORMATS:
         raise InputInvalid(f"'{form[:20]}' is no form of a check-up", f"There are {', '.join(FORMATS)}.")
