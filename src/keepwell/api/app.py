@@ -17,7 +17,7 @@ from keepwell.api.guard import Guard
 from keepwell.api.service import Service
 from keepwell.errors import InputInvalid, ModelNotFound, NotReady
 from keepwell.project import Project
-from keepwell.ui import Live, Pages, Sessions, mark_of
+from keepwell.ui import Desk, Live, Pages, Sessions, mark_of, warm
 
 REFUSALS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorBody} for status in (401, 404, 413, 422, 500, 503)}
 
@@ -41,8 +41,9 @@ def create_app(project: Project) -> FastAPI:
     serve = project.settings.serve
     token = serve.token.get_secret_value() if serve.token else None
     sessions, live = Sessions(token), Live(lambda: mark_of(project))
-    app.state.live = live  # who stops the server ends its streams
-    app.add_middleware(Pages, project=project, sessions=sessions, live=live, ship=service.ship)
+    desk = Desk(project, sessions, service.ship)
+    app.state.live, app.state.warm = live, lambda: warm(desk)  # who runs the server for long ends its streams, and warms its pages
+    app.add_middleware(Pages, desk=desk, live=live)
     app.add_middleware(Guard, token=token or None, sessions=sessions, max_body_kb=serve.max_body_kb)
     shape_errors(app)
     _add_health(app, service)

@@ -154,7 +154,7 @@ class _Server(uvicorn.Server):
             timeout_graceful_shutdown=REQUEST_GRACE_S,
         )
         super().__init__(config)
-        self._tell, self._live = started, app.state.live
+        self._tell, self._live, self._warm = started, app.state.live, app.state.warm
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._live.close()  # else it would wait for pages that watch
@@ -163,6 +163,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._tell()
+        threading.Thread(target=self._warm, name="keepwell-pages", daemon=True).start()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -3,9 +3,10 @@
 An open project comes in; HTML goes out, in front of the HTTP door and at the same addresses, with the words of the command line.
 """
 
+from keepwell.ui.desk import Desk
 from keepwell.ui.live import Live
-from keepwell.ui.pages import Pages, is_open, sign_in_first
+from keepwell.ui.pages import Pages, is_open, sign_in_first, warm
 from keepwell.ui.remembering import mark_of
 from keepwell.ui.sessions import Sessions
 
-__all__ = ["Live", "Pages", "Sessions", "is_open", "mark_of", "sign_in_first"]
+__all__ = ["Desk", "Live", "Pages", "Sessions", "is_open", "mark_of", "sign_in_first", "warm"]

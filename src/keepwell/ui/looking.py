@@ -28,7 +28,7 @@ def rounds(desk: Desk, request: Request) -> Response:
     """All models, the worst first, each with what one would ask of it."""
     mark = desk.mark()
     newest = desk.once(mark, "cycles", 1, make=lambda: desk.project.cycles(1))
-    return show_rounds(desk, request, mark, [_row(desk, mark)], newest)
+    return show_rounds(desk, request, mark, [row_of(desk, mark)], newest)
 
 
 def show_rounds(desk: Desk, request: Request, mark: str, rows: list[dict[str, Any]], newest: list[CycleRecord]) -> Response:
@@ -39,7 +39,8 @@ def show_rounds(desk: Desk, request: Request, mark: str, rows: list[dict[str, An
     return show(desk, request, "rounds", mark=mark, rows=shown, total=len(rows), skip=skip, lines=MODELS, newest=newest)
 
 
-def _row(desk: Desk, mark: str) -> dict[str, Any]:
+def row_of(desk: Desk, mark: str) -> dict[str, Any]:
+    """A model's row in the rounds."""
     status, why = desk.status(mark), desk.why(mark)
     lasting = next((one for one in why.declines if one.ended is None), None)
     checkups = desk.once(mark, "checkups", make=desk.project.checkups)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,14 +13,16 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keepwell.errors import KeepwellError, NotFound, RouteNotFound
-from keepwell.project import Project
 from keepwell.ui import acting, data, looking, pictures, recording, system, versioning
 from keepwell.ui.acting import Form, check_form, form_of, sign_in_address
 from keepwell.ui.desk import Desk
 from keepwell.ui.live import Live
 from keepwell.ui.negotiation import asks_for_page
-from keepwell.ui.rendering import assets, show
-from keepwell.ui.sessions import Sessions, came_from_here
+from keepwell.ui.ranges import range_of
+from keepwell.ui.rendering import assets, environment, show
+from keepwell.ui.sessions import came_from_here
+
+log = logging.getLogger("keepwell.ui")
 
 OPEN = ("/assets/", "/sign-in")  # what one who has not signed in may see
 YEAR_S = 31536000
@@ -65,16 +68,10 @@ ACTS: tuple[tuple[str, Act], ...] = (
 
 
 class Pages:
-    """ASGI middleware: pages in front of the app of programs.
+    """ASGI middleware: pages in front of the app of programs."""
 
-    Parameters
-    ----------
-    ship : moves acknowledged answers into the ledger; answers how many.
-    """
-
-    def __init__(self, app: ASGIApp, *, project: Project, sessions: Sessions, live: Live, ship: Callable[[], int]) -> None:
-        self.app, self.live = app, live
-        self.desk = Desk(project, sessions, ship)
+    def __init__(self, app: ASGIApp, *, desk: Desk, live: Live) -> None:
+        self.app, self.live, self.desk = app, live, desk
         self._twins = [_reading(path, view) for path, view in TWINS]
         self._pages = [_reading(path, view) for path, view in PAGES]
         self._acts = [_acting(path, act) for path, act in ACTS]
@@ -161,6 +158,18 @@ class Pages:
             error = RouteNotFound(scope["method"], scope["path"][:200])
             response = await to_thread.run_sync(refused, self.desk, request, error)
             await response(scope, receive, send)
+
+
+def warm(desk: Desk) -> None:
+    """Reckon what the first pages show, so that the first who looks does not wait for it. What is in the way is told when somebody looks."""
+    try:
+        mark = desk.mark()
+        looking.row_of(desk, mark)
+        desk.versions(mark)
+        pictures.performance(desk, mark, range_of({}, desk.newest(mark), looking.TWO_YEARS))
+        environment()
+    except KeepwellError as error:
+        log.info("Pages are not ready before somebody looks: %s", error.message)
 
 
 def refused(desk: Desk, request: Request, error: KeepwellError) -> Response:

@@ -72,7 +72,7 @@ def show(
     session = desk.session(request)
     said = desk.said.pop(session.name, None) if session else None
     text = (
-        _environment()
+        environment()
         .get_template(f"{template}.html.j2")
         .render(
             model=desk.name,
@@ -122,13 +122,14 @@ def asset(name: str) -> str:
 
 
 @cache
-def _environment() -> Any:
+def environment() -> Any:
+    """The templates."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    environment = Environment(
+    made = Environment(
         loader=PackageLoader("keepwell.ui"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {
+    made.filters |= {
         "code": coded,
         "count": count,
         "day": day,
@@ -140,8 +141,8 @@ def _environment() -> Any:
         "short": short,
         "when": when,
     }
-    environment.globals |= {"asset": asset, "icons": ICONS, "states": STATES, "took": took}
-    return environment
+    made.globals |= {"asset": asset, "icons": ICONS, "states": STATES, "took": took}
+    return made
 
 
 def short(value: object) -> str:
