@@ -1,8 +1,8 @@
 """Pages: how soon the first content comes, and what fifty people who watch cost the server.
 
-Times are of one request after the other, over HTTP on this machine: "first" is the first request to that page, five seconds after the server
-said that it serves; "again" the median of the next nine. The cost of watching is processor time of the server as a share of one core: with
-nobody, with fifty streams on a quiet record, and with fifty streams whose pages are fetched again whenever the record has news.
+Times are of one request after the other, over HTTP on this machine: "first" is the first request to that page, five seconds after
+the server said that it serves; "again" the median of the next nine. The cost of watching is processor time of the server as a share
+of one core: with nobody, with fifty streams on a quiet record, and with fifty whose pages are fetched again whenever there is news.
 """
 
 from __future__ import annotations

@@ -161,7 +161,7 @@ class Pages:
 
 
 def warm(desk: Desk) -> None:
-    """Reckon what the first pages show, so that the first who looks does not wait for it. What is in the way is told when somebody looks."""
+    """Reckon what the first pages show, so that who looks first does not wait. What is in the way is told when somebody looks."""
     try:
         mark = desk.mark()
         looking.row_of(desk, mark)
