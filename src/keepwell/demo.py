@@ -20,6 +20,22 @@ from keepwell.serving import joined, representative
 from keepwell.storage import Event
 
 FIRST, LAST = datetime(1949, 1, 31, tzinfo=UTC), datetime(1998, 9, 19, tzinfo=UTC)
+# What may be put into the readings, as lines of keepwell.toml; the life then ends sooner.
+FAULTS = {
+    "sensor": """
+[source.fault] # for eleven weeks the thermometer's readings come in °C
+column = "temperature"
+since = 1957-03-01
+until = 1957-05-15
+scale = 0.5556
+offset = -17.78
+""",
+    "gauge": """
+[source.turn] # from this day on a finer gauge counts misty days as wet
+since = 1955-06-01
+""",
+}
+FAULTY_LAST = datetime(1959, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -125,10 +141,18 @@ def _baselines(context: Context, scored: pl.DataFrame) -> dict[str, np.ndarray]:
     return answers
 
 
-def folder_for(folder: Path) -> Project:
-    """The demonstration's project, made in `folder` when it is not there; one that is there goes on where it was."""
+def folder_for(folder: Path, fault: str | None = None) -> Project:
+    """The demonstration's project, made in `folder` when it is not there; one that is there goes on where it was.
+
+    Parameters
+    ----------
+    fault : one of `FAULTS`, put into the readings of a project that is made.
+    """
     from keepwell.scaffold import init_weather
 
-    if not (folder / "keepwell.toml").is_file():
+    settings = folder / "keepwell.toml"
+    if not settings.is_file():
         init_weather(folder)
+        if fault is not None:
+            settings.write_text(settings.read_text("utf-8") + FAULTS[fault], "utf-8")
     return Project(folder)

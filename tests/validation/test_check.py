@@ -233,3 +233,18 @@ def test_a_batch_of_a_few_rows_costs_milliseconds():
         check(CONTRACT, WEEK, recent=RECENT, now=NOW)
         times.append(perf_counter() - begin)
     assert np.median(times) < 0.03
+
+
+def test_a_unit_change_lasts_into_a_season_in_which_its_degrees_look_usual_and_ends_when_it_is_mended():
+    """In winter 5 degrees where 40 were is a change for certain; in summer 25 could be a cold day, had one not seen the winter."""
+    days = weather(640)
+    recent, standing, aside = days[340:400], {}, []
+    for start in range(400, 603, 7):
+        batch = days[start : start + 7]
+        if start < 575:
+            batch = scaled("temperature", 5 / 9, -160 / 9)(batch)
+        report = check(CONTRACT, batch, recent=recent, now=batch["day"].max(), standing=standing)
+        standing = {f.column: f.conversion for f in report.findings if f.conversion}
+        aside.append(report.broken.height)
+        recent = pl.concat([recent, report.good])[-60:]
+    assert aside == [7] * 25 + [0] * 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,34 +18,53 @@ if TYPE_CHECKING:
     from keepwell.demo import Outcome
     from keepwell.storage import Event
 
+
+class Fault(StrEnum):
+    """What may be put into the readings."""
+
+    sensor = "sensor"
+    gauge = "gauge"
+
+
 TOLD = {"contract", "quarantined", "trained", "promoted", "refused", "build_failed", "source_failed", "verdict"}
 WIDTH = 150
 
 
 def register(app: typer.Typer) -> None:
     """Put the command on the app."""
-    app.command(rich_help_panel="Begin", epilog=examples("keepwell demo", "keepwell demo --no-serve --json"))(demo)
+    app.command(
+        rich_help_panel="Begin",
+        epilog=examples("keepwell demo", "keepwell demo --no-serve --json", "keepwell demo --fault sensor --no-serve"),
+    )(demo)
 
 
 @command
 def demo(
-    folder: Annotated[Path, typer.Option("--folder", metavar="DIR", help="Where the demonstration's project is made.")] = Path(
-        "keepwell-demo/rain"
-    ),
-    every: Annotated[Any, typer.Option("--every", parser=read_span, metavar="SPAN", help="Time between cycles.")] = "28d",
+    folder: Annotated[
+        Path | None,
+        typer.Option("--folder", metavar="DIR", help="Where the demonstration's project is made.", show_default="keepwell-demo/rain"),
+    ] = None,
+    every: Annotated[
+        Any, typer.Option("--every", parser=read_span, metavar="SPAN", help="Time between cycles; with a fault 7d.", show_default="28d")
+    ] = None,
+    fault: Annotated[
+        Fault | None, typer.Option("--fault", help="Put a sensor's fault, or a finer gauge, into ten years of it.", show_default=False)
+    ] = None,
     serve: Annotated[bool, typer.Option("--serve/--no-serve", help="Go on serving afterwards, or end.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Let a rain forecast live through fifty years of real days, and reckon what keeping it was worth.
 
-    Called again on the same folder, it goes on where it was.
+    With a fault it shows what a decline looks like, who is told, and what happens by itself. Called again on the same folder, it
+    goes on where it was.
     """
-    from keepwell.demo import folder_for, live
+    from keepwell.demo import FAULTY_LAST, LAST, folder_for, live
 
-    begun = time.monotonic()
-    with folder_for(folder) as project:
-        with _Telling(quiet=as_json) as tell:
-            outcome = live(project, read_span(every), tell)
+    folder = folder or Path("keepwell-demo", *([fault.value] if fault else []), "rain")
+    begun, until = time.monotonic(), FAULTY_LAST if fault else LAST
+    with folder_for(folder, fault.value if fault else None) as project:
+        with _Telling(until, quiet=as_json) as tell:
+            outcome = live(project, every or read_span("7d" if fault else "28d"), tell, until)
         if as_json:
             show_json({**outcome.as_dict(), "seconds": round(time.monotonic() - begun, 1)})
         else:
@@ -61,19 +81,19 @@ def demo(
 class _Telling:
     """A progress bar over the years (on a terminal), and the life told line by line."""
 
-    def __init__(self, quiet: bool) -> None:
+    def __init__(self, until: datetime, *, quiet: bool) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        self._quiet = quiet
+        self._until, self._quiet = until, quiet
         self._console = screen.screen(error=quiet)
         columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
         self._bar = Progress(*columns, console=self._console, transient=True, disable=quiet or not self._console.is_terminal)
 
     def __enter__(self) -> Callable[[datetime, list[Event]], None]:
-        from keepwell.demo import FIRST, LAST
+        from keepwell.demo import FIRST
 
         self._bar.start()
-        self._task = self._bar.add_task("1949", total=(LAST - FIRST).days)
+        self._task = self._bar.add_task("1949", total=(self._until - FIRST).days)
         self._first = FIRST
         return self._tell
 

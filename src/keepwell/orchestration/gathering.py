@@ -58,7 +58,7 @@ def gather(context: Context, cycle: str, as_of: datetime) -> Gathered:
     with context.database.read() as connection:
         stored = context.observations.rows(since=span.since - _context_span(context, contract), until=as_of, connection=connection)
         set_aside_already = context.quarantine.rows(since=span.since - timedelta(days=1), connection=connection)
-    report = _judge(context, contract, _unknown(context, fetched, stored, set_aside_already), stored, as_of, error)
+    report = _judge(context, contract, _unknown(context, fetched, stored, set_aside_already), stored, before, as_of, error)
     return _keep(context, cycle, as_of, span, fetched, stored, set_aside_already, report, before, error)
 
 
@@ -122,14 +122,22 @@ def _unknown(context: Context, fetched: pl.DataFrame, stored: pl.DataFrame, wait
 
 
 def _judge(
-    context: Context, contract: Contract | None, candidates: pl.DataFrame, stored: pl.DataFrame, as_of: datetime, error: str | None
+    context: Context,
+    contract: Contract | None,
+    candidates: pl.DataFrame,
+    stored: pl.DataFrame,
+    before: Gathered | None,
+    as_of: datetime,
+    error: str | None,
 ) -> Report:
     """Which of the candidates are good. Without a contract: those whose time has come; the last of several for one key."""
     if error is not None or (candidates.width == 0 and (contract is None or stored.width == 0)):
         return Report((), candidates, candidates)
     if contract is not None:
         batch = candidates if candidates.width else stored.drop(COMMIT, KNOWN).clear()
-        return check(contract, batch, recent=_recent(context, stored), now=as_of, strictness=context.settings.contract.strictness)
+        strictness = context.settings.contract.strictness
+        standing = {one["column"]: one["conversion"] for one in before.findings if one.get("conversion")} if before else {}
+        return check(contract, batch, recent=_recent(context, stored), now=as_of, strictness=strictness, standing=standing)
     key = key_of(context.model.entity, context.model.time)
     good = candidates.unique(list(key), keep="last", maintain_order=True).filter(pl.col(key[1]) <= as_of)
     return Report((), good, candidates.clear())

@@ -28,6 +28,7 @@ honest reasons stops being odd when the newest rows have moved with it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -68,6 +69,7 @@ def check(
     recent: pl.DataFrame,
     now: datetime,
     strictness: Strictness = "quarantine",
+    standing: Mapping[str, str] | None = None,
 ) -> Report:
     """Which rows of a batch may be used, and what is odd about it.
 
@@ -76,6 +78,7 @@ def check(
     batch : shape (m, columns), any order, one row or a million.
     recent : the newest accepted rows (about 60, may be empty), in time order; they give context and are not judged.
     now : aware time of delivery.
+    standing : column -> `Finding.conversion` of the batch before, for unit changes that may last.
     strictness : "off" looks at nothing; "note" keeps all rows; "quarantine" sets broken ones aside; "stop" refuses the batch.
 
     Returns
@@ -96,7 +99,7 @@ def check(
         order = _order(contract, typed)
         sight = Sight.of(contract, typed, recent)
         key_marks, surplus = check_keys(contract, typed, now)
-        marks = [*check_columns(contract, batch), *marks, *check_values(contract, sight, unread, order)]
+        marks = [*check_columns(contract, batch), *marks, *check_values(contract, sight, unread, order, standing or {})]
         marks += [*check_constant(contract, sight, order), *key_marks]
     broken = np.zeros(batch.height, dtype=bool)
     for found in marks:

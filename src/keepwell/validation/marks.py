@@ -32,13 +32,14 @@ def mark(
     *,
     action: Action = "quarantine",
     is_fault: bool = False,
+    conversion: str = "",
 ) -> Mark:
     """Write the one sentence that every finding has: kind, column, rows, example, what is wrong, what to do."""
     rows = int(where.sum())
     about = f"column '{column}', " if column is not None else ""
     aside = "set aside" if action == "quarantine" else "kept"
     message = f"{kind}: {about}{rows} of {where.size} rows, for example {example}: {what}; {aside}. {todo}"
-    return Mark(Finding(kind, column, rows, str(example), message, action, is_fault), where, f"{kind}: {about}{what}")
+    return Mark(Finding(kind, column, rows, str(example), message, action, is_fault, conversion), where, f"{kind}: {about}{what}")
 
 
 def many(where: np.ndarray) -> bool:

@@ -93,6 +93,7 @@ class Finding:
     example : one value, or key, that shows it.
     action : "quarantine" when those rows are broken, "note" when they stay.
     is_fault : hold retraining, the feed itself looks broken.
+    conversion : of a unit change, which one it is (`Conversion.story`); a later batch that may go on in that unit is told so.
     """
 
     kind: str
@@ -102,6 +103,7 @@ class Finding:
     message: str
     action: Action
     is_fault: bool = False
+    conversion: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ conversion brings them right back, and several rows agree (or the value is impos
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,13 +50,17 @@ class UnitChange:
     earlier: int
 
 
-def find_unit_changes(columns: list[Column], recent: np.ndarray, batch: np.ndarray) -> list[UnitChange]:
+def find_unit_changes(
+    columns: list[Column], recent: np.ndarray, batch: np.ndarray, standing: Mapping[str, str] | None = None
+) -> list[UnitChange]:
     """Unit changes in a batch.
 
     Parameters
     ----------
     columns : the k numeric columns to look at.
     recent, batch : shape (n, k) and (m, k), in time order, NaN for null. The values, not scaled.
+    standing : column -> story of the conversion that the batch before was in. It lasts as long as the rows speak more for it than
+        against it: in spring the degrees of one scale come to look like those of the other.
 
     Returns
     -------
@@ -66,7 +71,8 @@ def find_unit_changes(columns: list[Column], recent: np.ndarray, batch: np.ndarr
     history = recent
     largest = BLOCK if batch.shape[0] <= MANY_ROWS else max(BLOCK, -(-batch.shape[0] // 200))
     start, size = 0, BLOCK
-    running: dict[int, Conversion] = {}
+    named = {at: _named(columns[at], (standing or {}).get(columns[at].name)) for at in columns_at}
+    running = {at: conversion for at, conversion in named.items() if conversion is not None}
     while start < batch.shape[0]:
         block = batch[start : start + size]
         clean = block.copy()
@@ -87,6 +93,10 @@ def find_unit_changes(columns: list[Column], recent: np.ndarray, batch: np.ndarr
         history = np.concatenate([history, clean[::step]])[-max(HISTORY, recent.shape[0], SAMPLE) :]
         start, size = start + size, min(2 * size, largest)
     return list(found.values())
+
+
+def _named(column: Column, story: str | None) -> Conversion | None:
+    return next((one for one in conversions(column.unit) if one.story == story), None) if story else None
 
 
 def _can_change(column: Column) -> bool:

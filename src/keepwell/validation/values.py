@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,10 +65,12 @@ def row_verdicts(contract: Contract, typed: pl.DataFrame) -> dict[tuple[str, str
     return verdicts
 
 
-def check_values(contract: Contract, sight: Sight, unread: dict[str, np.ndarray], order: np.ndarray | None) -> list[Mark]:
+def check_values(
+    contract: Contract, sight: Sight, unread: dict[str, np.ndarray], order: np.ndarray | None, standing: Mapping[str, str]
+) -> list[Mark]:
     """Marks on values. `unread`: per column the rows whose type was wrong; `order`: rows by time, None when they are."""
     marks = []
-    changes = find_unit_changes(sight.numeric, sight.before, sight.now if order is None else sight.now[order])
+    changes = find_unit_changes(sight.numeric, sight.before, sight.now if order is None else sight.now[order], standing)
     changed: dict[str, np.ndarray] = {}
     for change in changes:
         where = change.where
@@ -149,7 +152,9 @@ def _unit_mark(change: UnitChange, where: np.ndarray) -> Mark:
         f"{change.undone:.4g}{unit}, usual is {change.home:.4g}{also}"
     )
     todo = "Convert it in gather, or change unit, range and quantiles in contract.toml."
-    return mark("unit change", change.column.name, where, f"{change.now:.6g}", what, todo, is_fault=True)
+    return mark(
+        "unit change", change.column.name, where, f"{change.now:.6g}", what, todo, is_fault=True, conversion=change.conversion.story
+    )
 
 
 def _nulls(column: Column, sight: Sight, unread: np.ndarray | None) -> list[Mark]:
