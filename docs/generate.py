@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import tempfile
+import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,23 +26,35 @@ def settings() -> str:
     lines += [opening, ""]
     schema = Settings.model_json_schema()
     for name, field in Settings.model_fields.items():
-        lines += [f"## [{name}]", ""]
         kind: Any = field.annotation
+        inner = [one for one in typing.get_args(kind) if hasattr(one, "model_fields")]
+        title = f"[[{name}]]" if inner and typing.get_origin(kind) is tuple else f"[{name}.NAME]" if inner else f"[{name}]"
+        lines += [f"## {title}", ""]
+        if inner:  # a table of tables, or a list of them
+            kind, name = inner[0], title.strip("[]")
         if not hasattr(kind, "model_fields"):
             lines += [f"{field.description}", ""]
             continue
         lines += [f"{inspect.getdoc(kind)}", ""]
         shapes = schema["$defs"][kind.__name__]["properties"]
         for setting, info in kind.model_fields.items():
-            default = "none" if info.default is None else f"`{json.dumps(info.default, default=list)}`"
-            lines += [f"### {name}.{setting}", "", f"{info.description}", "", f"{_shape(shapes[setting])}; default {default}.", ""]
+            lines += [f"### {name}.{setting}", "", f"{info.description}", "", f"{_shape(shapes[setting])}; {_default(info)}.", ""]
     return _page(lines)
+
+
+def _default(info: Any) -> str:
+    if info.is_required():
+        return "it must be set"
+    is_table = hasattr(info.default, "model_fields_set")
+    return f"default {'none' if info.default is None else 'empty' if is_table else f'`{json.dumps(info.default, default=list)}`'}"
 
 
 def _shape(schema: dict[str, Any]) -> str:
     """A JSON Schema in words."""
     if "anyOf" in schema:
         return " or ".join(_shape(one) for one in schema["anyOf"] if one.get("type") != "null")
+    if "$ref" in schema:
+        return "Table with `owner` and `deputy`"
     if "enum" in schema:
         return "One of " + ", ".join(f"`{json.dumps(value)}`" for value in schema["enum"])
     words = {"string": "Text", "integer": "Whole number", "number": "Number", "boolean": "`true` or `false`", "array": "List of texts"}

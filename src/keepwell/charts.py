@@ -15,6 +15,7 @@ import polars as pl
 
 if TYPE_CHECKING:
     from keepwell.orchestration import Context
+    from keepwell.rehearsal import Rehearsal
     from keepwell.why import Told, Why
 
 WIDTH, HEIGHT = 640, 200
@@ -239,6 +240,42 @@ def page(context: Context, found: Why) -> str:
         items = "".join(f"<li>{moment:%-d %B %Y}: {escape(sentence)}</li>" for moment, sentence in found.notes)
         parts.append(f"<h2>Changes that cost nothing</h2><ul>{items}</ul>")
     return "\n".join([*parts, "</body></html>"])
+
+
+def rehearsal_chart(found: Rehearsal) -> Any:
+    """The rolling loss under each policy, and the target as a line."""
+    import altair as alt
+
+    points = [{"policy": one.policy, "time": day, "loss": loss} for one in found.outcomes for day, loss in one.rolling]
+    time = alt.X("time:T", title=None, axis=alt.Axis(format="%Y", labelAngle=0))
+    loss = alt.Y("loss:Q", title=found.metric, scale=alt.Scale(zero=False))
+    order = [one.policy for one in found.outcomes]
+    lines = alt.Chart(alt.Data(values=points)).mark_line().encode(x=time, y=loss, color=alt.Color("policy:N", sort=order, title=None))
+    title = f"{found.metric} over the last {found.window_days:g} days under each policy; lower is better"
+    if found.target is not None:
+        line = alt.Chart(alt.Data(values=[{"loss": found.target}])).mark_rule(strokeDash=[3, 3], color=HOT).encode(y="loss:Q")
+        lines, title = lines + line, f"{title}, dashed the target"
+    return lines.properties(width=WIDTH, height=HEIGHT, title=title)
+
+
+def rehearsal_page(found: Rehearsal) -> str:
+    """One HTML file that needs nothing from outside: the sentence, the chart, a table of policies."""
+    head = HEAD.format(title=escape(f"{found.model}: policies on the same history"))
+    names = ("Policy", found.metric, "Days below target", "Builds", "Promoted", "Alarms", "False alarms", "Seconds")
+    rows = "".join(
+        f'<tr><td>{escape(one.policy)}<br><small>{escape(one.what)}</small></td><td class="n">{one.score:.4f}</td>'
+        + "".join(
+            f'<td class="n">{value}</td>'
+            for value in (f"{one.days_below} of {one.days}", one.builds, one.promotions, one.alarms, one.false_alarms, f"{one.seconds:.0f}")
+        )
+        + "</tr>"
+        for one in found.outcomes
+    )
+    columns = "".join(f"<th>{escape(name)}</th>" for name in names)
+    span = f"{found.since:%-d %B %Y} to {found.until:%-d %B %Y}, a cycle every {found.every_days:g} days."
+    figure = f"<figure>{svg(rehearsal_chart(found))}</figure>"
+    body = f"<h1>{escape(found.sentence)}</h1><p>{escape(span)}</p>{figure}"
+    return "\n".join([head, body, f"<table><thead><tr>{columns}</tr></thead><tbody>{rows}</tbody></table>", "</body></html>"])
 
 
 def svg(chart: Any) -> str:

@@ -73,7 +73,8 @@ def live(project: Project, every: timedelta, tell: Callable[[datetime, list[Even
     """
     begun, seen = time.monotonic(), 0
     for record in project.backfill(FIRST, until, every):
-        events = project.history()[seen:] if "version" in record.facts or record.status != "done" else []
+        is_told = "version" in record.facts or "trials" in record.facts or record.status != "done"
+        events = project.history()[seen:] if is_told else []
         seen += len(events)
         tell(record.as_of, events)
     events = project.history()[seen:]

@@ -54,7 +54,15 @@ def between(project: Project, before: int | None, after: int) -> Difference:
     lines.append(contract if new.contract else replace(contract, remark="none came with it: the one in force stays"))
     lines.append(_content("settings", project, old.settings if old else None, new.settings))
     lines.append(_content("packages", project, old.environment if old else None, new.environment))
+    lines.append(_rehearsed(project, after))
     return Difference(old.number if old else before, after, tuple(lines))
+
+
+def _rehearsed(project: Project, number: int) -> Line:
+    found = project.rehearsed(number)
+    if found is None:
+        return Line("rehearsed", "", "not today", "it is before anything moves, on a rollback")
+    return Line("rehearsed", "", f"today, {found.took}" if found.passed else "failed today", found.problem or "golden rows bit-equal")
 
 
 def _gate(version: Version | None) -> str:

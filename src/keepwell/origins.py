@@ -25,19 +25,24 @@ def explain(settings: Settings, folder: Path, flags: Mapping[str, Any] | None = 
         setting = f"{section}.{name}" if name else section
         given = (flags or {}).get(section)
         origin = "flag" if given is not None and (not name or name in given) else origin_of(section, name, content, dotenv)
-        found = {"setting": setting, "value": shown(name, value), "from": origin, "default": shown(name, default), "help": text}
+        found = {"setting": setting, "value": shown(name or section, value), "from": origin, "default": shown(name, default), "help": text}
         rows.append(found)
 
     for section, field in Settings.model_fields.items():
         value = getattr(settings, section)
         if not isinstance(value, BaseModel):
-            row(section, "", value, {}, field.description)
+            row(section, "", value, [] if isinstance(value, tuple) else {}, field.description)
             continue
         for name, info in type(value).model_fields.items():
-            row(section, name, getattr(value, name), info.default, info.description)
+            row(section, name, _plain(getattr(value, name)), _plain(info.default), info.description)
         for name, extra in (value.model_extra or {}).items():
             row(section, name, extra, None, f"Read by the source of kind '{settings.source.kind}'.")
     return rows
+
+
+def _plain(value: Any) -> Any:
+    """A table within a table as the file has it."""
+    return value.model_dump(exclude_none=True) if isinstance(value, BaseModel) else value
 
 
 def origin_of(section: str, name: str, content: Mapping[str, Any], dotenv: Mapping[str, str | None]) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -12,16 +11,23 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from keepwell.deployment import Rollout
+    from keepwell.changes import Changes
+    from keepwell.deployment import Approval, Rehearsed, Rollout
     from keepwell.diff import VersionDiff
+    from keepwell.evidence import Verdict
+    from keepwell.incidents import Change, Incident
     from keepwell.keeping import Backup, Freed, Manifest, Told
-    from keepwell.orchestration import Context, CycleRecord, Engine, Reproduction
+    from keepwell.notifying import Notifier
+    from keepwell.orchestration import Context, CycleRecord, Dossier, Engine, Reproduction
     from keepwell.registry import AliasChange, Version
+    from keepwell.rehearsal import Policy, Rehearsal
     from keepwell.reporting import Report
+    from keepwell.retraining import Pause
     from keepwell.settings import Settings
     from keepwell.status import Status
     from keepwell.storage import Event
     from keepwell.training import Proof, Run, StepRecord
+    from keepwell.upcoming import Next, Preview
     from keepwell.why import Why
 
 
@@ -82,6 +88,13 @@ class Project:
         """Where acknowledged answers wait to be shipped."""
         return self.context.journal_folder
 
+    @cached_property
+    def notify(self) -> Notifier:
+        """What this model has to tell people and machines, and what came of it."""
+        from keepwell.notifying import Notifier
+
+        return Notifier(self.context.database, self.name, self.settings)
+
     # --- the loop -----------------------------------------------------------------------------------------------------
 
     def engine(self) -> Engine:
@@ -112,7 +125,7 @@ class Project:
             with self.context.database.begin() as connection:
                 told = Event("journal_damaged", moment, damage.message, {"segment": str(damage.facts.get("segment"))})
                 record_event(connection, self.name, f"journal/{damage.facts.get('segment')}", told)
-        record = run_cycle(self.engine(), self.context, moment, build=build)
+        record = run_cycle(self.engine(), self.context, moment, build=build, by=_who())
         self._report(moment)
         return record
 
@@ -240,11 +253,82 @@ class Project:
 
         return list_reports(self.context)
 
+    def incidents(self, states: Sequence[str] = (), limit: int | None = None) -> list[Incident]:
+        """Incidents, the newest first; default those that are not closed."""
+        from keepwell.incidents import STATES, list_incidents
+
+        chosen = tuple(states) or tuple(state for state in STATES if state != "closed")
+        with self.context.database.read() as connection:
+            return list_incidents(connection, self.name, states=chosen, limit=limit)
+
+    def incident(self, number: int, now: datetime | None = None) -> Dossier:
+        """One incident: its sentence, impact, activity, runbook, what was tried and whether it helped.
+
+        Raises
+        ------
+        IncidentNotFound
+        """
+        from keepwell.orchestration import dossier
+
+        return dossier(self.context, number, now or datetime.now(UTC))
+
+    def durations(self, period: str = "quarter") -> list[dict[str, Any]]:
+        """Median hours to detect, respond and repair of the incidents told in each month, quarter or year."""
+        from keepwell.incidents import STATES, medians
+
+        return medians(self.incidents(STATES), period)
+
     def plan(self) -> list[dict[str, Any]]:
         """How many batches a rise of the loss takes to prove with the volume and the false-alarm budget of today."""
         from keepwell.why import plan
 
         return plan(self.context)
+
+    def next(self, at: datetime | None = None) -> Next:
+        """What will happen by itself, when, and what holds it."""
+        from keepwell.upcoming import upcoming
+
+        return upcoming(self.context, at)
+
+    def preview(self, at: datetime | None = None, *, build: bool = False) -> Preview:
+        """What a cycle would build on what is known now, and why not; nothing is changed."""
+        from keepwell.upcoming import preview
+
+        return preview(self.context, at, asked=build)
+
+    def rehearse(
+        self,
+        policies: Sequence[Policy],
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        every: timedelta | None = None,
+        workers: int | None = None,
+        told: Callable[[str, datetime, float], None] | None = None,
+    ) -> Rehearsal:
+        """Let policies live through the kept history, each in a folder that goes away; the record is only read.
+
+        Parameters
+        ----------
+        policies : as ``keepwell.rehearsal.read_policies(["never", "bolder.toml"])`` gives them.
+        told : called with (policy, moment, share of the way) after each cycle.
+
+        Raises
+        ------
+        EmptyWindow : nothing is kept to live through.
+        SettingInvalid : a policy holds a value that cannot be.
+        """
+        from keepwell.rehearsal import rehearse
+
+        options: dict[str, Any] = {"told": told} if told else {}
+        return rehearse(self.context, policies, since=since, until=until, every=every, workers=workers, **options)
+
+    def paused(self, at: datetime | None = None) -> Pause | None:
+        """The pause that is in force."""
+        from keepwell.retraining import get_pause
+
+        with self.context.database.read() as connection:
+            return get_pause(connection, self.name, at or datetime.now(UTC))
 
     def versions(self) -> list[Version]:
         """All versions, oldest first."""
@@ -286,13 +370,40 @@ class Project:
             return (get_version(connection, self.name, number) if number is not None else None), changes
 
     def history(
-        self, kinds: Sequence[str] = (), since: datetime | None = None, until: datetime | None = None, limit: int | None = None
+        self,
+        kinds: Sequence[str] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+        by: str | None = None,
     ) -> list[Event]:
-        """The timeline, oldest first."""
+        """The timeline, oldest first; `by` a person, or "keepwell"."""
         from keepwell.storage import list_events
 
         with self.context.database.read() as connection:
-            return list_events(connection, self.name, kinds=tuple(kinds), since=since, until=until, limit=limit)
+            return list_events(connection, self.name, kinds=tuple(kinds), by=by, since=since, until=until, limit=limit)
+
+    def verify_record(self, head: str | None = None) -> Verdict:
+        """Was any decision or act edited, removed or reordered? With `head` (PLACE:HASH, kept elsewhere): is it still on record?
+
+        Raises
+        ------
+        InputInvalid : `head` cannot be read.
+        """
+        from keepwell.evidence import verify
+
+        return verify(self.context, head)
+
+    def changes(self, since: datetime | None = None, until: datetime | None = None, around: datetime | str | None = None) -> Changes:
+        """Everything that changed in a span, or around a moment or the newest decline's ``"onset"``.
+
+        Raises
+        ------
+        InputInvalid : the span is none, or there is no onset.
+        """
+        from keepwell.changes import changes
+
+        return changes(self.context, since, until, around)
 
     def runs(self, limit: int | None = 50) -> list[Run]:
         """The newest builds."""
@@ -441,16 +552,20 @@ class Project:
         ------
         VersionNotFound, PromotionRefused
         """
-        from keepwell.deployment import promote
+        from keepwell.orchestration import needed, promote
 
         moment = as_of or datetime.now(UTC)
-        with self.context.database.begin() as connection:
-            return promote(
-                connection, self.name, ref, as_of=moment, by=_who(), reason=reason, key=f"act/{uuid.uuid4().hex}", override=override
-            )
+        key = f"act/{uuid.uuid4().hex}"
+        return promote(
+            self.context, ref, as_of=moment, by=_who(), reason=reason, key=key, override=override, approvals=needed(self.context)
+        )
 
-    def rollback(self, to: int | str | None = None, *, reason: str, as_of: datetime | None = None) -> Rollout:
-        """Go back to the previous champion: model, features code, contract and settings together.
+    def rollback(self, to: int | str | None = None, *, reason: str, as_of: datetime | None = None, override: bool = False) -> Rollout:
+        """Go back to the previous champion: model, features code and contract together. It is rehearsed first, unless it was today.
+
+        Parameters
+        ----------
+        override : go back even though the rehearsal fails.
 
         Raises
         ------
@@ -459,8 +574,133 @@ class Project:
         from keepwell.deployment import rollback
 
         moment = as_of or datetime.now(UTC)
+        key = f"act/{uuid.uuid4().hex}"
+        if not override and (target := self._way_back(to)) is not None and self.rehearsed(target, moment) is None:
+            self.rehearse_rollback(target, at=moment)
         with self.context.database.begin() as connection:
-            return rollback(connection, self.name, as_of=moment, by=_who(), reason=reason, key=f"act/{uuid.uuid4().hex}", to=to)
+            return rollback(connection, self.name, as_of=moment, by=_who(), reason=reason, key=key, to=to, override=override)
+
+    def _way_back(self, to: int | str | None) -> int | None:
+        from keepwell.deployment import way_back
+
+        if to is not None:
+            return self.version(to).number
+        with self.context.database.read() as connection:
+            return way_back(connection, self.name)
+
+    def rehearse_rollback(self, to: int | str | None = None, *, at: datetime | None = None) -> Rehearsed:
+        """Load the version that a rollback would go to, ask it its golden rows, and take the time; kept on record.
+
+        Raises
+        ------
+        RollbackRefused : there is nothing to go back to.
+        VersionNotFound : there is no such version.
+        """
+        from keepwell.errors import RollbackRefused
+        from keepwell.orchestration import rehearse
+
+        target = self._way_back(to)
+        if target is None:
+            raise RollbackRefused(self.name, "there is no former champion to go back to")
+        moment = at or datetime.now(UTC)
+        return rehearse(self.context, target, at=moment, by=_who(), key=f"act/{uuid.uuid4().hex}")
+
+    def rehearsed(self, number: int, at: datetime | None = None) -> Rehearsed | None:
+        """A version's newest rehearsal, when it is of the last day."""
+        from keepwell.orchestration import rehearsed_today
+
+        with self.context.database.read() as connection:
+            return rehearsed_today(connection, self.name, number, at or datetime.now(UTC))
+
+    def approve(self, ref: int | str, *, comment: str = "", by: str | None = None) -> Approval:
+        """Say yes to a challenger; with enough approvals, and its trial over, it becomes champion.
+
+        Raises
+        ------
+        VersionNotFound, ApprovalRefused
+        """
+        from keepwell.orchestration import approve
+
+        return approve(self.context, ref, by=by or _who(), comment=comment, at=datetime.now(UTC))
+
+    def reject(self, ref: int | str, *, comment: str = "", by: str | None = None) -> str:
+        """Say no to a challenger: its trial ends, the champion stays. Answers the sentence on record.
+
+        Raises
+        ------
+        VersionNotFound, ApprovalRefused
+        """
+        from keepwell.orchestration import reject
+
+        return reject(self.context, ref, by=by or _who(), comment=comment, at=datetime.now(UTC))
+
+    def trials(self) -> list[dict[str, Any]]:
+        """Every trial, oldest first, with what it shows."""
+        from keepwell.deployment import list_trials
+        from keepwell.orchestration import facts_of
+
+        with self.context.database.read() as connection:
+            found = list_trials(connection, self.name)
+        return [facts_of(trial) for trial in found]
+
+    def act_on(
+        self, number: int, act: str, *what: Any, by: str | None = None, revision: int | None = None, now: datetime | None = None
+    ) -> Incident:
+        """Act on an incident: ``ack``, ``assign`` to a name, ``comment`` with words, ``snooze`` until a moment, ``close`` with a cause,
+        ``reopen`` with a reason.
+
+        Parameters
+        ----------
+        by : who acts; default the user of this process.
+        revision : of the incident that the act rests on; when somebody changed it since, the act is refused.
+
+        Raises
+        ------
+        IncidentNotFound
+        IncidentRefused : the act does not fit how the incident is, for example because somebody was faster.
+        IncidentChanged : it is at another revision.
+        """
+        from keepwell.incidents import ACTS, expect, get_incident, keep
+        from keepwell.orchestration import around_now
+
+        moment = now or datetime.now(UTC)
+        with self.context.database.begin() as connection:
+            incident = get_incident(connection, self.name, number)
+            expect(incident, revision)
+            change = ACTS[act](incident, *what, by=by or _who(), now=moment)
+            keep(connection, [change], around_now(connection, self.context, moment))
+        return change.incident
+
+    def look(self, now: datetime | None = None) -> list[Change]:
+        """Notice what should have come and did not, also when no cycle runs. Answers what changed."""
+        from keepwell.orchestration import look
+
+        return look(self.context, now or datetime.now(UTC))
+
+    def pause(self, until: datetime | None = None, *, reason: str = "", as_of: datetime | None = None) -> str:
+        """Let nothing be built, promoted or rolled back by itself, until a moment or until `end_pause`. Answers the sentence on record."""
+        from keepwell.retraining import Pause, put_pause
+        from keepwell.storage import Event, record_event
+
+        moment = as_of or datetime.now(UTC)
+        pause = Pause(moment, until, _who(), reason)
+        sentence = f"{self.name} is paused {pause}"
+        facts = {"by": pause.by, "until": until.isoformat() if until else None, "reason": reason}
+        with self.context.database.begin() as connection:
+            put_pause(connection, self.name, pause)
+            record_event(connection, self.name, f"act/{uuid.uuid4().hex}", Event("paused", moment, sentence, facts))
+        return f"{sentence}."
+
+    def end_pause(self, *, as_of: datetime | None = None) -> str:
+        """Let things happen by themselves again. Answers the sentence on record."""
+        from keepwell.retraining import put_pause
+        from keepwell.storage import Event, record_event
+
+        moment, sentence = as_of or datetime.now(UTC), f"{self.name} is no longer paused, by {_who()}"
+        with self.context.database.begin() as connection:
+            put_pause(connection, self.name, None)
+            record_event(connection, self.name, f"act/{uuid.uuid4().hex}", Event("resumed", moment, sentence, {"by": _who()}))
+        return f"{sentence}."
 
     def post_labels(self, items: Sequence[Mapping[str, Any]]) -> dict[str, int]:
         """Keep labels that were posted by prediction id or by (entity, time).
@@ -479,6 +719,22 @@ class Project:
         from keepwell.orchestration import list_quarantine
 
         return list_quarantine(self.context, state)
+
+    def to_decide(self, row_ids: Sequence[str]) -> list[dict[str, Any]]:
+        """The quarantined rows that ``release`` or ``drop`` would be about; ``["all"]`` means every waiting one.
+
+        Raises
+        ------
+        QuarantineNotFound
+        """
+        from keepwell.errors import QuarantineNotFound
+
+        waiting = {row["row_id"]: row for row in self.quarantine()}
+        if list(row_ids) == ["all"]:
+            return list(waiting.values())
+        if unknown := [row_id for row_id in row_ids if row_id not in waiting]:
+            raise QuarantineNotFound(unknown[0])
+        return [waiting[row_id] for row_id in dict.fromkeys(row_ids)]
 
     def release(self, row_ids: Sequence[str]) -> int:
         """Let quarantined rows in after all; ``["all"]`` means every waiting one.
@@ -504,7 +760,6 @@ class Project:
 
 
 def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
+    from keepwell.storage import person
+
+    return person()

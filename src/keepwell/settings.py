@@ -16,8 +16,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from keepwell.addresses import Address, expanded, known_channel, known_webhook, signing_key
 from keepwell.errors import KeepwellError, ProjectNotFound, SettingInvalid, SettingUnknown
-from keepwell.hiding import shown
+from keepwell.hiding import ADDRESSES, HIDDEN, shown
 
 FILE = "keepwell.toml"
 PREFIX = "KEEPWELL_"
@@ -43,6 +44,9 @@ class ModelSection(Section):
 
     file: str = Field("model.py", description="Python file, relative to this folder, that defines the model.")
     attribute: str = Field("model", description="Name in that file of the keepwell.Model.")
+    risk: Literal["low", "medium", "high"] = Field(
+        "medium", description="high: a person promotes and rolls back, whatever [promotion] mode says; low and medium: as it says."
+    )
 
 
 class StoreSection(Section):
@@ -112,8 +116,27 @@ class GateSection(Section):
 class PromotionSection(Section):
     """Who lets a version go live."""
 
-    mode: Literal["auto", "approve"] = Field(
-        "auto", description="auto: a version that passed the gate becomes champion; approve: it waits as challenger for `keepwell promote`."
+    mode: Literal["auto", "shadow", "approve"] = Field(
+        "shadow",
+        description="auto: a version that passed the gate becomes champion; shadow: it answers beside the champion first, unseen; "
+        "approve: it waits as challenger for a person.",
+    )
+    error: float = Field(
+        0.05, gt=0, lt=0.5, description="Chance that a trial calls a version better, or worse, that is not, however often it is looked at."
+    )
+    trial_days: float = Field(
+        28, gt=0, description="A trial ends after this many days; when nothing is proven the gate's days and the trial's decide together."
+    )
+    probation_days: float = Field(
+        90,
+        ge=0,
+        description="The former champion goes on unseen for this many days; when it proves better Keepwell returns to it. 0: never.",
+    )
+    canary_share: float = Field(
+        0.0, ge=0, le=1, description="Share of live requests, by a stable hash of the entity, that the challenger answers during its trial."
+    )
+    approvals: Literal[0, 1, 2] = Field(
+        0, description="People who must approve a version before it becomes champion; mode approve needs at least one."
     )
 
 
@@ -125,6 +148,7 @@ class RetrainSection(Section):
     on_decline: bool = Field(True, description="Build when the check-up says the model is unwell.")
     cooldown_days: float = Field(30, ge=0, description="No build sooner than this after the last one.")
     min_new_labels: int = Field(30, ge=0, description="No build with fewer new labels than this since the last one.")
+    max_per_month: int | None = Field(None, ge=1, description="No build when this many began in the last 30 days; default no limit.")
 
 
 class CheckSection(Section):
@@ -181,11 +205,54 @@ class ServeSection(Section):
     ship_s: float = Field(5.0, gt=0, description="How often closed journal segments go to the predictions table, seconds.")
 
 
+class PartySection(Section):
+    """Who is told about one kind of cause, instead of the model's owner and deputy."""
+
+    owner: str | None = Field(None, description="The person who is told.")
+    deputy: str | None = Field(None, description="Who stands in.")
+
+
 class OwnerSection(Section):
-    """Who is told."""
+    """Who is told. `[owner.data]`, `[owner.model]`, `[owner.serving]` and `[owner.keepwell]` name others for a kind of cause."""
 
     owner: str | None = Field(None, description="The person who owns this model.")
     deputy: str | None = Field(None, description="Who stands in.")
+    data: PartySection = Field(PartySection(), description="Owner and deputy of broken, late or missing data.")
+    model: PartySection = Field(PartySection(), description="Owner and deputy of a model whose relation, labels or rows changed.")
+    serving: PartySection = Field(PartySection(), description="Owner and deputy of the server and its traffic.")
+    keepwell: PartySection = Field(PartySection(), description="Owner and deputy of Keepwell itself: cycles, workers, notices.")
+
+
+class IncidentsSection(Section):
+    """What happens to incidents by themselves, see docs/care.md."""
+
+    reopen_days: float = Field(30, ge=0, description="The same cause within so many days of its end reopens the incident.")
+    failures: int = Field(2, ge=1, description="So many failed cycles in a row are an incident.")
+    critical_rise: float = Field(0.25, gt=0, description="A rise of the loss by this share makes an incident critical.")
+    effect_days: float = Field(28, gt=0, description="The loss so many days before and after an act says whether it helped.")
+
+
+class EscalationSection(Section):
+    """Who is told when nobody answers."""
+
+    after_hours: float | None = Field(
+        24, gt=0, description="An incident that nobody acknowledged is told to the deputy after this, and to both after twice as long."
+    )
+
+
+class SilenceSection(Section):
+    """When silence is an alarm: a deadline for each thing that should come."""
+
+    missed_cycles: int = Field(2, ge=1, description="So many scheduled cycles in a row that did not come.")
+    data_days: float | None = Field(None, gt=0, description="Age of the newest observation, days; default [check] max_age_days.")
+    labels_days: float = Field(7, gt=0, description="The newest rows whose labels are due are looked at over so many days.")
+    labels_share: float = Field(0.5, gt=0, le=1, description="Less than this share of them with a label.")
+    traffic_hours: float | None = Field(None, gt=0, description="Hours without a request; set it where a server is expected to be asked.")
+    worker_minutes: float = Field(10, gt=0, description="A worker that ended without saying so, and nobody took over, minutes.")
+    constant_answers: int = Field(50, ge=0, description="So many answers in a row that are all the same, or no numbers; 0 never asks.")
+    age_days: float | None = Field(
+        None, gt=0, description="Age of the champion's newest training row without a build; default 60 days after [retrain] asks for one."
+    )
 
 
 class ReportSection(Section):
@@ -194,6 +261,60 @@ class ReportSection(Section):
     every: Literal["week", "month", "quarter", "year", "never"] = Field(
         "month", description="A check-up is written and kept when such a period has ended; see `keepwell checkup`."
     )
+
+
+class PersonSection(Section):
+    """How a person is reached; the name of the table is the name that `[owner]` uses."""
+
+    tell: tuple[Address, ...] = Field((), description="Apprise URLs at which the person is told: slack, mailto, json, and a hundred more.")
+    role: Literal["viewer", "operator", "maintainer", "admin"] = Field("viewer", description="What the person may do; kept on record.")
+
+    @field_validator("tell")
+    @classmethod
+    def _are_known(cls, value: tuple[Address, ...]) -> tuple[Address, ...]:
+        for one in value:
+            known_channel(one)
+        return value
+
+
+class WebhookSection(Section):
+    """A machine that is told everything, as CloudEvents."""
+
+    url: Address = Field(description="Where the events are posted to; redirects are not followed.")
+    secret: SecretStr | None = Field(None, description="Signs each request; write ${NAME} to read it from the environment.")
+    kinds: tuple[str, ...] = Field((), description='Only these kinds of notices, such as "incident.*"; default all.')
+
+    @field_validator("url")
+    @classmethod
+    def _can_be_posted_to(cls, value: Address) -> Address:
+        return known_webhook(value)
+
+    @field_validator("secret")
+    @classmethod
+    def _signs(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not signing_key(value):
+            raise ValueError("it is empty")
+        return value
+
+
+class NotifySection(Section):
+    """How much people are told, and how long it is tried; see docs/notifications.md."""
+
+    weekly_budget: int = Field(5, ge=0, description="Notices a person gets in a week; what comes above goes into one digest.")
+    daily_test: bool = Field(False, description="Send everyone a test each day, to prove that the way works.")
+    ping: Address | None = Field(None, description="URL asked after each cycle that was done; who watches it misses a dead Keepwell.")
+    timeout_s: float = Field(10, gt=0, le=120, description="A channel that has not answered by then has failed, seconds.")
+    first_pause_s: float = Field(30, gt=0, description="Pause after the first failure, seconds; doubles each time, with jitter.")
+    longest_pause_s: float = Field(3600, gt=0, description="Longest pause between tries, seconds.")
+    give_up_hours: float = Field(72, gt=0, description="A notice that could not be delivered for so long is given up, hours.")
+    refused_tries: int = Field(3, ge=1, description="So often a channel that refuses (4xx) is asked before the notice is given up.")
+    stale_days: float = Field(7, gt=0, description="What happened longer ago is not sent any more, days: a backfill sends nothing old.")
+    stuck_minutes: float = Field(30, gt=0, description="A notice that waits longer makes its channel a fault, minutes.")
+
+    @field_validator("ping")
+    @classmethod
+    def _can_be_asked(cls, value: Address | None) -> Address | None:
+        return value if value is None else known_webhook(value)
 
 
 class RetentionSection(Section):
@@ -260,8 +381,25 @@ class Settings(BaseSettings):
     serve: ServeSection = ServeSection()
     owner: OwnerSection = OwnerSection()
     report: ReportSection = ReportSection()
+    incidents: IncidentsSection = IncidentsSection()
+    escalation: EscalationSection = EscalationSection()
+    silence: SilenceSection = SilenceSection()
+    runbooks: dict[str, str] = Field(
+        default_factory=dict, description="Free table: class or kind of cause -> text or address, in place of the built-in runbook."
+    )
     retention: RetentionSection = RetentionSection()
     trust: TrustSection = TrustSection()
+    people: dict[str, PersonSection] = Field(default_factory=dict, description="Who can be told, by name.")
+    webhooks: tuple[WebhookSection, ...] = Field((), description="Machines that are told.")
+    notify: NotifySection = NotifySection()
+
+    @field_validator("people", "webhooks", "notify", mode="before")
+    @classmethod
+    def _secrets_come_from_the_environment(cls, value: Any) -> Any:
+        from keepwell.origins import dotenv_of
+
+        file = cls.model_config.get("env_file")
+        return expanded(value, dotenv_of(Path(str(file)).parent) if file else {})
 
     @field_validator("schedule")
     @classmethod
@@ -277,6 +415,11 @@ class Settings(BaseSettings):
         except (ZoneInfoNotFoundError, ValueError):
             raise ValueError(f"'{value.timezone}' is not a time zone such as 'Europe/Berlin'") from None
         return value
+
+    @property
+    def acts_alone(self) -> bool:
+        """May a version go live, or go, without a person's word?"""
+        return self.promotion.mode != "approve" and self.model.risk != "high"
 
     @classmethod
     def settings_customise_sources(
@@ -348,8 +491,16 @@ def _problems(error: ValidationError, folder: Path, content: Mapping[str, Any], 
             continue
         origin = origin_of(parts[0], parts[1] if len(parts) > 1 else "", content, dotenv_of(folder))
         where = str(folder / FILE) if origin in (FILE, "default") else origin
-        value = shown(parts[-1], found.get("input"))
+        value = _shown_input(parts, found.get("input"))
         yield SettingInvalid(name, value, str(found["msg"]).removeprefix("Value error, "), where)
+
+
+def _shown_input(parts: list[str], value: Any) -> Any:
+    """What was given, by the last name on its path; a place in a list is none."""
+    if parts[0] in TOLD and parts[-1] in ("url", "ping", *TOLD):
+        return HIDDEN
+    name = next(part for part in reversed(parts) if not part.isdigit())
+    return shown(name, [value])[0] if name == ADDRESSES and isinstance(value, str) else shown(name, value)
 
 
 def names_in(table: Mapping[str, Any]) -> Iterator[list[str]]:
@@ -362,7 +513,8 @@ def names_in(table: Mapping[str, Any]) -> Iterator[list[str]]:
             yield [section]
 
 
-FREE = {"train"}  # tables whose names are the user's own
+FREE = {"train", "people", "runbooks"}  # tables whose names are the user's own
+TOLD = ("people", "webhooks", "notify")  # tables that hold addresses
 
 
 def known_names() -> dict[str, list[str]]:

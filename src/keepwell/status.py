@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from keepwell.monitoring import Checkup
     from keepwell.orchestration import Context, CycleRecord
     from keepwell.registry import AliasChange
-    from keepwell.retraining import RetrainDecision
+    from keepwell.retraining import Pause, RetrainDecision
 
-WORDS = ("well", "watch", "unwell", "unknown")
+WORDS = ("well", "watch", "unwell", "unknown", "paused")
 GRACE = timedelta(minutes=10)  # a cycle that is due may still be at work
 
 
@@ -22,14 +22,18 @@ class Status:
 
     Attributes
     ----------
-    word : one of `WORDS`; the worst of the last check-up, a failed cycle and silence.
+    word : one of `WORDS`; the worst of the last check-up, a failed cycle and silence; *paused* while nobody lets it act.
     since : when it became so, or None when nothing is known.
     because : why, with the numbers.
     checked : moment of the check-up this rests on, or None.
     realised, low, high : loss over the window with its 95 % interval; `expected` is the one at evaluation.
     maturity : share of the labels that are due and in.
     held_by : what holds a new version that something asks for, or None.
+    trial : which version answers beside the champion, unseen, and what it shows; None when none does.
+    way_back : where a rollback would go, and when that was rehearsed; None when nowhere.
     waiting : rows in quarantine.
+    incidents : those that are not closed, newest first, as `brief` has them.
+    orphans : kinds of causes that nobody owns.
     """
 
     model: str
@@ -53,6 +57,11 @@ class Status:
     waiting: int = 0
     owner: str | None = None
     deputy: str | None = None
+    untold: tuple[str, ...] = ()  # channels that do not deliver, each in a sentence
+    incidents: tuple[dict[str, Any], ...] = ()
+    orphans: tuple[str, ...] = ()
+    trial: str | None = None
+    way_back: str | None = None
 
     @property
     def headline(self) -> str:
@@ -66,10 +75,14 @@ class Status:
         return (
             ("Labels", "none is due yet" if self.maturity is None else f"{self.maturity:.0%} of those that are due are in"),
             ("Serving", f"version {self.champion} since {day(self.champion_since)}" if self.champion else "no version serves"),
+            ("Way back", self.way_back or "none: there is no former champion to go back to"),
+            ("Trial", self.trial or "no version is on trial"),
             ("Retraining", _retraining(self.retraining, self.held_by)),
             ("Next cycle", day(self.next_cycle) if self.next_cycle else "nothing is scheduled"),
             ("Quarantine", f"{self.waiting:,} {'row waits' if self.waiting == 1 else 'rows wait'}" if self.waiting else "empty"),
             ("Owner", _owner(self.owner, self.deputy)),
+            *([("Telling", "; ".join(self.untold))] if self.untold else []),
+            *(("Incident", one["clause"]) for one in self.incidents),
         )
 
     @property
@@ -109,19 +122,26 @@ def status(context: Context, at: datetime | None = None) -> Status:
     The word is that of the last check-up. Two scheduled cycles that did not come make it *unknown*: silence is an alarm. A
     newest cycle that failed makes *well* a *watch*.
     """
+    from keepwell.incidents import list_incidents, orphans, words_of
     from keepwell.monitoring import last_checkup
-    from keepwell.orchestration import last_cycle, list_quarantine
+    from keepwell.orchestration import around_now, brief, last_cycle, list_quarantine
     from keepwell.registry import CHAMPION, list_alias_changes
     from keepwell.retraining import list_decisions
 
     now = at or datetime.now(UTC)
     with context.database.read() as connection:
+        incidents = list_incidents(connection, context.name, at=now)
+        around = around_now(connection, context, now)
         checkup = last_checkup(connection, context.name, before=now + timedelta(microseconds=1))
         cycle = last_cycle(connection, context.name)
         changes = [change for change in list_alias_changes(connection, context.name, CHAMPION) if change.since <= now]
         decisions = [decision for moment, decision in list_decisions(connection, context.name, None if at else 1) if moment <= now]
     champion = _champion(changes)
     word, since, because = _judge(context, checkup, cycle if cycle and cycle.as_of <= now else None, champion, now)
+    if word in ("well", "watch") and (silent := [one for one in incidents if one.cls == "silence"]):
+        word, since, because = "unknown", silent[-1].first, words_of(silent[-1])
+    if (pause := _pause(context, now, at is not None)) is not None:
+        word, since, because = "paused", pause.since, f"{pause.words}; without that it would be {word}: {because}"
     facts = checkup.facts if checkup else {}
     decision: RetrainDecision | None = decisions[0] if decisions else None
     return Status(
@@ -141,7 +161,43 @@ def status(context: Context, at: datetime | None = None) -> Status:
         waiting=sum(1 for row in list_quarantine(context) if row["since"] <= now),
         owner=context.settings.owner.owner,
         deputy=context.settings.owner.deputy,
+        untold=() if at else _untold(context, now),
+        incidents=tuple(brief(one, around) for one in incidents),
+        orphans=orphans(context.settings.owner),
+        trial=_trial(context, now),
+        way_back=_way_back(context, now),
     )
+
+
+def _trial(context: Context, now: datetime) -> str | None:
+    """Living trials in one clause; nothing is known of how they stood at a moment of the past."""
+    from keepwell.deployment import WAITING, living_trials
+    from keepwell.orchestration import facts_of
+
+    with context.database.read() as connection:
+        found = [facts_of(trial) for trial in living_trials(connection, context.name) if trial.since <= now]
+    told = []
+    for one in found:
+        who = f"version {one['version']}" + (f" beside {one['beside']}" if one["beside"] else "")
+        what = "waits for a person" if one["status"] == WAITING else f"{one['kind']} until {day(one['until'])}"
+        told.append(f"{who}, {what}: {one['shows']}")
+    return "; ".join(told) or None
+
+
+def _way_back(context: Context, now: datetime) -> str | None:
+    from keepwell.deployment import last_rehearsal, way_back
+
+    with context.database.read() as connection:
+        number = way_back(connection, context.name, now)
+        found = last_rehearsal(connection, context.name, number) if number is not None else None
+    if number is None:
+        return None
+    if found is None or found.at > now:
+        return f"version {number}, not rehearsed yet"
+    when = "today" if now - found.at < timedelta(days=1) else f"on {day(found.at)}"
+    if not found.passed:
+        return f"none: the rehearsal of version {number} failed {when} ({found.problem})"
+    return f"version {number}, rehearsed {when}, {found.took}"
 
 
 def _judge(
@@ -159,6 +215,32 @@ def _judge(
     if champion is not None and checkup.facts.get("champion") is None:
         return "unknown", None, f"version {champion.number} is new; the next cycle checks it"
     return checkup.verdict, _since(context, checkup), checkup.sentence.rstrip(".")
+
+
+def _untold(context: Context, now: datetime) -> tuple[str, ...]:
+    """What does not reach people and machines; only now, since the record does not keep how it was."""
+    from keepwell.notifying import stuck
+
+    with context.database.read() as connection:
+        found = stuck(connection, now, timedelta(minutes=context.settings.notify.stuck_minutes), context.name)
+    return tuple(f"{one.sentence}, since {day(one.since)}" for one in found)
+
+
+def _pause(context: Context, now: datetime, is_past: bool) -> Pause | None:
+    """The pause in force at a moment: from the timeline for the past, since the record keeps only the newest beside it."""
+    from keepwell.retraining import Pause, get_pause
+    from keepwell.storage import list_events
+
+    with context.database.read() as connection:
+        if not is_past:
+            return get_pause(connection, context.name, now)
+        found = list_events(connection, context.name, kinds=("paused", "resumed"), until=now, limit=1)
+    if not found or found[0].kind == "resumed":
+        return None
+    facts = found[0].facts
+    until = datetime.fromisoformat(facts["until"]) if facts["until"] else None
+    pause = Pause(found[0].as_of, until, facts["by"], facts["reason"])
+    return pause if pause.lasts(now) else None
 
 
 def _since(context: Context, checkup: Checkup) -> datetime | None:

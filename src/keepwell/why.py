@@ -44,13 +44,15 @@ class Told:
 
 @dataclass(frozen=True)
 class Why:
-    """The declines of a model, the newest first; `notes` are changes that cost nothing; `facts` about the watch of the champion."""
+    """The declines of a model, the newest first; `notes` are changes that cost nothing; `facts` about the watch of the champion.
+    `incidents` are those that are not closed: number, owner, whether it is acknowledged, and the next act."""
 
     model: str
     at: datetime
     declines: tuple[Told, ...]
     notes: tuple[tuple[datetime, str], ...]
     facts: dict[str, Any]
+    incidents: tuple[dict[str, Any], ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -74,6 +76,7 @@ class Why:
             "declines": [one.as_dict() for one in self.declines],
             "notes": [{"at": moment.isoformat(), "sentence": sentence} for moment, sentence in self.notes],
             "watch": self.facts,
+            "incidents": list(self.incidents),
         }
 
     def _repr_html_(self) -> str:
@@ -90,7 +93,9 @@ def why(context: Context, at: datetime | None = None, limit: int = 5) -> Why:
 
     A decline ends when it is proven to be over, or when another version took over.
     """
+    from keepwell.incidents import list_incidents
     from keepwell.monitoring import get_watch, list_signals
+    from keepwell.orchestration import around_now, brief
     from keepwell.registry import CHAMPION, alias_at, list_alias_changes
 
     now = at or datetime.now(UTC)
@@ -101,9 +106,11 @@ def why(context: Context, at: datetime | None = None, limit: int = 5) -> Why:
         known = get_watch(connection, context.name, champion) if champion is not None else None
         declines = [one for one in said if one.kind == "decline"]
         keys = list(dict.fromkeys((one.version, one.incident) for one in declines))[:limit]
+        around = around_now(connection, context, now)
+        incidents = tuple(brief(one, around) for one in list_incidents(connection, context.name, at=now))
         told = tuple(_told(context, key, said, served, now, connection) for key in keys)
     notes = tuple((one.as_of, one.sentence.removeprefix("note: ")) for one in said if one.kind == "note")[:limit]
-    return Why(context.name, now, told, notes, dict(known[1]) if known else {})
+    return Why(context.name, now, told, notes, dict(known[1]) if known else {}, incidents)
 
 
 def _told(context: Context, key: tuple[int, int], said: list[Said], served: list[Any], now: datetime, connection: Any) -> Told:

@@ -248,3 +248,14 @@ def test_a_unit_change_lasts_into_a_season_in_which_its_degrees_look_usual_and_e
         aside.append(report.broken.height)
         recent = pl.concat([recent, report.good])[-60:]
     assert aside == [7] * 25 + [0] * 4
+
+
+def test_a_finding_says_since_when_also_where_rows_were_accepted_before_it_was_known():
+    turned = scaled("dew_point", 5 / 9, -160 / 9)
+    mixed = pl.concat([HISTORY[400:457], turned(HISTORY[457:460])])
+    report = check(CONTRACT, turned(WEEK), recent=mixed, now=NOW)
+    (finding,) = [f for f in report.findings if f.kind == "unit change"]
+    assert finding.first == HISTORY["day"][457].isoformat()
+    assert finding.what.startswith("looks as if delivered in °C instead of °F")
+    (single,) = check(CONTRACT, first_value("pressure", 5503.8)(WEEK), recent=RECENT, now=NOW).findings
+    assert (single.kind, single.first) == ("out of range", WEEK["day"][0].isoformat())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +14,14 @@ import polars as pl
 from pydantic_core import to_json
 
 from keepwell.api.bodies import PredictBody
+from keepwell.deployment import takes
 from keepwell.errors import EstimatorInvalid, FunctionBroken, InputInvalid
 from keepwell.ingestion import key_of
 from keepwell.orchestration import Context
-from keepwell.serving import Predictor
+from keepwell.serving import CANARY, Predictor
 
 LONG_FORM = {"entity", "time", "features"}
+log = logging.getLogger("keepwell.api")
 ALL = "all"  # entity of a model that has none
 
 
@@ -38,8 +41,10 @@ class Answered:
     records: list[bytes]
 
 
-def answer(context: Context, predictor: Predictor, body: PredictBody, max_rows: int, now: datetime) -> Answered:
-    """Answer a request.
+def answer(
+    context: Context, predictor: Predictor, body: PredictBody, max_rows: int, now: datetime, challenger: Predictor | None = None
+) -> Answered:
+    """Answer a request; rows that fall into the challenger's share (`[promotion] canary_share`) by the challenger, when it can.
 
     Raises
     ------
@@ -53,7 +58,30 @@ def answer(context: Context, predictor: Predictor, body: PredictBody, max_rows: 
     if len(asked) > max_rows:
         raise InputInvalid(f"{len(asked)} rows are more than {max_rows}", "Send fewer at once, or raise serve.max_rows.")
     keys, rows = _given(predictor, body) if body.rows is not None else _observed(context, predictor, body.entities or [])
-    return _answered(context.name, predictor, keys, rows, _ask(predictor, rows), now)
+    ids = [uuid.uuid4().hex for _ in keys]
+    answers, versions = _ask(predictor, rows), np.full(len(ids), predictor.version.number)
+    if challenger is not None:
+        share, number = context.settings.promotion.canary_share, challenger.version.number
+        chosen = np.array([takes(context.name, number, key.entity or one, share) for key, one in zip(keys, ids, strict=True)])
+        if chosen.any() and (found := _ask_challenger(context, challenger, body, keys, rows, chosen)) is not None:
+            answers, versions[chosen] = answers.copy(), number
+            answers[chosen] = found
+    return _answered(context.name, predictor, keys, rows, ids, answers, versions.tolist(), now)
+
+
+def _ask_challenger(
+    context: Context, challenger: Predictor, body: PredictBody, keys: Sequence[Key], rows: pl.DataFrame, chosen: np.ndarray
+) -> np.ndarray | None:
+    """Its answers to the chosen rows; None when it cannot: then the champion's, which are there, are told."""
+    try:
+        if body.rows is None:  # its own code makes the features
+            _, mine = _observed(context, challenger, [key.entity for key, is_its in zip(keys, chosen, strict=True) if is_its])
+        else:
+            mine = rows.filter(pl.Series(chosen))
+        return _ask(challenger, mine)
+    except Exception as error:  # nobody must get an error because of a version that is only on trial
+        log.warning("Version %d, on trial, could not answer; the champion did: %s", challenger.version.number, error)
+        return None
 
 
 def _given(predictor: Predictor, body: PredictBody) -> tuple[list[Key], pl.DataFrame]:
@@ -136,13 +164,22 @@ def _ask(predictor: Predictor, rows: pl.DataFrame) -> np.ndarray:
     return found
 
 
-def _answered(model: str, predictor: Predictor, keys: Sequence[Key], rows: pl.DataFrame, found: np.ndarray, now: datetime) -> Answered:
-    number = predictor.version.number
+def _answered(
+    model: str,
+    predictor: Predictor,
+    keys: Sequence[Key],
+    rows: pl.DataFrame,
+    ids: Sequence[str],
+    found: np.ndarray,
+    versions: Sequence[int],
+    now: datetime,
+) -> Answered:
+    champion = predictor.version.number
     kind = "probability" if predictor.model.task == "binary" else "prediction"
     made_at = now.isoformat(timespec="microseconds")
     predictions, records = [], []
-    for key, row, value in zip(keys, rows.iter_rows(named=True), found.tolist(), strict=True):
-        prediction_id = uuid.uuid4().hex
+    each = zip(keys, rows.iter_rows(named=True), ids, found.tolist(), versions, strict=True)
+    for key, row, prediction_id, value, number in each:
         time = key.time.isoformat(timespec="microseconds") if key.time else None
         predictions.append(
             {"prediction_id": prediction_id, kind: value, "version": number}
@@ -156,8 +193,8 @@ def _answered(model: str, predictor: Predictor, keys: Sequence[Key], rows: pl.Da
             "version": number,
             "answer": value,
             "made_at": made_at,
-            "origin": "api",
+            "origin": "api" if number == champion else CANARY,
             "inputs": to_json(row, inf_nan_mode="null", fallback=str).decode(),
         }
         records.append(to_json(record))
-    return Answered({"model": model, "version": number, "predictions": predictions}, records)
+    return Answered({"model": model, "version": champion, "predictions": predictions}, records)

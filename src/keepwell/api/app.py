@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
 
@@ -11,14 +12,17 @@ from fastapi import FastAPI, Query, Response
 from fastapi.routing import APIRoute
 
 from keepwell.api import reading
-from keepwell.api.bodies import ErrorBody, LabelsAnswer, LabelsBody, PredictAnswer, PredictBody
+from keepwell.api.bodies import ErrorBody, LabelsAnswer, LabelsBody, PredictAnswer, PredictBody, WordBody
 from keepwell.api.failures import json_answer, refusal, shape_errors
 from keepwell.api.guard import Guard
+from keepwell.api.incidents import add_incidents
 from keepwell.api.service import Service
 from keepwell.errors import InputInvalid, ModelNotFound, NotReady
 from keepwell.project import Project
 from keepwell.ui import Desk, Live, Pages, Sessions, mark_of, warm
 
+MOST = 2**63 - 1  # the largest number that the record holds
+BEARER = "token"  # who acts over HTTP: whoever has the token
 REFUSALS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorBody} for status in (401, 404, 413, 422, 500, 503)}
 
 
@@ -49,6 +53,7 @@ def create_app(project: Project) -> FastAPI:
     _add_health(app, service)
     _add_reading(app, service)
     _add_acts(app, service)
+    add_incidents(app, project)
     return app
 
 
@@ -96,10 +101,20 @@ def _add_reading(app: FastAPI, service: Service) -> None:
         _known(project, name)
         return json_answer(project.why(limit=limit).as_dict())
 
+    @app.get("/models/{name}/next", summary="What will happen by itself, and what holds it")
+    def coming(name: str) -> Response:
+        _known(project, name)
+        return json_answer(project.next().as_dict())
+
     @app.get("/models/{name}/versions", summary="All versions, oldest first")
     def versions(name: str) -> Response:
         _known(project, name)
         return json_answer({"model": name, "versions": reading.versions(project)})
+
+    @app.get("/models/{name}/trials", summary="Versions beside the champion, and what they show")
+    def trials(name: str) -> Response:
+        _known(project, name)
+        return json_answer({"model": name, "trials": project.trials()})
 
     @app.get("/models/{name}/history", summary="What happened, oldest first")
     def history(
@@ -107,10 +122,25 @@ def _add_reading(app: FastAPI, service: Service) -> None:
         kind: Annotated[list[str], Query(description="Only these kinds of events.")] = [],  # noqa: B006 - FastAPI copies it
         since: str | None = None,
         until: str | None = None,
+        by: str | None = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> Response:
         _known(project, name)
-        return json_answer({"model": name, "events": reading.history(project, kind, since, until, limit)})
+        return json_answer({"model": name, "events": reading.history(project, kind, since, until, limit, by)})
+
+    @app.get("/models/{name}/changes", summary="What changed in a span, around a moment, or around the newest onset")
+    def changes(name: str, since: str | None = None, until: str | None = None, around: str | None = None) -> Response:
+        _known(project, name)
+        return json_answer(reading.changes(project, since, until, around))
+
+    @app.get("/events", summary="What was told, as CloudEvents, after a cursor")
+    def events(
+        after: Annotated[int, Query(ge=0, le=MOST, description="Cursor: `sequence` of the last event that is known; 0 for all.")] = 0,
+        model: Annotated[str | None, Query(description="Of this model.")] = None,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    ) -> Response:
+        _known(project, model or project.name)
+        return reading.events(project, after, limit)
 
     @app.get("/models/{name}/predictions/{prediction_id}", summary="One prediction and its label")
     def prediction(name: str, prediction_id: str) -> Response:
@@ -134,6 +164,16 @@ def _add_acts(app: FastAPI, service: Service) -> None:
         if any(item.prediction_id for item in body.labels):
             service.ship()  # a label may come before its prediction has left the journal
         return json_answer(project.post_labels([item.model_dump(exclude_none=True) for item in body.labels]))
+
+    @app.post("/models/{name}/versions/{version}/approve", summary="Say yes to a challenger")
+    def approve(name: str, version: str, body: WordBody) -> Response:
+        _known(project, name)
+        return json_answer(asdict(project.approve(version, comment=body.comment, by=BEARER)))
+
+    @app.post("/models/{name}/versions/{version}/reject", summary="Say no to a challenger")
+    def reject(name: str, version: str, body: WordBody) -> Response:
+        _known(project, name)
+        return json_answer({"sentence": project.reject(version, comment=body.comment, by=BEARER)})
 
 
 def _known(project: Project, name: str) -> None:

@@ -71,6 +71,12 @@ class LabelsAnswer(BaseModel):
     same: int
 
 
+class WordBody(Body):
+    """A person's word on a version."""
+
+    comment: str = Field("", max_length=2000, description="Why; kept on record.")
+
+
 class ErrorBody(BaseModel):
     """Every refusal has this shape."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
+from keepwell.deployment import SHADOW, living_trials
 from keepwell.errors import KeepwellError, NotReady
 from keepwell.orchestration import Context
 from keepwell.serving import Predictor
@@ -24,7 +25,9 @@ class Champion:
         self._context = context
         self._failed: int | None = None
         self._retry_at = 0.0
+        self._unfit: int | None = None
         self.predictor: Predictor | None = None
+        self.challenger: Predictor | None = None  # answers a share of the requests while it is on trial
         self.note: str | None = "its champion is being loaded"
 
     def ready(self) -> Predictor:
@@ -52,6 +55,33 @@ class Champion:
             self._note(None)
         elif number != self._failed or time.monotonic() >= self._retry_at:
             self._load(number)
+        if self._context.settings.promotion.canary_share:
+            self._look_for_challenger()
+
+    def _look_for_challenger(self) -> None:
+        """Only one that takes the same inputs as the champion: who asks does not know which of the two answers."""
+        with self._context.database.read() as connection:
+            trials = living_trials(connection, self._context.name, SHADOW)
+        serving = self.predictor
+        number = trials[-1].version if trials and serving and trials[-1].beside == serving.version.number else None
+        if number is None or serving is None:
+            self.challenger = None
+        elif number != self._unfit and (self.challenger is None or self.challenger.version.number != number):
+            self.challenger = None
+            try:
+                found = self._context.predictor(number)
+            except Exception as error:  # whatever its code raises, the champion answers everyone
+                self._refuse(number, f"cannot be loaded: {error}")
+                return
+            if dict(found.signature) != dict(serving.signature):
+                self._refuse(number, "takes other inputs than the champion")
+                return
+            self.challenger = found
+            log.info("Version %d answers a share of '%s'", number, self._context.name)
+
+    def _refuse(self, number: int, why: str) -> None:
+        self._unfit = number
+        log.warning("Version %d of '%s' gets no share of the requests: it %s", number, self._context.name, why)
 
     def _load(self, number: int) -> None:
         try:

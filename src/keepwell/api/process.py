@@ -23,6 +23,7 @@ from keepwell.settings import ServeSection
 
 CYCLE_GRACE_S = 25.0  # a cycle that runs when stop is said may take this long; supervisors kill after 30 s
 REQUEST_GRACE_S = 10
+SENDING_GRACE_S = 2.0
 
 log = logging.getLogger("keepwell")
 
@@ -42,6 +43,7 @@ def serve_forever(project: Project, *, serve: bool, work: bool) -> None:
     scheduler = _scheduler(project) if work else None
     try:
         server = _Server(project, lambda: _announce(project, listener, scheduler)) if listener else None
+        project.notify.sender.start()
         if scheduler:
             scheduler.start()
         if server and listener:
@@ -64,6 +66,8 @@ def _finish(project: Project, scheduler: Scheduler | None) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
+    if not project.notify.sender.stop(SENDING_GRACE_S):
+        log.warning("A notice that was being sent did not leave in time; it is sent again under the same id.")
     try:
         project.flush()
     except KeepwellError as error:  # the record still holds what was to be moved
@@ -88,9 +92,14 @@ def _scheduler(project: Project) -> Scheduler:
             log.error("The code on disk cannot be used, the loaded one goes on: %s", error.message)
         record = project.run(tick)
         log.info("Cycle of %s: %s", record.as_of.isoformat(), record.sentence)
+        project.notify.sender.wake(cycle_done=record.status == "done")
         return record
 
-    return Scheduler(schedule.cron, schedule.timezone, run=run, last=last, first=project.resume)
+    def look(now: datetime) -> None:
+        for change in project.look(now):
+            log.warning("Incident %d: %s", change.incident.number, change.activity.sentence)
+
+    return Scheduler(schedule.cron, schedule.timezone, run=run, last=last, first=project.resume, look=look)
 
 
 def _listen(serve: ServeSection) -> socket.socket:

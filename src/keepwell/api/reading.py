@@ -7,8 +7,11 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from fastapi import Response
+
 from keepwell.api.service import Service
 from keepwell.errors import InputInvalid, PredictionNotFound
+from keepwell.notifying import BATCH_TYPE, to_batch
 from keepwell.project import Project
 
 
@@ -20,10 +23,25 @@ def versions(project: Project) -> list[dict[str, Any]]:
     return [asdict(version) | {"aliases": aliases.get(version.number, [])} for version in project.versions()]
 
 
-def history(project: Project, kinds: Sequence[str], since: str | None, until: str | None, limit: int) -> list[dict[str, Any]]:
+def history(
+    project: Project, kinds: Sequence[str], since: str | None, until: str | None, limit: int, by: str | None = None
+) -> list[dict[str, Any]]:
     """The timeline, oldest first."""
-    events = project.history(kinds, _moment("since", since), _moment("until", until), limit)
+    events = project.history(kinds, _moment("since", since), _moment("until", until), limit, by)
     return [asdict(event) for event in events]
+
+
+def changes(project: Project, since: str | None, until: str | None, around: str | None) -> dict[str, Any]:
+    """Everything that changed near a moment."""
+    near = around if around == "onset" else _moment("around", around)
+    return project.changes(_moment("since", since), _moment("until", until), near).as_dict()
+
+
+def events(project: Project, after: int, limit: int) -> Response:
+    """Facts that were told, after a cursor, as a CloudEvents batch. The header `keepwell-cursor` is where to go on."""
+    found = project.notify.events(after, limit)
+    cursor = found[-1].number if found else after
+    return Response(to_batch(found), media_type=BATCH_TYPE, headers={"keepwell-cursor": str(cursor)})
 
 
 def prediction(service: Service, prediction_id: str) -> dict[str, Any]:

@@ -47,7 +47,14 @@ class Service:
         StorageUnavailable : the journal cannot be written; nothing was answered then.
         """
         predictor = self.champion.ready()
-        arguments = (self.project.context, predictor, body, self.project.settings.serve.max_rows, datetime.now(UTC))
+        arguments = (
+            self.project.context,
+            predictor,
+            body,
+            self.project.settings.serve.max_rows,
+            datetime.now(UTC),
+            self.champion.challenger,
+        )
         answered = answer(*arguments) if _is_quick(predictor, body) else await to_thread.run_sync(answer, *arguments)
         # Refused at once when too much waits for the disk: waiting here would stop every other request too.
         await asyncio.wrap_future(self.journal.append_many(answered.records, wait_s=0))

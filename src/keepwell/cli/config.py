@@ -61,6 +61,7 @@ def _named(rows: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
     from keepwell.settings import nearest
 
     found = [row for row in rows if row["setting"] == name or row["setting"].startswith(f"{name}.")]
+    found = found or [row for row in rows if "." not in row["setting"] and name.startswith(f"{row['setting']}.")]  # people.mira.tell
     if not found:
         raise SettingUnknown(name, nearest(name.split(".")), "your question")
     return found
@@ -104,7 +105,7 @@ def show(
 ) -> None:
     """The settings in force, written as keepwell.toml would have them. Secrets are stars."""
     rows = [row for row in _explained(folder) if not changed or row["from"] != "default"]
-    tables: dict[str, dict[str, Any]] = {}
+    tables: dict[str, Any] = {}
     for row in rows:
         section, _, name = row["setting"].partition(".")
         if name:
@@ -116,6 +117,10 @@ def show(
         return
     lines = []
     for section, names in tables.items():
+        if isinstance(names, list):
+            for one in names:
+                lines += [f"[[{section}]]", *(f"{name} = {_toml(value)}" for name, value in one.items() if value is not None), ""]
+            continue
         held = {name: value for name, value in names.items() if value is not None}
         if held:
             lines += [f"[{section}]", *(f"{name} = {_toml(value)}" for name, value in held.items()), ""]

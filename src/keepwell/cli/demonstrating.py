@@ -26,7 +26,22 @@ class Fault(StrEnum):
     gauge = "gauge"
 
 
-TOLD = {"contract", "quarantined", "trained", "promoted", "refused", "build_failed", "source_failed", "verdict"}
+TOLD = {
+    "contract",
+    "quarantined",
+    "trained",
+    "promoted",
+    "refused",
+    "build_failed",
+    "source_failed",
+    "verdict",
+    "trial",
+    "dismissed",
+    "returned",
+    "incident_opened",
+    "incident_reopened",
+    "incident_closed",
+}
 WIDTH = 150
 
 

@@ -18,8 +18,10 @@ import typer
 
 if TYPE_CHECKING:
     from keepwell import Project
+    from keepwell.orchestration import CycleRecord
 
 FAILED, USAGE, STOPPED = 1, 2, 130
+PRESENT = timedelta(days=1)  # a cycle of an older moment is a backfill, and says nothing about Keepwell today
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -121,6 +123,23 @@ def opened(folder: Path) -> Iterator[Project]:
 
     with Project(folder) as project:
         yield project
+
+
+def send_after(project: Project, *, cycle: CycleRecord | None = None) -> None:
+    """After an act: send what it has to tell, for a few seconds. What fails is said, kept, and tried again.
+
+    After a `cycle` of these days that was done, whoever watches from outside is told that Keepwell lives.
+    """
+    from keepwell.errors import KeepwellError
+
+    try:
+        problem = project.notify.send().sentence
+        if cycle is not None and cycle.status == "done" and datetime.now(UTC) - cycle.as_of < PRESENT:
+            problem = "; ".join(said for said in (problem, project.notify.sender.ping()) if said)
+    except KeepwellError as error:
+        problem = error.message
+    if problem:
+        say_on_error("Not everything could be told.", f"{problem}. It is kept: `keepwell notify list` shows it, the next run tries again.")
 
 
 def show_json(document: object) -> None:

@@ -1,4 +1,4 @@
-"""Commands that explain a decline: why, and how soon one could be proven."""
+"""Commands that explain a decline: why, how soon one could be proven, and whether anything has fallen silent."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import typer
 from keepwell.cli import screen
 from keepwell.cli.door import HERE, AsJson, Folder, command, examples, opened, read_moment, show_json
 
+SILENT = 3  # as `keepwell status --exit-code` has it for unknown
+
 
 def register(app: typer.Typer) -> None:
     """Put the commands on the app."""
@@ -19,17 +21,13 @@ def register(app: typer.Typer) -> None:
         epilog=examples("keepwell why", "keepwell why --at 1973-06-01", "keepwell why --html why.html", "keepwell why --json"),
     )(why)
     group = typer.Typer(
-        help="What the watch over the champion could prove, and how soon.",
+        help="What the watch could prove and how soon, and what has fallen silent.",
         no_args_is_help=True,
-        epilog=examples("keepwell watch plan", "keepwell watch plan --json"),
+        epilog=examples("keepwell watch plan", "keepwell watch silence"),
     )
-    group.callback()(_watch)  # keeps `plan` a word of its own, with one command in the group
     group.command(epilog=examples("keepwell watch plan", "keepwell watch plan --json"))(plan)
+    group.command(epilog=examples("keepwell watch silence", "keepwell watch silence --exit-code --json"))(silence)
     app.add_typer(group, name="watch", rich_help_panel="Look")
-
-
-def _watch() -> None:
-    """What the watch over the champion could prove, and how soon."""
 
 
 @command
@@ -56,6 +54,8 @@ def why(
         show_json(found.as_dict())
         return
     screen.say(found.sentence)
+    for incident in found.incidents:
+        screen.say(f"Incident {incident['clause']}.")
     for told in found.declines:
         ended = f", until {screen.day(told.ended)}" if told.ended else ", not ended"
         screen.say("")
@@ -97,3 +97,29 @@ def plan(folder: Folder = HERE, as_json: AsJson = False) -> None:
         told = [(row["rise"], never if row["batches"] is None else f"{row['batches']:,} batches, {row['days']:,} days") for row in rows]
         screen.table(("Rise", "Proven after"), told, right=("Rise",))
         screen.say("Broken columns are found without labels, mostly within days.")
+
+
+@command
+def silence(
+    folder: Folder = HERE,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Leave with 3 when something is silent.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Does everything that should come still come?
+
+    Cycles, data, labels, requests, workers, notices. What is silent beyond its deadline ([silence]) becomes an incident, and what came
+    back ends one. `keepwell up` and `keepwell work` look all the time; where neither runs, let cron call this.
+    """
+    with opened(folder) as project:
+        changes = project.look()
+        silent = [one for one in project.status().incidents if one["silent"]]
+    if as_json:
+        changed = [{"incident": one.incident.number, "kind": one.activity.kind, "sentence": one.activity.sentence} for one in changes]
+        show_json({"silent": silent, "changed": changed})
+    else:
+        for one in silent:
+            screen.say(one["sentence"])
+        if not silent:
+            screen.say("Nothing is silent beyond its deadline.")
+    if exit_code and silent:
+        raise typer.Exit(SILENT)

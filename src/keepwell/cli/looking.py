@@ -12,7 +12,7 @@ from keepwell.cli.door import HERE, AsJson, Folder, command, examples, opened, r
 from keepwell.wording import took
 
 PANEL = "Look"
-EXIT_CODES = {"well": 0, "watch": 1, "unwell": 2, "unknown": 3}
+EXIT_CODES = {"well": 0, "watch": 1, "unwell": 2, "unknown": 3, "paused": 4}
 At = Annotated[datetime | None, typer.Option("--at", parser=read_moment, metavar="TIME", help="How it was at this moment, instead of now.")]
 
 
@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
 def status(
     folder: Folder = HERE,
     at: At = None,
-    exit_code: Annotated[bool, typer.Option("--exit-code", help="Leave with 0 well, 1 watch, 2 unwell, 3 unknown.")] = False,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Leave with 0 well, 1 watch, 2 unwell, 3 unknown, 4 paused.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """How is the model, since when, and what happens next?"""
@@ -59,6 +59,7 @@ def status(
 def history(
     folder: Folder = HERE,
     kind: Annotated[list[str] | None, typer.Option("--kind", help="Only lines of this kind; may be repeated.")] = None,
+    by: Annotated[str | None, typer.Option("--by", metavar="NAME", help="Only what this person did, or keepwell by itself.")] = None,
     since: Annotated[datetime | None, typer.Option("--since", parser=read_moment, metavar="TIME", help="Only from this moment on.")] = None,
     until: Annotated[datetime | None, typer.Option("--until", parser=read_moment, metavar="TIME", help="Only up to this moment.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many of the newest lines.")] = 30,
@@ -66,13 +67,16 @@ def history(
 ) -> None:
     """The model's life so far, oldest first."""
     with opened(folder) as project:
-        events = project.history(kind or (), since, until, limit)
-        known = {event.kind for event in project.history()} if kind and not events else set()
+        events = project.history(kind or (), since, until, limit, by)
+        past = project.history() if (kind or by) and not events else []
+        known, people = {event.kind for event in past}, {event.by for event in past}
     if as_json:
         show_json({"events": events})
     elif events:
         rows = [(screen.when(event.as_of), event.kind.replace("_", " "), event.sentence) for event in events]
         screen.table(("When", "What", "Story"), rows, wide="Story")
+    elif by and by not in people and people:
+        screen.say(f"{by} has done nothing so far. Who has: {', '.join(sorted(people))}.")
     elif known:
         screen.say(f"Nothing of that kind has happened. Kinds so far: {', '.join(sorted(known))}.")
     else:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from keepwell.cli import screen
-from keepwell.cli.door import FAILED, HERE, AsJson, Folder, command, examples, opened, read_moment, read_span, show_json
+from keepwell.cli.door import FAILED, HERE, AsJson, Folder, command, examples, opened, read_moment, read_span, send_after, show_json
 
 if TYPE_CHECKING:
     from keepwell import Project
@@ -21,9 +22,7 @@ DAY = timedelta(days=1)
 
 def register(app: typer.Typer) -> None:
     """Put the commands on the app."""
-    app.command(rich_help_panel=PANEL, epilog=examples("keepwell run", "keepwell run --build", "keepwell run --as-of 2026-03-01 --json"))(
-        run
-    )
+    app.command(rich_help_panel=PANEL, epilog=examples("keepwell run", "keepwell run --build", "keepwell run --build --dry-run"))(run)
     app.command(
         rich_help_panel=PANEL,
         epilog=examples("keepwell backfill --from 2020-01-01", "keepwell backfill --from 1949-01-31 --to 1998-12-31 --every 7d"),
@@ -40,16 +39,21 @@ def run(
         datetime | None, typer.Option("--as-of", parser=read_moment, metavar="TIME", help="The moment to run for; default now.")
     ] = None,
     build: Annotated[bool, typer.Option("--build", help="Build a new version, whatever the policy says.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be built on what is known now, and why not.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run one cycle now.
 
     Gather, check, label, check up, build when the policy says so, predict. The same moment again answers what it did.
     """
+    if dry_run:
+        _preview(folder, as_of, build, as_json)
+        return
     with opened(folder) as project:
         cycle = project.run(as_of, build=build)
         told = project.history(since=cycle.as_of, until=cycle.as_of)
         status = project.status(cycle.as_of)
+        send_after(project, cycle=cycle)
     if as_json:
         show_json({"cycle": cycle, "events": told, "status": status.as_dict()})
     else:
@@ -61,6 +65,21 @@ def run(
         screen.say(screen.sentence(status.headline, status.word))
     if cycle.status != "done":
         raise typer.Exit(FAILED)
+
+
+def _preview(folder: Path, as_of: datetime | None, build: bool, as_json: bool) -> None:
+    with opened(folder) as project:
+        found = project.preview(as_of, build=build)
+    decision = found.decision
+    if as_json:
+        show_json({"done": False, "decision": decision, "brakes": found.brakes, "difference": found.lines})
+        return
+    held = [brake.sentence for brake in found.brakes if brake.holds]
+    because = "; ".join(held) if held and not decision.build else decision.sentence
+    screen.say(f"A version would {'be' if decision.build else 'not be'} built: {because}.")
+    if found.lines:
+        screen.table(("What", "Champion", "New version", ""), found.lines, wide="")
+    screen.say("Nothing was gathered, and nothing was changed.")
 
 
 @command
@@ -88,6 +107,7 @@ def backfill(
         cycles = _cycles(project, start, end, every)
         seconds = time.perf_counter() - begun
         status = project.status(cycles[-1].as_of if cycles else end)
+        send_after(project)
     failed = [cycle for cycle in cycles if cycle.status != "done"]
     facts: dict[str, Any] = {
         "from": start,

@@ -34,7 +34,12 @@ def register(app: typer.Typer) -> None:
     )(promote)
     app.command(
         rich_help_panel="Act",
-        epilog=examples("keepwell rollback --dry-run", "keepwell rollback --yes --reason 'answers look wrong'", "keepwell rollback 2"),
+        epilog=examples(
+            "keepwell rollback --dry-run",
+            "keepwell rollback --yes --reason 'answers look wrong'",
+            "keepwell rollback 2",
+            "keepwell rollback --rehearse",
+        ),
     )(rollback)
 
 
@@ -137,7 +142,9 @@ def promote(
     version: Annotated[str, typer.Argument(help="A number or an alias.", show_default=False)],
     folder: Folder = HERE,
     reason: Reason = None,
-    override: Annotated[bool, typer.Option("--override", help="Let a version live that the gate refused.")] = False,
+    override: Annotated[
+        bool, typer.Option("--override", help="Let a version live that the gate refused, or that too few people approved.")
+    ] = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -159,15 +166,20 @@ def rollback(
     version: Annotated[str | None, typer.Argument(help="Where to go back to; default the previous champion.", show_default=False)] = None,
     folder: Folder = HERE,
     reason: Reason = None,
+    rehearse: Annotated[bool, typer.Option("--rehearse", help="Only load it, ask it its golden rows, and take the time.")] = False,
+    override: Annotated[bool, typer.Option("--override", help="Go back even to a version whose rehearsal failed.")] = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Go back to the previous version; shows the difference first.
 
-    Model, features code and contract go back together.
+    Model, features code and contract go back together. It is rehearsed first, unless it was today.
     """
     with opened(folder) as project:
+        if rehearse:
+            _rehearse(project, version, as_json)
+            return
         aliases = project.aliases()
         if version is None and ("previous" not in aliases or "champion" not in aliases):
             project.rollback(reason="")  # raises the refusal in its own words
@@ -175,8 +187,18 @@ def rollback(
         difference = between(project, aliases.get("champion"), target)
         if not _agreed(difference, "Roll back", dry_run=dry_run, yes=yes, as_json=as_json):
             return
-        done = project.rollback(version, reason=reason or "by hand")
+        done = project.rollback(version, reason=reason or "by hand", override=override)
     _told(difference, done, as_json)
+
+
+def _rehearse(project: Project, version: str | None, as_json: bool) -> None:
+    found = project.rehearse_rollback(version)
+    if as_json:
+        show_json({**vars(found), "sentence": found.sentence})
+    else:
+        screen.say(f"{found.sentence.rstrip('.')}.")
+    if not found.passed:
+        raise typer.Exit(FAILED)
 
 
 def _agreed(difference: Difference, act: str, *, dry_run: bool, yes: bool, as_json: bool) -> bool:

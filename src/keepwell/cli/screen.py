@@ -30,6 +30,7 @@ COLOURS = {
     "failed": "red",
     "wrong": "red",
     "unknown": "magenta",
+    "paused": "cyan",
 }
 
 

@@ -8,10 +8,10 @@
                               EmptyWindow, FrameInvalid, WatchStateInvalid, InputInvalid, BodyTooLarge, ArchiveInvalid, TableInvalid,
                               ProfileInvalid, ProfilesDiffer
       NotFound                ModelNotFound, VersionNotFound, PredictionNotFound, QuarantineNotFound, RunNotFound, RouteNotFound,
-                              BackupNotFound, VersionSwept, SliceNotFound
+                              BackupNotFound, VersionSwept, SliceNotFound, PersonNotFound, NoticeNotFound, IncidentNotFound
       Refused                 PromotionRefused, RollbackRefused, CycleRefused, FormatRefused, TrustRefused, AnswersDiffer, ModelFileInvalid,
-                              TokenRefused, RestoreRefused, KeepingBusy, EnvironmentMismatch, NotRepeatable, FormRefused,
-                              ActOvertaken
+                              TokenRefused, RestoreRefused, KeepingBusy, EnvironmentMismatch, NotRepeatable, IncidentRefused,
+                              IncidentChanged, ApprovalRefused, FormRefused, ActOvertaken
       BackendError            SourceUnavailable, StorageUnavailable, ArtifactCorrupt, ArtifactMissing, JournalCorrupt,
                               SchemaTooNew, NotReady, TableCorrupt, BackupCorrupt
 
@@ -52,8 +52,11 @@ from keepwell.errors.contents import (
 )
 from keepwell.errors.missing import (
     BackupNotFound,
+    IncidentNotFound,
     ModelNotFound,
     NotFound,
+    NoticeNotFound,
+    PersonNotFound,
     PredictionNotFound,
     QuarantineNotFound,
     RouteNotFound,
@@ -75,10 +78,13 @@ from keepwell.errors.projects import (
 from keepwell.errors.refusals import (
     ActOvertaken,
     AnswersDiffer,
+    ApprovalRefused,
     CycleRefused,
     EnvironmentMismatch,
     FormatRefused,
     FormRefused,
+    IncidentChanged,
+    IncidentRefused,
     KeepingBusy,
     ModelFileInvalid,
     NotRepeatable,
@@ -95,6 +101,7 @@ from keepwell.errors.settings import SettingError, SettingInvalid, SettingUnknow
 __all__ = [
     "ActOvertaken",
     "AnswersDiffer",
+    "ApprovalRefused",
     "ArchiveInvalid",
     "ArtifactCorrupt",
     "ArtifactMissing",
@@ -114,6 +121,9 @@ __all__ = [
     "FrameInvalid",
     "FunctionBroken",
     "FunctionMissing",
+    "IncidentChanged",
+    "IncidentNotFound",
+    "IncidentRefused",
     "InputInvalid",
     "JournalCorrupt",
     "KeepingBusy",
@@ -126,6 +136,8 @@ __all__ = [
     "NotFound",
     "NotReady",
     "NotRepeatable",
+    "NoticeNotFound",
+    "PersonNotFound",
     "PredictionNotFound",
     "ProfileInvalid",
     "ProfilesDiffer",

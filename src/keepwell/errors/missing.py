@@ -101,3 +101,28 @@ class SliceNotFound(NotFound):
     def __init__(self, name: str, by: str | None, slices: Sequence[str]) -> None:
         hint = f"Slices of '{by}': {listed(slices)}." if by else "It has no slices: profile(..., by=COLUMN) makes them."
         super().__init__(f"The profile has no slice '{name}'. {hint}", name=name, by=by, slices=list(slices))
+
+
+class PersonNotFound(NotFound):
+    """Nobody of that name can be told anything."""
+
+    def __init__(self, person: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f"'{person}' cannot be told anything: the settings have no [people.{person}] with tell. Can be told: {listed(known)}.",
+            person=person,
+            known=known,
+        )
+
+
+class NoticeNotFound(NotFound):
+    """No notice has that number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"There is no notice {number} that could be sent again. `keepwell notify list` shows them.", number=number)
+
+
+class IncidentNotFound(NotFound):
+    """No incident has that number."""
+
+    def __init__(self, model: str, number: int) -> None:
+        super().__init__(f"'{model}' has no incident {number}. `keepwell incidents` lists them.", model=model, number=number)

@@ -32,6 +32,20 @@ class RollbackRefused(Refused):
         )
 
 
+class ApprovalRefused(Refused):
+    """A person's word on a version does not count, or not any more."""
+
+    headline = "That word does not count"
+
+    def __init__(self, model: str, version: int, reason: str) -> None:
+        super().__init__(
+            f"Version {version} of '{model}' was not approved or rejected: {reason}. `keepwell history` tells what became of it.",
+            model=model,
+            version=version,
+            reason=reason,
+        )
+
+
 class CycleRefused(Refused):
     """A cycle cannot run for that moment."""
 
@@ -169,4 +183,31 @@ class ActOvertaken(Refused):
             model=model,
             seen=seen,
             now=now,
+        )
+
+
+class IncidentRefused(Refused):
+    """An act does not fit how an incident is."""
+
+    def __init__(self, number: int, act: str, reason: str) -> None:
+        super().__init__(
+            f"Cannot {act} incident {number}: {reason}. `keepwell incidents show {number}` tells how it is.",
+            number=number,
+            act=act,
+            reason=reason,
+        )
+
+
+class IncidentChanged(Refused):
+    """Somebody changed an incident between looking and acting; their change stands."""
+
+    headline = "Somebody was faster"
+
+    def __init__(self, number: int, expected: int, found: int) -> None:
+        super().__init__(
+            f"Incident {number} is at revision {found}, and this rests on revision {expected}. "
+            f"Look at it with `keepwell incidents show {number}`, then act again.",
+            number=number,
+            expected=expected,
+            found=found,
         )

@@ -6,7 +6,7 @@ A source and a window of time come in; canonical observations go out, and a reco
 from keepwell.ingestion.frames import ALL, MOMENT, canonical, changed_rows, key_of, to_kind, to_polars
 from keepwell.ingestion.gather import Window, fetch, window
 from keepwell.ingestion.sources import Source, open_source
-from keepwell.ingestion.tables import Gathered, gathered_between, last_gather, list_gathers, record_gather
+from keepwell.ingestion.tables import Gathered, corrections, gathered_between, last_gather, list_gathers, record_gather
 
 __all__ = [
     "ALL",
@@ -16,6 +16,7 @@ __all__ = [
     "Window",
     "canonical",
     "changed_rows",
+    "corrections",
     "fetch",
     "gathered_between",
     "key_of",

@@ -88,3 +88,10 @@ def gathered_between(connection: sa.Connection, model: str, since: datetime, unt
     sums = [sa.func.coalesce(sa.func.sum(gathers.c[name]), 0) for name in ("new", "quarantined")]
     query = sa.select(*sums, failures).where(gathers.c.model == model, gathers.c.as_of >= since, gathers.c.as_of <= until)
     return Gathers(*(int(value) for value in connection.execute(query).one()))
+
+
+def corrections(connection: sa.Connection, model: str, since: datetime, until: datetime) -> list[tuple[datetime, int]]:
+    """Cycles of a span that found known rows changed, with how many, oldest first."""
+    mine = (gathers.c.model == model) & (gathers.c.changed > 0) & gathers.c.as_of.between(since, until)
+    query = sa.select(gathers.c.as_of, gathers.c.changed).where(mine).order_by(gathers.c.as_of)
+    return [(row.as_of, row.changed) for row in connection.execute(query)]

@@ -21,7 +21,7 @@ from keepwell.errors import ArtifactCorrupt, ArtifactMissing, BackupCorrupt, Bac
 from keepwell.keeping.contents import Contents, Part, contents
 from keepwell.keeping.records import Copy, Entry, Manifest, Told
 from keepwell.orchestration import Context
-from keepwell.storage import HEAD, ArtifactStore, Event, Files, digest_of, record_event
+from keepwell.storage import HEAD, ArtifactStore, Event, Files, digest_of, person, record_event
 
 FOLDER = "backups"
 IN_PROGRESS = timedelta(days=1)  # a file that no manifest names may belong to a backup that is being made
@@ -94,7 +94,7 @@ def _tell(context: Context, backup: Backup) -> None:
     sentence = f"Backed up to {Files(backup.target, Path.cwd()).shown_url}: {backup.files:,} files, {backup.size / 1e6:,.1f} MB"
     facts = {"target": backup.target, "backup": backup.name, "bytes": backup.size, "damaged": backup.damaged}
     with context.database.begin() as connection:
-        record_event(connection, context.name, f"backup/{backup.name}", Event("backed_up", backup.made_at, sentence, facts))
+        record_event(connection, context.name, f"backup/{backup.name}", Event("backed_up", backup.made_at, sentence, facts, person()))
 
 
 def list_backups(target: str) -> list[str]:

@@ -19,7 +19,7 @@ from keepwell.keeping.records import Freed
 from keepwell.orchestration import Context
 from keepwell.registry import CHAMPION, Swept, Version, aliases_now, list_alias_changes, list_versions, record_swept, swept_versions
 from keepwell.settings import RetentionSection
-from keepwell.storage import Event, record_event
+from keepwell.storage import Event, person, record_event
 from keepwell.training import list_runs
 
 # What stays of a version whose files go: small, and it says what the version was.
@@ -164,6 +164,7 @@ def _size(folder: Path) -> int:
 
 def _tell(context: Context, freed: Freed, now: datetime) -> None:
     kinds = ", ".join(f"{count:,} {name}" for name, count in freed.files.items() if count)
-    event = Event("cleaned", now, f"Cleaned up: {kinds}; {freed.total / 1e6:,.1f} MB", {"bytes": freed.bytes, "files": freed.files})
+    sentence = f"Cleaned up: {kinds}; {freed.total / 1e6:,.1f} MB"
+    event = Event("cleaned", now, sentence, {"bytes": freed.bytes, "files": freed.files}, person())
     with context.database.begin() as connection:
         record_event(connection, context.name, f"cleaned/{now.isoformat()}", event)

@@ -29,7 +29,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from keepwell.hiding import HIDDEN, shown
+from keepwell.hiding import ADDRESSES, HIDDEN, shown, shown_address
 from keepwell.keeping import tables
 from keepwell.keeping.records import fits
 from keepwell.orchestration import Context
@@ -169,13 +169,35 @@ def without_secrets(text: str) -> tuple[str, tuple[str, ...]]:
     return "\n".join(lines) + "\n", tuple(sorted(found))
 
 
+def _is_named(value: str) -> bool:
+    """Does it only name what the environment holds?"""
+    return value.startswith("${") and value.endswith("}")
+
+
+def _webhook_secrets(content: Any, path: str) -> Iterator[tuple[str, tuple[str, str]]]:
+    """The address of a webhook stays, as far as it may be shown: without one the settings would not read."""
+    for key, value in content.items() if isinstance(content, Mapping) else ():
+        if key == "url" and isinstance(value, str) and not _is_named(value):
+            yield f"{path}.{key}", (value, shown_address(value))
+        elif key == "secret" and isinstance(value, str) and not _is_named(value):
+            yield f"{path}.{key}", (value, HIDDEN)
+
+
 def _secrets(content: Mapping[str, Any], path: str = "", hidden: bool = False) -> Iterator[tuple[str, tuple[str, str]]]:
     for key, value in content.items():
         name = f"{path}.{key}" if path else key
         all_hidden = hidden or (not isinstance(value, Mapping) and shown(key, value) == HIDDEN)
         if isinstance(value, Mapping):
             yield from _secrets(value, name, hidden or (bool(path) and shown(key, value) == HIDDEN))
-        elif isinstance(value, str) and not (value.startswith("${") and value.endswith("}")):
+        elif isinstance(value, list) and key == ADDRESSES:
+            written = [(place, one) for place, one in enumerate(value) if isinstance(one, str) and not _is_named(one)]
+            yield from ((f"{name}.{place}", (one, HIDDEN)) for place, one in written)
+        elif isinstance(value, list) and name == "webhooks":
+            for place, one in enumerate(value):
+                yield from _webhook_secrets(one, f"{name}.{place}")
+        elif name == "notify.ping" and isinstance(value, str) and not _is_named(value):
+            yield name, (value, HIDDEN)
+        elif isinstance(value, str) and not _is_named(value):
             instead = HIDDEN if all_hidden else shown(key, value)
             if instead != value:
                 yield name, (value, instead)

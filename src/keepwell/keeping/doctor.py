@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from keepwell.errors import BackendError, KeepwellError
+from keepwell.incidents import PARTIES, orphans
 from keepwell.keeping import wholeness
 from keepwell.keeping.comparing import against
 from keepwell.keeping.records import Copy, Finding
+from keepwell.notifying import channels_of, stuck, unreached
 from keepwell.orchestration import Context, dead_slots, list_cycles
 from keepwell.registry import Version
 from keepwell.settings import Settings, look
@@ -37,7 +39,13 @@ def examine(folder: Path, now: datetime | None = None, *, deep: bool = False, ba
     settings, problems = look(folder)
     if settings is None:
         return [Finding("settings", "wrong", problem.message, "Mend keepwell.toml, then ask again.") for problem in problems]
-    found = [Finding("settings", "ok", "keepwell.toml reads"), _server(settings), _disk(folder), _contract(folder, settings)]
+    found = [
+        Finding("settings", "ok", "keepwell.toml reads"),
+        _server(settings),
+        _disk(folder),
+        _contract(folder, settings),
+        _owners(settings),
+    ]
     if (missing := _missing_record(folder, settings)) is not None:
         return [*found, missing]
     try:
@@ -57,6 +65,7 @@ def examine(folder: Path, now: datetime | None = None, *, deep: bool = False, ba
             lambda: wholeness.backups(context, now),
             lambda: _workers(context),
             lambda: _cycles(context),
+            lambda: _telling(context, now),
         )
         for one in looks:
             try:
@@ -95,6 +104,19 @@ def _contract(folder: Path, settings: Settings) -> Finding:
     except (KeepwellError, OSError, UnicodeDecodeError) as error:
         return Finding("contract", "wrong", str(error), f"Mend {path.name}; the next cycle would stop at it.")
     return Finding("contract", "ok", f"{path.name} reads: {len(contract.columns)} columns")
+
+
+def _owners(settings: Settings) -> Finding:
+    orphaned = orphans(settings.owner)
+    if len(orphaned) == len(PARTIES):
+        return Finding("owners", "note", "nobody owns this model, so nobody is told when it fails", "Set [owner] owner and deputy.")
+    if orphaned:
+        return Finding("owners", "note", f"nobody is told about {', '.join(orphaned)}", f"Set [owner] owner, or [owner.{orphaned[0]}].")
+    if settings.owner.deputy is None and any(getattr(settings.owner, party).deputy is None for party in PARTIES):
+        return Finding(
+            "owners", "note", "there is an owner and no deputy", "Set [owner] deputy: who is told when the owner does not answer."
+        )
+    return Finding("owners", "ok", "each kind of cause has an owner and a deputy")
 
 
 def _missing_record(folder: Path, settings: Settings) -> Finding | None:
@@ -169,3 +191,29 @@ def _cycles(context: Context) -> Iterator[Finding]:
         )
     elif not unfinished:
         yield Finding("cycles", "ok", f"the last {len(cycles)} were done" if cycles else "none has run yet")
+
+
+def _telling(context: Context, now: datetime) -> Iterator[Finding]:
+    """Does what Keepwell has to say reach somebody?"""
+    settings = context.settings
+    with context.database.read() as connection:
+        broken = stuck(connection, now, timedelta(minutes=settings.notify.stuck_minutes), context.name)
+        nobody = unreached(connection, context.name)
+    for one in broken:
+        cure = "Mend the channel, then `keepwell notify retry`; `keepwell notify test` proves that it works."
+        yield Finding("telling", "wrong", f"{one.sentence} (since {one.since:%Y-%m-%d %H:%M})", cure)
+    for person, count in nobody.items():
+        said = f"{count} {'notice was' if count == 1 else 'notices were'} for {person}, and nobody knows how to reach {person}"
+        yield Finding("telling", "note", said, f"Set [people.{person}] tell in keepwell.toml, then `keepwell notify retry`.")
+    told = {name.casefold() for name, person in settings.people.items() if person.tell}
+    owners = [one for one in (settings.owner.owner, settings.owner.deputy) if one and settings.people and one.casefold() not in told]
+    for owner in owners:
+        yield Finding("telling", "note", f"{owner} looks after this model and cannot be told anything", f"Set [people.{owner}] tell.")
+    unsigned = sum(1 for hook in settings.webhooks if hook.secret is None)
+    if unsigned:
+        said = f"{unsigned} of {len(settings.webhooks)} webhooks {'has' if unsigned == 1 else 'have'} no secret, so anyone could send there"
+        yield Finding("telling", "note", said, "Set its secret; the receiver checks the signature with it.")
+    if not (broken or nobody or owners or unsigned):
+        ways = len(channels_of(settings))
+        said = f"{ways} {'channel' if ways == 1 else 'channels'}, and nothing waits for long" if ways else "nobody is told anything"
+        yield Finding("telling", "ok", said)

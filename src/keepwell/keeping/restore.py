@@ -18,7 +18,7 @@ from keepwell.keeping.placing import into_place, refuse_occupied, refuse_too_lar
 from keepwell.keeping.records import Copy, Entry, Manifest, Restored, Told
 from keepwell.keeping.verifying import verify
 from keepwell.settings import FILE, PREFIX, StoreSection
-from keepwell.storage import COMMIT, ArtifactStore, Database, Event, Table, record_event
+from keepwell.storage import COMMIT, ArtifactStore, Database, Event, Table, person, record_event
 
 
 def restore(
@@ -175,6 +175,6 @@ def _record(copy: Copy, stage: Path, stores: Mapping[str, str]) -> None:
     sentence = f"Restored from {copy.where}, made {copy.manifest.made_at:%Y-%m-%d %H:%M}"
     database = Database(stores["database"], stage)
     with database.begin() as connection:
-        told = Event("restored", now, sentence, {"from": copy.where, "made_at": copy.manifest.made_at.isoformat()})
+        told = Event("restored", now, sentence, {"from": copy.where, "made_at": copy.manifest.made_at.isoformat()}, person())
         record_event(connection, copy.manifest.model, f"restored/{now.isoformat()}", told)
     database.close()

@@ -19,7 +19,7 @@ from keepwell.monitoring.tables import (
     record_signal,
     record_watch,
 )
-from keepwell.monitoring.telling import tell
+from keepwell.monitoring.telling import span, tell
 from keepwell.monitoring.watch import Watch
 from keepwell.profiling import Comparison, Profile, compare, profile
 
@@ -46,5 +46,6 @@ __all__ = [
     "record_checkup",
     "record_signal",
     "record_watch",
+    "span",
     "tell",
 ]

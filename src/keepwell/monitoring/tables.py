@@ -9,8 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from keepwell.monitoring.checkup import Checkup
-from keepwell.storage import insert_once
-from keepwell.storage.schema import facts, integer, metadata, moment, serial, text
+from keepwell.storage import append_once, insert_once
+from keepwell.storage.schema import facts, integer, linked, metadata, moment, serial, text
 
 checkups = sa.Table(
     "checkups",
@@ -21,6 +21,7 @@ checkups = sa.Table(
     text("verdict"),
     text("sentence"),
     facts(),
+    *linked(),
     sa.Index(None, "model", "as_of"),
 )
 
@@ -48,6 +49,7 @@ signals = sa.Table(
     integer("incident"),
     text("sentence"),
     facts(),
+    *linked(),
     sa.UniqueConstraint("model", "key"),
     sa.Index(None, "model", "as_of"),
 )
@@ -91,7 +93,7 @@ def get_watch_state(connection: sa.Connection, model: str, version: int) -> byte
 def record_signal(connection: sa.Connection, model: str, key: str, said: Said) -> bool:
     """Keep a signal, once per key."""
     values = {name: getattr(said, name) for name in ("version", "as_of", "kind", "incident", "sentence", "facts")}
-    return insert_once(connection, signals, {"model": model, "key": key, **values})
+    return append_once(connection, signals, {"model": model, "key": key, **values})
 
 
 def list_signals(
@@ -109,7 +111,7 @@ def list_signals(
 def record_checkup(connection: sa.Connection, model: str, cycle: str, checkup: Checkup) -> None:
     """Keep a check-up, once per cycle."""
     values = {"as_of": checkup.as_of, "verdict": checkup.verdict, "sentence": checkup.sentence, "facts": checkup.facts}
-    insert_once(connection, checkups, {"model": model, "cycle": cycle, **values})
+    append_once(connection, checkups, {"model": model, "cycle": cycle, **values})
 
 
 def last_checkup(connection: sa.Connection, model: str, *, before: datetime | None = None) -> Checkup | None:

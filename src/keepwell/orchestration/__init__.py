@@ -6,15 +6,21 @@ An open model and a moment come in; a recorded cycle goes out.
 from keepwell.orchestration.answering import answer_rows
 from keepwell.orchestration.context import Context
 from keepwell.orchestration.cycle import attach, detach, resume, run_cycle
-from keepwell.orchestration.durable import Engine
+from keepwell.orchestration.deciding import state_now
+from keepwell.orchestration.deploying import approve, conclude, facts_of, needed, promote, reject
+from keepwell.orchestration.dossier import Dossier, brief, dossier, plain
+from keepwell.orchestration.durable import Engine, Plain
 from keepwell.orchestration.feedback import post_labels
+from keepwell.orchestration.looking import look
 from keepwell.orchestration.proof import Repeated, Reproduction
 from keepwell.orchestration.quarantine import DROPPED, RELEASED, decide_quarantine, list_quarantine
+from keepwell.orchestration.rehearsing import rehearse, rehearsed_today
 from keepwell.orchestration.reloading import reload_code
 from keepwell.orchestration.reproducing import reproduce
 from keepwell.orchestration.schedule import Scheduler, due, next_tick
 from keepwell.orchestration.slots import dead_slots
 from keepwell.orchestration.tables import CycleRecord, count_cycles, get_cycle, last_cycle, list_cycles
+from keepwell.orchestration.tending import around_now
 from keepwell.orchestration.watching import changes_near
 
 __all__ = [
@@ -22,26 +28,42 @@ __all__ = [
     "RELEASED",
     "Context",
     "CycleRecord",
+    "Dossier",
     "Engine",
+    "Plain",
     "Repeated",
     "Reproduction",
     "Scheduler",
     "answer_rows",
+    "approve",
+    "around_now",
     "attach",
+    "brief",
     "changes_near",
+    "conclude",
     "count_cycles",
     "dead_slots",
     "decide_quarantine",
     "detach",
+    "dossier",
     "due",
+    "facts_of",
     "get_cycle",
     "last_cycle",
     "list_cycles",
     "list_quarantine",
+    "look",
+    "needed",
     "next_tick",
+    "plain",
     "post_labels",
+    "promote",
+    "rehearse",
+    "rehearsed_today",
+    "reject",
     "reload_code",
     "reproduce",
     "resume",
     "run_cycle",
+    "state_now",
 ]

@@ -17,10 +17,13 @@ from keepwell.evaluation import Check as GateCheck
 from keepwell.ingestion import key_of, to_kind, to_polars
 from keepwell.orchestration.context import Context
 from keepwell.registry import Version, list_versions, register
+from keepwell.retraining import RECALIBRATE
 from keepwell.serving import signature_of
 from keepwell.storage import Event, digest_of, record_event
 from keepwell.training import (
     Code,
+    Recalibrated,
+    Split,
     answers,
     begin_run,
     canonical_digest,
@@ -31,6 +34,7 @@ from keepwell.training import (
     features_of,
     fit,
     from_bytes,
+    get_run,
     git_state,
     golden_digest,
     golden_rows,
@@ -38,6 +42,7 @@ from keepwell.training import (
     latency_ms,
     load_model,
     prove_no_lookahead,
+    recalibrate,
     save_model,
     split,
     to_bytes,
@@ -55,15 +60,18 @@ def run_of(cycle: str, attempt: int) -> str:
     return f"build-{cycle}" if attempt == 1 else f"build-{cycle}-{attempt}"
 
 
-def begin(context: Context, run: str, cycle: str, as_of: datetime, reason: str) -> None:
-    """Keep that a build began, and the code it will run."""
+def begin(context: Context, run: str, cycle: str, as_of: datetime, reason: str, plan: Result) -> None:
+    """Keep that a build began, the code it will run, and what the decision says of its rows (`plan`, mostly empty)."""
     artifacts = context.artifacts
+    if plan.get("act") == RECALIBRATE:
+        plan = {**plan, "of": context.champion()}
     made_of: Result = {
         "code": artifacts.put(context.code.archive),
         "settings": artifacts.put(context.settings_json()),
         "packages": artifacts.put(context.packages_json),
         "environment": artifacts.put(environment_lock()),
         **git_state(context.folder),
+        **({"plan": plan} if plan else {}),
     }
     record = RunRecord(run, cycle, as_of, reason, "running", reason, datetime.now(UTC), None, made_of)
     with context.database.begin() as connection:
@@ -75,6 +83,9 @@ def prepare(context: Context, run: str, as_of: datetime) -> Result:
     settings = context.settings.build
     model = context.model
     inputs = context.inputs(as_of)
+    with context.database.read() as connection:
+        begun = get_run(connection, context.name, run)
+    plan: Result = begun.facts.get("plan", {}) if begun else {}
     parts = {
         **_code(context),
         "observations": content_of(inputs.pins["observations"]),
@@ -96,7 +107,22 @@ def prepare(context: Context, run: str, as_of: datetime) -> Result:
             "cuts_checked": checked,
         }
 
-    return context.run_step(run, "prepare", parts, work)
+    found = context.run_step(run, "prepare", parts, work)
+    return {**found, "plan": plan} if plan else found
+
+
+def _parted(context: Context, prepared: Result) -> Split:
+    """The training set split forward in time, as the settings and the decision say."""
+    rows = from_bytes(context.artifacts.get(prepared["training_set"]))
+    plan = prepared.get("plan", {})
+    moments = {name: datetime.fromisoformat(plan[name]) for name in ("window_from", "judge_from") if name in plan}
+    return split(context.model, rows, context.settings.build, **moments)
+
+
+def _planned(context: Context, prepared: Result) -> Result:
+    """What of the plan belongs to a step's identity; nothing for a build like any other."""
+    plan = prepared.get("plan", {})
+    return {"plan": {**plan, "of": _made_of(context, plan["of"])} if "of" in plan else plan} if plan else {}
 
 
 def train(context: Context, run: str, prepared: Result) -> Result:
@@ -110,12 +136,17 @@ def train(context: Context, run: str, prepared: Result) -> Result:
         "min_rows": settings.build.min_rows,
         "train": settings.train,
         "seed": settings.build.seed,
+        **_planned(context, prepared),
     }
+    of = prepared.get("plan", {}).get("of")
 
     def work() -> Result:
         model = context.model
-        parted = split(model, from_bytes(context.artifacts.get(prepared["training_set"])), settings.build)
-        estimator = fit(model, parted.train, settings=settings.train, seed=settings.build.seed)
+        parted = _parted(context, prepared)
+        if of is None:
+            estimator = fit(model, parted.train, settings=settings.train, seed=settings.build.seed)
+        else:
+            estimator = _recalibrated(context, of, parted.train)
         file = save_model(estimator, settings.trust)
         loaded = load_model(file.format, file.data, settings.trust)  # what is judged is what will be loaded, not what was fitted
         X, _ = inputs_and_labels(parted.train)
@@ -134,9 +165,29 @@ def train(context: Context, run: str, prepared: Result) -> Result:
             "trained_until": parted.train[model.time].max().isoformat(),  # type: ignore[union-attr]
             "holdout_rows": parted.holdout.height,
             "holdout_from": parted.holdout_from.isoformat(),
+            **({} if of is None else {"recalibrates": of, "aged_from": _aged_from(context.version(of).facts)}),
         }
 
     return context.run_step(run, "train", parts, work)
+
+
+def _recalibrated(context: Context, number: int, rows: pl.DataFrame) -> Recalibrated:
+    """A version's model with its answers put right on these rows. One that was put right before is taken as it was at first."""
+    version = context.version(number)
+    kind, data = version.format, context.artifacts.get(version.model_file)
+    estimator = load_model(kind, data, context.settings.trust)
+    if isinstance(estimator, Recalibrated):
+        estimator, kind, data = estimator.inner, estimator.kind, estimator.inner_data
+    X, y = inputs_and_labels(rows)
+    task, frame = context.model.task, context.model.frame
+    level, slope = recalibrate(task, answers(estimator, X, task, frame=frame), y)
+    return Recalibrated(estimator, kind, data, task=task, frame=frame, level=level, slope=slope)
+
+
+def _aged_from(facts: Result) -> str:
+    """Time of the newest row that what a version knows of the world comes from; a recalibration does not make it younger."""
+    found: str = facts.get("aged_from") or facts["trained_until"]
+    return found
 
 
 def evaluate(context: Context, run: str, as_of: datetime, prepared: Result, trained: Result) -> Result:
@@ -154,12 +205,13 @@ def evaluate_against(context: Context, run: str, champion: int | None, as_of: da
         "observations": content_of(prepared["pins"]["observations"]),
         "as_of": as_of.isoformat(),
         "metric": context.metric,
+        **_planned(context, prepared),
     }
 
     def work() -> Result:
         model = context.model
         key = key_of(model.entity, model.time)
-        parted = split(model, from_bytes(context.artifacts.get(prepared["training_set"])), context.settings.build)
+        parted = _parted(context, prepared)
         X, y = inputs_and_labels(parted.holdout)
         estimator = load_model(trained["format"], context.artifacts.get(trained["model_file"]), context.settings.trust)
         given = {"challenger": answers(estimator, X, model.task, frame=model.frame)}
@@ -261,6 +313,7 @@ def enter(context: Context, run: str, as_of: datetime, prepared: Result, trained
         "gate": gated,
         "seed": context.settings.build.seed,
         "packages": digest_of(context.packages_json),
+        **{name: trained[name] for name in ("recalibrates", "aged_from") if name in trained},
     }
     version = Version(
         number=number,
@@ -284,7 +337,8 @@ def enter(context: Context, run: str, as_of: datetime, prepared: Result, trained
         end_run(connection, context.name, run, status, kept.sentence)
         metric = evaluated["metrics"][context.metric]
         score_text = f"{context.metric} {metric['value']:.4f} on the newest {metric['n']:,}"
-        sentence = f"Version {kept.number} was trained on {trained['train_rows']:,} rows; {score_text}"
+        made = f"is version {trained['recalibrates']} recalibrated" if "recalibrates" in trained else "was trained"
+        sentence = f"Version {kept.number} {made} on {trained['train_rows']:,} rows; {score_text}"
         record_event(connection, context.name, f"{run}/trained", Event("trained", as_of, sentence, {"version": kept.number}))
         if not kept.passed:
             refused = f"Version {kept.number} was refused: {kept.sentence.removeprefix('Refused: ')}"
@@ -352,7 +406,7 @@ def cycle_of(as_of: datetime) -> str:
 def _code(context: Context) -> Result:
     return {
         "code": context.code.digest,
-        "where": context.settings.model.model_dump(),
+        "where": context.settings.model.model_dump(include={"file", "attribute"}),
         "packages": digest_of(context.packages_json),
     }
 

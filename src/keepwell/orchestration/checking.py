@@ -11,13 +11,13 @@ import sqlalchemy as sa
 from keepwell.errors import SchemaMismatch
 from keepwell.ingestion import Gathered, changed_rows, key_of, last_gather
 from keepwell.monitoring import Checkup, Evidence, check_up, last_checkup, record_checkup
-from keepwell.orchestration import watching
+from keepwell.orchestration import deciding, tending, watching
 from keepwell.orchestration.context import Context
 from keepwell.registry import CHAMPION, aliases_now
-from keepwell.retraining import State, decide, get_decision, record_decision
-from keepwell.serving import LABELS, POSTED, Labelling, get_labelling, joined, record_labelling, representative, total_labels
+from keepwell.retraining import get_decision, record_decision
+from keepwell.serving import LABELS, POSTED, Labelling, get_labelling, record_labelling
 from keepwell.storage import Event, literal, record_event
-from keepwell.training import labels_of, list_runs
+from keepwell.training import labels_of
 
 
 def label(context: Context, cycle: str, as_of: datetime) -> int:
@@ -72,38 +72,48 @@ def check(context: Context, cycle: str, as_of: datetime, asked: bool) -> bool:
         before = last_checkup(connection, context.name, before=as_of)
         word = before.verdict if before else "unknown"
         champion = aliases_now(connection, context.name).get(CHAMPION)
-        rows = scored(context, as_of - timedelta(days=context.settings.check.window_days), as_of, connection)
-        builds = [run for run in list_runs(connection, context.name, 2) if run.cycle != cycle]
-        labels = total_labels(connection, context.name)
-        labels_before = total_labels(connection, context.name, at=builds[0].as_of) if builds else 0
+        rows = deciding.scored(context, as_of - timedelta(days=context.settings.check.window_days), as_of, connection)
         watched = watching.watch(context, champion, as_of, connection) if champion is not None else None
-    checkup = _checkup(context, as_of, gathered, rows, champion, word, watched)
-    trained_until = context.version(champion).facts["trained_until"] if champion is not None else None
-    state = State(
-        labels=labels,
-        new_labels=labels - labels_before,
-        last_build=builds[0].as_of if builds else None,
-        trained_until=datetime.fromisoformat(trained_until) if trained_until else None,
-        verdict=checkup.verdict,
-        faults=(*faults(gathered), *(watched.faults if watched else ())),
-        asked=asked,
+        checkup = _checkup(context, as_of, gathered, rows, champion, word, watched)
+        state = deciding.state_of(
+            context,
+            connection,
+            as_of,
+            champion=champion,
+            verdict=checkup.verdict,
+            faults=faults(gathered),
+            scored=rows,
+            watched=watched,
+            asked=asked,
+            set_aside=all(finding["action"] == "quarantine" for finding in gathered.findings if finding["is_fault"]),
+            cycle=cycle,
+        )
+    is_news = watched is not None and any(one.kind == "decline" for one in watched.said)
+    decision = deciding.decision_of(context, as_of, state, champion, rows, is_news=is_news)
+    known = tending.Known(
+        cycle=cycle,
+        as_of=as_of,
+        before=before.as_of if before else None,
+        gathered=gathered,
+        checkup=checkup,
+        decision=decision,
+        rows=rows,
+        champion=champion,
+        trained_until=state.trained_until,
+        built=state.last_build,
+        watched=watched,
     )
-    decision = decide(context.settings.retrain, context.settings.build, state, as_of)
     with context.database.begin() as connection:
         record_checkup(connection, context.name, cycle, checkup)
         record_decision(connection, context.name, cycle, as_of, decision)
+        deciding.act_on(connection, context, cycle, as_of, decision)
         if watched is not None:
             watching.record(connection, context, cycle, as_of, watched)
+        tending.tend(connection, context, known)
         if word != checkup.verdict:
             sentence = f"{context.name} is {checkup.verdict}: {checkup.sentence}"
             record_event(connection, context.name, f"{cycle}/verdict", Event("verdict", as_of, sentence, {"verdict": checkup.verdict}))
     return decision.build
-
-
-def scored(context: Context, since: datetime, until: datetime, connection: sa.Connection) -> pl.DataFrame:
-    """One prediction a row of the world in a window, with its label where it is known, in time order."""
-    predictions = context.predictions.rows(since=since, until=until, connection=connection)
-    return joined(representative(predictions), context.labels.rows(since=since, connection=connection))
 
 
 def _checkup(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from keepwell.ingestion import key_of, open_source
 from keepwell.model import Model
 from keepwell.monitoring import Watch
 from keepwell.registry import CHAMPION, Version, aliases_now, get_version, refuse_swept
-from keepwell.serving import LABEL_KEY, PREDICTION_KEY, Predictor
+from keepwell.serving import LABEL_KEY, PREDICTION_KEY, SHADOW_KEY, Predictor
 from keepwell.settings import Settings, read
 from keepwell.storage import ArtifactStore, Database, Table
 from keepwell.training import Code, Outline, Pins, Result, Runner, check_environment, lock_of, needed_packages, pin, run_step
@@ -55,6 +55,7 @@ class Context:
     _predictors: dict[int, Predictor] = field(default_factory=dict)
     _versions: dict[int, Version] = field(default_factory=dict)
     _contracts: dict[str, Contract] = field(default_factory=dict)
+    rehearsed_on: date | None = None  # the day on which the way back was last looked at
     watches: dict[int, tuple[str, Watch]] = field(default_factory=dict)  # version -> (cycle of its newest state, the watch in that state)
 
     @classmethod
@@ -95,6 +96,11 @@ class Context:
         return self._table("predictions", PREDICTION_KEY, "time")
 
     @cached_property
+    def shadows(self) -> Table:
+        """Answers that nobody was given: of challengers, and of former champions on probation."""
+        return self._table("shadows", SHADOW_KEY, "time")
+
+    @cached_property
     def labels(self) -> Table:
         """Labels as they came in."""
         return self._table("labels", LABEL_KEY, "time")
@@ -107,7 +113,7 @@ class Context:
     @property
     def tables(self) -> tuple[Table, ...]:
         """All versioned tables."""
-        return (self.observations, self.predictions, self.labels, self.quarantine)
+        return (self.observations, self.predictions, self.labels, self.quarantine, self.shadows)
 
     def _table(self, kind: str, key: tuple[str, ...], time: str) -> Table:
         root = self.settings.store.tables
@@ -140,15 +146,20 @@ class Context:
     def predictor(self, number: int) -> Predictor:
         """A version ready to answer; kept open. Raises VersionSwept when its files were cleaned up."""
         if number not in self._predictors:
-            version = self.version(number)
-            with self.database.read() as connection:
-                refuse_swept(connection, self.name, number)
+            found = self.load(number)
             if len(self._predictors) >= 4:
                 self._predictors.pop(next(iter(self._predictors)))
-            if self.settings.serve.packages == "refuse":
-                check_environment(lock_of(self.artifacts.get(version.environment)), Code.get(self.artifacts, version.code).files(), number)
-            self._predictors[number] = Predictor.load(version, self.artifacts, self.home / "code", self.settings.trust)
+            self._predictors[number] = found
         return self._predictors[number]
+
+    def load(self, number: int) -> Predictor:
+        """A version loaded from its files, whatever is open. Raises VersionSwept when they were cleaned up."""
+        version = self.version(number)
+        with self.database.read() as connection:
+            refuse_swept(connection, self.name, number)
+        if self.settings.serve.packages == "refuse":
+            check_environment(lock_of(self.artifacts.get(version.environment)), Code.get(self.artifacts, version.code).files(), number)
+        return Predictor.load(version, self.artifacts, self.home / "code", self.settings.trust)
 
     def champion(self) -> int | None:
         """Number of the version that serves."""
@@ -186,5 +197,6 @@ class Context:
 
     def settings_json(self) -> bytes:
         """The settings a version carries: all but secrets and where things are."""
-        plain = self.settings.model_dump(mode="json", exclude={"serve": {"token"}, "store": True, "trust": True, "source": True})
+        left_out: Any = dict.fromkeys(("store", "trust", "source", "people", "webhooks", "notify"), True) | {"serve": {"token"}}
+        plain = self.settings.model_dump(mode="json", exclude=left_out)
         return json.dumps(plain, sort_keys=True, indent=1).encode()

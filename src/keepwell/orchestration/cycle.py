@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from keepwell.deployment import promote
 from keepwell.errors import CycleRefused, KeepwellError
-from keepwell.orchestration import building, checking, gathering, predicting
+from keepwell.orchestration import building, checking, deploying, gathering, predicting, rehearsing, tending
 from keepwell.orchestration.context import Context
-from keepwell.orchestration.durable import Engine, step, workflow
+from keepwell.orchestration.durable import Engine, Plain, step, workflow
 from keepwell.orchestration.tables import CycleRecord, begin_cycle, end_cycle, get_cycle, last_cycle, list_cycles
-from keepwell.registry import CHALLENGER, CHAMPION, AliasChange, aliases_now, get_version, list_versions, set_alias
+from keepwell.registry import list_versions
 from keepwell.retraining import get_decision
 from keepwell.storage import Event, record_event
 from keepwell.training import list_runs
@@ -31,8 +30,8 @@ def detach(context: Context) -> None:
         del _open[context.name]
 
 
-def run_cycle(engine: Engine, context: Context, as_of: datetime, *, build: bool = False) -> CycleRecord:
-    """Run the cycle of a moment, or answer with what it did when it has run already.
+def run_cycle(engine: Engine | Plain, context: Context, as_of: datetime, *, build: bool = False, by: str = "keepwell") -> CycleRecord:
+    """Run the cycle of a moment, or answer with what it did when it has run already. `by` is who asks for a build.
 
     Raises
     ------
@@ -57,20 +56,23 @@ def run_cycle(engine: Engine, context: Context, as_of: datetime, *, build: bool 
             others = [other for other in list_cycles(connection, context.name, "running") if other.cycle != cycle]
             if not others:
                 record = begin_cycle(connection, context.name, cycle, as_of, build)
+                if build:
+                    told = Event("asked", as_of, f"{by} asked for a new version", {"by": by})
+                    record_event(connection, context.name, f"{cycle}/asked", told)
         if not others:
             return _finish(engine, context, record)
         for other in reversed(others):
             _finish(engine, context, other)
 
 
-def resume(engine: Engine, context: Context) -> list[CycleRecord]:
+def resume(engine: Engine | Plain, context: Context) -> list[CycleRecord]:
     """Go on with cycles that a crash left unfinished."""
     with context.database.read() as connection:
         unfinished = list_cycles(connection, context.name, "running")
     return [_finish(engine, context, record) for record in reversed(unfinished)]
 
 
-def _finish(engine: Engine, context: Context, record: CycleRecord) -> CycleRecord:
+def _finish(engine: Engine | Plain, context: Context, record: CycleRecord) -> CycleRecord:
     workflow_id = f"cycle/{context.name}/{record.cycle}/{record.attempt}"
     try:
         engine.run(care, workflow_id, context.name, record.cycle, record.as_of.isoformat(), bool(record.facts.get("asked")), record.attempt)
@@ -78,6 +80,7 @@ def _finish(engine: Engine, context: Context, record: CycleRecord) -> CycleRecor
         # The step that failed could not say so itself (a full disk, a database that went away). A later try begins anew.
         with context.database.begin() as connection:
             end_cycle(connection, context.name, record.cycle, "failed", str(error), {**record.facts, "error": type(error).__name__})
+            tending.failed(connection, context, record.cycle, record.as_of, str(error))
         raise
     with context.database.read() as connection:
         ended = get_cycle(connection, context.name, record.cycle)
@@ -97,10 +100,10 @@ def care(model: str, cycle: str, moment: str, asked: bool, attempt: int) -> None
         done["labels"] = step("label", checking.label, context, cycle, as_of)
         if step("check", checking.check, context, cycle, as_of, asked):
             done["version"] = build(model, building.run_of(cycle, attempt), cycle, moment)
-            done["promoted"] = step("deploy", _deploy, context, cycle, as_of, done["version"])
+            done["promoted"] = step("deploy", deploying.deploy, context, cycle, as_of, done["version"])
         step("predict", _predict, context, cycle, as_of, done)
     except KeepwellError as error:
-        step("fail", _fail, context, cycle, error, done)
+        step("fail", _fail, context, cycle, as_of, error, done)
 
 
 @workflow("build")
@@ -150,7 +153,7 @@ def _begin(context: Context, run: str, cycle: str, as_of: datetime) -> int | Non
     if made:
         return made[-1]
     assert decision is not None
-    building.begin(context, run, cycle, as_of, decision.sentence)
+    building.begin(context, run, cycle, as_of, decision.sentence, decision.plan)
     return None
 
 
@@ -164,37 +167,23 @@ def _build_failed(context: Context, run: str, as_of: datetime, error: KeepwellEr
         )
 
 
-def _deploy(context: Context, cycle: str, as_of: datetime, number: int | None) -> bool:
-    """Let a version that passed the gate live, or let it wait as challenger for a person."""
-    if number is None:
-        return False
-    key = f"{cycle}/deploy"
-    with context.database.begin() as connection:
-        version = get_version(connection, context.name, number)
-        if not version.passed:
-            return False
-        if context.settings.promotion.mode == "auto":
-            if aliases_now(connection, context.name).get(CHAMPION) != number:
-                reason = version.sentence.removeprefix("Passed: ")
-                promote(connection, context.name, number, as_of=as_of, by="keepwell", reason=reason, key=key)
-            return True
-        set_alias(connection, context.name, key, AliasChange(CHALLENGER, number, as_of, as_of, version.sentence, "keepwell"))
-        sentence = f"Version {number} passed the gate and waits as challenger: promote it with `keepwell promote {number}`"
-        record_event(connection, context.name, key, Event("waiting", as_of, sentence, {"version": number}))
-        return False
-
-
 def _predict(context: Context, cycle: str, as_of: datetime, done: dict[str, Any]) -> None:
-    """Answer what is due, end the cycle's record, and see to the tables' waiting commits."""
+    """Answer what is due, go on with the trials, end the cycle's record, and see to the tables' waiting commits."""
     rows = predicting.predict(context, cycle, as_of)
+    ended = deploying.conclude(context, cycle, as_of)
+    rehearsing.rehearse_when_due(context, as_of)
+    if ended:
+        done = {**done, "trials": ended}
     sentence = f"{done['new']} new observations, {done['labels']} new labels, {rows} predictions"
     with context.database.begin() as connection:
         end_cycle(connection, context.name, cycle, "done", sentence, {**done, "predictions": rows})
+        tending.done(connection, context, as_of)
         due = [table for table in context.tables if table.waiting(connection) >= context.settings.store.flush_commits]
     for table in due:
         table.flush()
 
 
-def _fail(context: Context, cycle: str, error: KeepwellError, done: dict[str, Any]) -> None:
+def _fail(context: Context, cycle: str, as_of: datetime, error: KeepwellError, done: dict[str, Any]) -> None:
     with context.database.begin() as connection:
         end_cycle(connection, context.name, cycle, "failed", error.message, {**done, "error": type(error).__name__})
+        tending.failed(connection, context, cycle, as_of, error.message)

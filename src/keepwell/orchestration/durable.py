@@ -13,7 +13,8 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any, ClassVar
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
@@ -26,6 +27,7 @@ WATCH_S = 2.0
 UNWRITTEN_S = 5.0  # so long after a workflow's last line its end must be in the database
 ENDS = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
+_plain: ContextVar[bool] = ContextVar("plain", default=False)
 _ended: dict[str, float] = {}  # workflows whose last line was reached in this process, and when
 
 
@@ -42,14 +44,41 @@ def workflow(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
             finally:
                 _ended[workflow_id] = time.monotonic()
 
-        return DBOS.workflow(name=name)(noted)
+        kept = DBOS.workflow(name=name)(noted)
+
+        @functools.wraps(function)
+        def either(*arguments: Any) -> Any:
+            return function(*arguments) if _plain.get() else kept(*arguments)
+
+        either.kept = kept  # type: ignore[attr-defined]
+        return either
 
     return durable
 
 
 def step(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
     """Run a step of the current workflow, or answer what it answered before a crash."""
+    if _plain.get():
+        return function(*arguments)
     return DBOS.run_step({"name": name}, function, *arguments)
+
+
+class Plain:
+    """Runs workflows as the plain functions they are, and keeps nothing of their steps: for a folder that goes away, like a rehearsal's."""
+
+    def run(self, function: Callable[..., Any], _workflow_id: str, *arguments: Any) -> Any:
+        """Run a workflow to its end."""
+        with _plainly():
+            return function(*arguments)
+
+
+@contextlib.contextmanager
+def _plainly() -> Iterator[None]:
+    before = _plain.set(True)
+    try:
+        yield
+    finally:
+        _plain.reset(before)
 
 
 class Engine:
@@ -92,7 +121,7 @@ class Engine:
         with self._database.answering():
             self._settle_unwritten(workflow_id)
             with SetWorkflowID(workflow_id):
-                handle = DBOS.start_workflow(function, *arguments)
+                handle = DBOS.start_workflow(getattr(function, "kept", function), *arguments)
             if not hasattr(handle, "future"):  # not run by this call, but by a thread that took it up, or by another process
                 self._wait(handle)
             return handle.get_result(polling_interval_sec=0.1)

@@ -53,9 +53,8 @@ def decide_quarantine(context: Context, row_ids: Sequence[str], state: str, by: 
         if state == RELEASED:
             context.observations.append(connection, key, _as_observations(context, chosen), now)
         sentence = f"{state.capitalize()} by {by}: {len(wanted)} quarantined"
-        record_event(
-            connection, context.name, f"{key}/{now.isoformat()}", Event(f"quarantine_{state}", now, sentence, {"rows": wanted, "by": by})
-        )
+        told = Event(f"quarantine_{state}", now, sentence, {"rows": wanted, "by": by}, by)
+        record_event(connection, context.name, f"{key}/{now.isoformat()}", told)
     return len(wanted)
 
 

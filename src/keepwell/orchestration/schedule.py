@@ -78,6 +78,7 @@ class Scheduler:
     run : runs the cycle of a tick.
     last : moment of the newest cycle that is done.
     first : called once in the thread before anything else; finishes what a crash left.
+    look : called with the moment at each turn, also when no cycle is due or one has just failed: notices silence.
     clock : the present moment, aware.
     """
 
@@ -89,10 +90,12 @@ class Scheduler:
         run: Callable[[datetime], CycleRecord],
         last: Callable[[], datetime | None],
         first: Callable[[], object] = lambda: None,
+        look: Callable[[datetime], object] = lambda now: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._cron, self._zone = cron, zone
         self._run, self._last, self._first, self._clock = run, last, first, clock
+        self._look = look
         self._failures = 0
         self._not_before: datetime | None = None
         self._stopping = threading.Event()
@@ -136,6 +139,15 @@ class Scheduler:
         self._note(problem)
         return record
 
+    def look(self) -> None:
+        """Notice silence. What goes wrong is logged, and tried again at the next turn."""
+        try:
+            self._look(self._clock())
+        except KeepwellError as error:
+            log.error("Silence could not be looked for: %s", error.message)
+        except Exception:
+            log.exception("Silence could not be looked for")
+
     def _note(self, problem: str | None) -> None:
         if problem is None:
             self._failures, self._not_before = 0, None
@@ -152,6 +164,7 @@ class Scheduler:
             log.error("An unfinished cycle failed: %s", error)
         while not self._stopping.is_set():
             self.turn()
+            self.look()
             self._stopping.wait(self._until_next_s())
 
     def _until_next_s(self) -> float:

@@ -84,6 +84,15 @@ def dead_slots(database: Database) -> list[str]:
     return sorted(name for name, lives in _looked_at(database) if not lives)
 
 
+def dead_since(database: Database, model: str) -> list[tuple[str, datetime]]:
+    """A model's names whose holder ended without giving them back, each with the moment until which it had said that it lives."""
+    with database.read() as connection:
+        now = moment_of(connection)
+        rows = connection.execute(sa.select(workers).where(workers.c.slot.startswith(f"{model}-", autoescape=True))).all()
+    dead = [row for row in rows if not is_alive(row, now)]
+    return [(row.slot, row.lease_until - timedelta(seconds=LEASE_S)) for row in dead if row.slot.removeprefix(f"{model}-").isdigit()]
+
+
 def is_alive(row: Any, now: datetime) -> bool:
     """Does the holder of this row live? On this machine its process is asked, elsewhere its lease; `now` by the database's clock."""
     host, _, boot = row.host.partition(" ")

@@ -27,6 +27,7 @@ from keepwell.training import from_bytes
 CHANGED = {"contract": "contract", "promoted": "version", "rolled_back": "version", "edited": "code"}
 TOLD = {"decline": "declined", "recovered": "recovered"}  # notes are not lines of a life: `keepwell why` shows them
 LOOK_BACK = timedelta(days=60)
+AGAIN = timedelta(days=30)  # a version whose held-out rows are too few is tried again with those that it has answered since
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,17 +60,20 @@ def watch(context: Context, version: int, as_of: datetime, connection: sa.Connec
     if not context.settings.watch.on:
         return None
     known = get_watch(connection, context.name, version)
-    if known is not None and "unwatched" in known[1]:
-        return Watched(version, None, known[1])
+    is_again = known is not None and "unwatched" in known[1]
+    if known is not None and is_again:
+        if as_of < datetime.fromisoformat(known[1].get("again", "9999-01-01T00:00:00+00:00")):
+            return Watched(version, None, known[1])
+        known = None  # its first rows were too few; by now there may be more
     if known is not None and _closing(as_of, known[1]["batch_days"]) <= known[1]["closed"]:
         return Watched(version, None, known[1])
     until = last_batch(connection, context.name)
     if known is not None and (until is None or _closing(until, known[1]["batch_days"]) <= known[1]["closed"]):
         return Watched(version, None, known[1])
     try:
-        watching = _open(context, version, known[0] if known else None, connection)
+        watching = _open(context, version, known[0] if known else None, connection, lived=is_again)
     except FrameInvalid as error:
-        return Watched(version, None, {"unwatched": error.message})
+        return Watched(version, None, {"unwatched": error.message, "again": (as_of + AGAIN).isoformat()})
     signals = _update(context, version, watching, until, connection) if until is not None else []
     said = tuple(_said(context, version, signal, connection) for signal in signals)
     causes = [incident.explanation.cause for incident in watching.open_incidents]
@@ -80,6 +84,7 @@ def watch(context: Context, version: int, as_of: datetime, connection: sa.Connec
         "channels": len(watching.reference.channels),
         "late": watching.late,
         "declines": [_sentence(context, incident.explanation, connection) for incident in watching.open_incidents],
+        "open": [_plainly(incident) for incident in watching.open_incidents],
         "faults": [f"{one.kind.replace('_', ' ')} in {one.column}" for one in causes if one is not None and one.cls == "data_quality"],
         "plan": {f"{rise:.0%}": None if np.isinf(batches) else round(batches) for rise, batches in watching.plan().items()},
     }
@@ -101,12 +106,20 @@ def record(connection: sa.Connection, context: Context, cycle: str, as_of: datet
             record_event(connection, context.name, key, Event(TOLD[said.kind], as_of, f"{context.name} {said.sentence}", facts))
 
 
+def _plainly(incident: Any) -> dict[str, Any]:
+    """A decline as the policy reads it."""
+    found = incident.explanation
+    cause, began = found.cause, {name: getattr(found.began, name).isoformat() for name in ("low", "high")}
+    known = {"kind": cause.kind, "cls": cause.cls, "column": cause.column} if cause else {"kind": "", "cls": "unknown", "column": ""}
+    return {"incident": incident.number, "onset": found.began.at.isoformat(), **began, **known}
+
+
 def _closing(until: datetime, width: float) -> int:
     """Number of the newest batch that has ended."""
     return int(np.floor(until.timestamp() / 86400 / width + 1e-9)) - 1
 
 
-def _open(context: Context, version: int, cycle: str | None, connection: sa.Connection) -> Watch:
+def _open(context: Context, version: int, cycle: str | None, connection: sa.Connection, *, lived: bool = False) -> Watch:
     """The version's watch as the record has it: what this process holds when it is just that, else from its state, else a new one."""
     held = context.watches.get(version)
     if held is not None and cycle is not None and held[0] == cycle:
@@ -123,8 +136,11 @@ def _open(context: Context, version: int, cycle: str | None, connection: sa.Conn
     if state is not None:
         return Watch.load(state, ask)
     settings = context.settings.watch
+    reference = _reference(context, version)
+    if lived:
+        reference = _with_lived(context, version, reference, connection)
     return Watch(
-        _reference(context, version),
+        reference,
         ask,
         time="time",
         entity="entity" if context.outline.entity else None,
@@ -151,6 +167,25 @@ def _reference(context: Context, version: int) -> pl.DataFrame:
     )
 
 
+def _with_lived(context: Context, version: int, held: pl.DataFrame, connection: sa.Connection) -> pl.DataFrame:
+    """The held-out rows and those that the version has answered since, as far as their labels are in."""
+    last: datetime = held["time"].max()  # type: ignore[assignment]
+    rows = representative(context.predictions.rows(since=last, connection=connection))
+    rows = rows.filter((pl.col("version") == version) & (pl.col("time") > literal(last))) if rows.height else rows
+    known = joined(rows, context.labels.rows(since=last, connection=connection)).drop_nulls("label")
+    if known.is_empty():
+        return held
+    lived = known.select("entity", "time", "label", "answer").hstack(decoded(context, version, known))
+    return pl.concat([held, lived.select(held.columns)], how="vertical_relaxed")
+
+
+def decoded(context: Context, version: int, rows: pl.DataFrame) -> pl.DataFrame:
+    """The inputs of rows of the ledger, as the version's columns."""
+    signature = context.predictor(version).signature
+    kind = pl.Struct({name: _dtype(kind) for name, kind in signature.items()})
+    return rows.select(pl.col("inputs").str.json_decode(kind).alias("inputs")).unnest("inputs")
+
+
 def _update(context: Context, version: int, watching: Watch, until: datetime, connection: sa.Connection) -> list[Signal]:
     width = watching.reference.width
     first = min([watching.closed + 1, *watching.unlabelled])
@@ -164,9 +199,7 @@ def _update(context: Context, version: int, watching: Watch, until: datetime, co
     fresh = rows.filter(pl.col("time") >= literal(_moment((watching.closed + 1) * width)))
     closing = _moment((_closing(until, width) + 1) * width)
     fresh = fresh.filter(pl.col("time") < literal(closing))
-    signature = context.predictor(version).signature
-    kind = pl.Struct({name: _dtype(kind) for name, kind in signature.items()})
-    batch = fresh.select("entity", "time", "answer", pl.col("inputs").str.json_decode(kind).alias("inputs")).unnest("inputs")
+    batch = fresh.select("entity", "time", "answer").hstack(decoded(context, version, fresh))
     labels = rows.filter(pl.col("label").is_not_null()).select("entity", "time", "label")
     return watching.update(batch, labels, until=closing)
 

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from keepwell.errors import VersionNotFound, VersionSwept
 from keepwell.registry.records import AliasChange, Swept, Version
-from keepwell.storage import Event, insert_once, list_events, record_event
-from keepwell.storage.schema import facts, integer, metadata, moment, serial, text
+from keepwell.storage import Event, append_once, list_events, record_event
+from keepwell.storage.schema import facts, integer, linked, metadata, moment, serial, text
 
 versions = sa.Table(
     "versions",
@@ -31,6 +31,7 @@ versions = sa.Table(
     text("environment"),
     text("card"),
     facts(),
+    *linked(),
     sa.UniqueConstraint("model", "run"),
 )
 
@@ -46,6 +47,7 @@ aliases = sa.Table(
     moment("recorded_at"),
     text("reason"),
     text("by"),
+    *linked(),
     sa.UniqueConstraint("model", "key"),
     sa.Index(None, "model", "alias", "since"),
 )
@@ -61,7 +63,7 @@ def register(connection: sa.Connection, model: str, version: Version) -> Version
         if row:
             return _version(row)
         newest = connection.execute(sa.select(sa.func.max(versions.c.number)).where(versions.c.model == model)).scalar()
-        insert_once(connection, versions, {"model": model, **asdict(version), "number": (newest or 0) + 1})
+        append_once(connection, versions, {"model": model, **asdict(version), "number": (newest or 0) + 1})
 
 
 def list_versions(connection: sa.Connection, model: str) -> list[Version]:
@@ -91,12 +93,12 @@ def get_version(connection: sa.Connection, model: str, ref: int | str) -> Versio
 
 
 def _version(row: Any) -> Version:
-    return Version(**{name: value for name, value in row.items() if name != "model"})
+    return Version(**{name: value for name, value in row.items() if name not in ("model", "place", "hash")})
 
 
 def set_alias(connection: sa.Connection, model: str, key: str, change: AliasChange) -> bool:
     """Point an alias somewhere else from `change.since` on, once per `key`. Nothing is overwritten: the history grows."""
-    return insert_once(connection, aliases, {"model": model, "key": key, **asdict(change), "recorded_at": datetime.now(UTC)})
+    return append_once(connection, aliases, {"model": model, "key": key, **asdict(change), "recorded_at": datetime.now(UTC)})
 
 
 def alias_at(connection: sa.Connection, model: str, alias: str, at: datetime) -> int | None:
@@ -119,7 +121,9 @@ def list_alias_changes(connection: sa.Connection, model: str, alias: str | None 
     if alias is not None:
         query = query.where(aliases.c.alias == alias)
     rows = connection.execute(query.order_by(aliases.c.seq)).mappings()
-    return [AliasChange(**{name: value for name, value in row.items() if name not in ("seq", "model", "key")}) for row in rows]
+    return [
+        AliasChange(**{name: value for name, value in row.items() if name not in ("seq", "model", "key", "place", "hash")}) for row in rows
+    ]
 
 
 def record_swept(connection: sa.Connection, model: str, swept: Swept) -> None:

@@ -1,4 +1,4 @@
-"""Retraining decisions, one a cycle: the loop closes by reading these."""
+"""Retraining decisions, one a cycle: the loop closes by reading these. And the pause that is in force."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from keepwell.retraining.policy import RetrainDecision
-from keepwell.storage import insert_once
-from keepwell.storage.schema import metadata, moment, text
+from keepwell.retraining.pauses import Pause
+from keepwell.retraining.policy import NOTHING, RETRAIN, RetrainDecision
+from keepwell.retraining.value import Gain
+from keepwell.storage import append_once
+from keepwell.storage.schema import linked, metadata, moment, text
 
 decisions = sa.Table(
     "decisions",
@@ -21,14 +23,26 @@ decisions = sa.Table(
     text("trigger", nullable=True),
     text("held_by", nullable=True),
     text("sentence"),
+    sa.Column("facts", sa.JSON, nullable=True),
+    *linked(),
     sa.Index(None, "model", "as_of"),
+)
+
+pauses = sa.Table(
+    "pauses",
+    metadata,
+    text("model", primary=True),
+    moment("since"),
+    moment("until", nullable=True),
+    text("by"),
+    text("reason"),
 )
 
 
 def record_decision(connection: sa.Connection, model: str, cycle: str, as_of: datetime, decision: RetrainDecision) -> None:
     """Keep a decision, once per cycle."""
-    values = {"build": decision.build, "trigger": decision.trigger, "held_by": decision.held_by, "sentence": decision.sentence}
-    insert_once(connection, decisions, {"model": model, "cycle": cycle, "as_of": as_of, **values})
+    values = {name: getattr(decision, name) for name in ("build", "trigger", "held_by", "sentence", "facts")}
+    append_once(connection, decisions, {"model": model, "cycle": cycle, "as_of": as_of, **values})
 
 
 def get_decision(connection: sa.Connection, model: str, cycle: str) -> RetrainDecision | None:
@@ -45,4 +59,27 @@ def list_decisions(connection: sa.Connection, model: str, limit: int | None = No
 
 
 def _decision(row: Any) -> RetrainDecision:
-    return RetrainDecision(row.build, row.trigger, row.held_by, row.sentence)
+    facts = row.facts or {}
+    moments = {name: datetime.fromisoformat(facts[name]) for name in ("window_from", "judge_from") if facts.get(name)}
+    gain = Gain(**facts["gain"]) if facts.get("gain") else None
+    act = facts.get("act") or (RETRAIN if row.build else NOTHING)  # older decisions knew no other act
+    return RetrainDecision(row.build, row.trigger, row.held_by, row.sentence, act, gain=gain, brake=facts.get("brake"), **moments)
+
+
+def put_pause(connection: sa.Connection, model: str, pause: Pause | None) -> None:
+    """Let a pause be in force in place of the one before; None ends it. Its history is on the timeline."""
+    connection.execute(sa.delete(pauses).where(pauses.c.model == model))
+    if pause is not None:
+        values = {"since": pause.since, "until": pause.until, "by": pause.by, "reason": pause.reason}
+        connection.execute(sa.insert(pauses).values(model=model, **values))
+
+
+def get_pause(connection: sa.Connection, model: str, now: datetime) -> Pause | None:
+    """The pause that is in force at a moment, as the record has it now."""
+    row = connection.execute(_PAUSE, {"model": model}).first()
+    pause = Pause(row.since, row.until, row.by, row.reason) if row else None
+    return pause if pause is not None and pause.lasts(now) else None
+
+
+# Built once: every cycle asks.
+_PAUSE = sa.select(pauses).where(pauses.c.model == sa.bindparam("model"))

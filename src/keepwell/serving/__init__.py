@@ -5,17 +5,21 @@ A version and rows come in; answers with ids go out. An answer is given only onc
 
 from keepwell.serving.journal import Journal
 from keepwell.serving.ledger import (
+    CANARY,
     LABEL_KEY,
     LABELS,
     LEDGER,
     POSTED,
     PREDICTION_KEY,
+    SHADOW_KEY,
     batch_id,
     batch_predictions,
     find_prediction,
     joined,
     keep_journal,
+    paired,
     representative,
+    shadow_answers,
 )
 from keepwell.serving.predictor import Predictor, signature_of
 from keepwell.serving.segments import closed_segments
@@ -33,11 +37,13 @@ from keepwell.serving.tables import (
 )
 
 __all__ = [
+    "CANARY",
     "LABELS",
     "LABEL_KEY",
     "LEDGER",
     "POSTED",
     "PREDICTION_KEY",
+    "SHADOW_KEY",
     "Journal",
     "Labelling",
     "Predictor",
@@ -50,10 +56,12 @@ __all__ = [
     "joined",
     "keep_journal",
     "last_batch",
+    "paired",
     "read_segment",
     "record_batch",
     "record_labelling",
     "representative",
+    "shadow_answers",
     "ship",
     "signature_of",
     "total_labels",

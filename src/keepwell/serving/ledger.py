@@ -26,6 +26,16 @@ LEDGER: dict[str, Any] = {
     "origin": pl.String,
     "inputs": pl.String,
 }
+SHADOW_KEY = ("prediction_id", "version")
+SHADOWS: dict[str, Any] = {
+    "prediction_id": pl.String,
+    "version": pl.Int64,
+    "entity": pl.String,
+    "time": MOMENT,
+    "answer": pl.Float64,
+    "role": pl.String,
+}
+CANARY = "canary"  # origin of a live answer that a challenger gave
 LABELS: dict[str, Any] = {"entity": pl.String, "time": MOMENT, "prediction_id": pl.String, "label": pl.Float64, "origin": pl.String}
 POSTED = "posted"  # origin of a label that somebody posted; those of the project's own function have "label"
 
@@ -78,12 +88,14 @@ def joined(predictions: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
 def representative(predictions: pl.DataFrame) -> pl.DataFrame:
     """One prediction a row of the world: a caller who asks ten times about one day must not count ten times.
 
-    Of several answers for one (entity, time), the cycle's own counts, else the first.
+    Of several answers for one (entity, time), the cycle's own counts, else the first. Those that a challenger gave do not count:
+    how the champion does is told by the champion's answers alone.
     """
     if predictions.is_empty():
         return predictions
     if (predictions["origin"] == "batch").all():
         return predictions  # a cycle answers a row once
+    predictions = predictions.filter(pl.col("origin") != CANARY)
     one = pl.when(pl.col("entity") == "").then("prediction_id").otherwise("entity")  # rows that name no entity stand alone
     ordered = predictions.lazy().sort(pl.col("origin") != "batch", "made_at", maintain_order=True)
     chosen = ordered.with_columns(one.alias("_one")).unique(["_one", "time"], keep="first", maintain_order=True)
@@ -102,6 +114,35 @@ def find_prediction(predictions: Table, labels: Table, prediction_id: str) -> di
         raise PredictionNotFound(prediction_id)
     row = joined(kept, labels.rows(since=kept["time"][0], until=kept["time"][0])).drop(COMMIT, KNOWN, strict=False).to_dicts()[0]
     return {**row, "inputs": json.loads(row["inputs"])}
+
+
+def shadow_answers(rows: pl.DataFrame, answer: np.ndarray, version: int, role: str) -> pl.DataFrame:
+    """What a version would have answered to rows of the ledger, beside their ids."""
+    named = rows.select("prediction_id", "entity", "time")
+    return named.with_columns(version=pl.lit(version, pl.Int64), answer=pl.Series(answer, dtype=pl.Float64), role=pl.lit(role)).select(
+        list(SHADOWS)
+    )
+
+
+def paired(predictions: pl.DataFrame, shadows: pl.DataFrame, beside: int, version: int) -> pl.DataFrame:
+    """Rows of the world that two versions answered, one prediction a row, in time order.
+
+    Returns
+    -------
+    The ledger's rows with `answer` of version `beside`, and `other` of `version`.
+    """
+    columns = {**LEDGER, "other": pl.Float64}
+    if predictions.is_empty() or shadows.is_empty():
+        return pl.DataFrame(schema=columns)
+    told = pl.concat([frame.select("prediction_id", "version", "answer") for frame in (predictions, shadows)])
+    theirs, ours = (
+        told.filter(pl.col("version") == number).select("prediction_id", pl.col("answer").alias(name)).unique("prediction_id", keep="first")
+        for number, name in ((beside, "answer"), (version, "other"))
+    )
+    both = predictions.drop("answer").join(theirs, on="prediction_id").join(ours, on="prediction_id")
+    is_canary = pl.col("origin") == CANARY  # which of the two answered it does not matter here: there is an answer of both
+    both = both.with_columns(origin=pl.when(is_canary).then(pl.lit("api")).otherwise("origin"))
+    return representative(both.select(list(columns))).sort("time")
 
 
 def keep_journal(database: Database, predictions: Table, segment: str, records: list[bytes]) -> None:

@@ -4,10 +4,12 @@ Other rooms hand this one rows, bytes and facts; it answers them back as they we
 """
 
 from keepwell.storage.artifacts import ArtifactStore, digest_of
+from keepwell.storage.breaks import Break, Chain, follow, hash_at, walk
+from keepwell.storage.chains import append_once, head_of
 from keepwell.storage.database import HEAD, Database, insert_once
 from keepwell.storage.engines import to_json
 from keepwell.storage.files import Files, Listed
-from keepwell.storage.history import Event, last_event, list_events, record_event
+from keepwell.storage.history import Event, last_event, list_events, person, record_event
 from keepwell.storage.moments import literal
 from keepwell.storage.payloads import COMMIT, KNOWN
 from keepwell.storage.sums import Flaw, flaws
@@ -18,6 +20,8 @@ __all__ = [
     "HEAD",
     "KNOWN",
     "ArtifactStore",
+    "Break",
+    "Chain",
     "Commit",
     "Database",
     "Event",
@@ -25,12 +29,18 @@ __all__ = [
     "Flaw",
     "Listed",
     "Table",
+    "append_once",
     "digest_of",
     "flaws",
+    "follow",
+    "hash_at",
+    "head_of",
     "insert_once",
     "last_event",
     "list_events",
     "literal",
+    "person",
     "record_event",
     "to_json",
+    "walk",
 ]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import getpass
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from keepwell.storage.database import insert_once
-from keepwell.storage.schema import facts, metadata, moment, serial, text
+from keepwell.storage.chains import append_once
+from keepwell.storage.schema import facts, linked, metadata, moment, serial, text
 
 events = sa.Table(
     "events",
@@ -22,6 +23,8 @@ events = sa.Table(
     moment("recorded_at"),
     text("sentence"),
     facts(),
+    text("by"),
+    *linked(),
     sa.UniqueConstraint("model", "key"),
     sa.Index(None, "model", "as_of"),
 )
@@ -29,17 +32,26 @@ events = sa.Table(
 
 @dataclass(frozen=True)
 class Event:
-    """One line of a model's life."""
+    """One line of a model's life; `by` is the person who did it, or "keepwell" where it did so by itself."""
 
     kind: str
     as_of: datetime
     sentence: str
     facts: dict[str, Any]
+    by: str = "keepwell"
+
+
+def person() -> str:
+    """Who sits at this process: the name that acts of a person are recorded under."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
 
 
 def record_event(connection: sa.Connection, model: str, key: str, event: Event) -> bool:
-    """Add a line, once per (model, key). True when it is new."""
-    return insert_once(
+    """Add a line at the end of the model's chain, once per (model, key). True when it is new."""
+    return append_once(
         connection,
         events,
         {
@@ -50,6 +62,7 @@ def record_event(connection: sa.Connection, model: str, key: str, event: Event) 
             "recorded_at": datetime.now(UTC),
             "sentence": event.sentence,
             "facts": event.facts,
+            "by": event.by,
         },
     )
 
@@ -59,6 +72,7 @@ def list_events(
     model: str,
     *,
     kinds: tuple[str, ...] = (),
+    by: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     limit: int | None = None,
@@ -67,14 +81,16 @@ def list_events(
     query = sa.select(events).where(events.c.model == model)
     if kinds:
         query = query.where(events.c.kind.in_(kinds))
+    if by is not None:
+        query = query.where(events.c.by == by)
     if since is not None:
         query = query.where(events.c.as_of >= since)
     if until is not None:
         query = query.where(events.c.as_of <= until)
-    query = query.order_by(events.c.as_of.desc(), events.c.seq.desc())
+    query = query.order_by(events.c.as_of.desc(), events.c.place.desc())
     if limit is not None:
         query = query.limit(limit)
-    return [Event(row.kind, row.as_of, row.sentence, row.facts) for row in reversed(connection.execute(query).all())]
+    return [Event(row.kind, row.as_of, row.sentence, row.facts, row.by) for row in reversed(connection.execute(query).all())]
 
 
 def last_event(connection: sa.Connection, model: str) -> int:

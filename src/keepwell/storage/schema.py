@@ -55,6 +55,11 @@ def facts(name: str = "facts") -> sa.Column[Any]:
     return sa.Column(name, sa.JSON, nullable=False)
 
 
+def linked() -> tuple[sa.Column[Any], sa.Column[Any], sa.Index]:
+    """Where a row stands in its model's chain, and the hash that links it to the row before: see `chains`."""
+    return integer("place"), text("hash"), sa.Index(None, "model", "place", unique=True)
+
+
 def serial(name: str = "seq") -> sa.Column[Any]:
     """A number the database counts up: order of arrival."""
     return sa.Column(name, sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True)

@@ -15,6 +15,7 @@ from keepwell.training.formats import save as save_model
 from keepwell.training.golden import golden_digest, golden_rows
 from keepwell.training.pins import Pins, content_digest, content_of, pin, unpin
 from keepwell.training.prepare import Split, from_bytes, inputs_and_labels, split, to_bytes, training_set
+from keepwell.training.recalibration import Recalibrated, log_odds, recalibrate, ridge_logistic
 from keepwell.training.steps import Result, Runner, StepRecord, Trial, identity_of, run_step
 from keepwell.training.tables import Proof, Run, begin_run, end_run, get_run, list_proofs, list_runs, list_steps, record_proof
 
@@ -25,6 +26,7 @@ __all__ = [
     "Packages",
     "Pins",
     "Proof",
+    "Recalibrated",
     "Result",
     "Run",
     "Runner",
@@ -57,11 +59,14 @@ __all__ = [
     "list_steps",
     "load_model",
     "lock_of",
+    "log_odds",
     "machine",
     "needed_packages",
     "pin",
     "prove_no_lookahead",
+    "recalibrate",
     "record_proof",
+    "ridge_logistic",
     "run_step",
     "save_model",
     "split",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import pickle
 import zipfile
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 
 from keepwell.errors import FormatRefused, ModelFileInvalid, TrustRefused
 from keepwell.settings import TrustSection
+from keepwell.training import recalibration
 from keepwell.training.answers import answers, latency_ms
 from keepwell.training.boosters import LightGBMModel, OnnxModel, XGBoostModel, library, native
 from keepwell.training.canonical import skops_digest
@@ -23,7 +25,7 @@ from keepwell.training.trust import TRUSTED, check_trees
 
 __all__ = ["SUFFIXES", "ModelFile", "answers", "canonical_digest", "latency_ms", "load", "save"]
 
-SUFFIXES = {"skops": ".skops", "lightgbm": ".lgb.txt", "xgboost": ".xgb.ubj", "onnx": ".onnx", "pickle": ".pkl"}
+SUFFIXES = {"skops": ".skops", "lightgbm": ".lgb.txt", "xgboost": ".xgb.ubj", "onnx": ".onnx", "pickle": ".pkl", "recalibrated": ".recal"}
 NOTHING = TrustSection(types=(), pickle=())
 
 
@@ -82,8 +84,10 @@ def load(kind: str, data: bytes, trust: TrustSection = NOTHING) -> Any:
             return XGBoostModel(data)
         if kind == "onnx":
             return OnnxModel(data)
+        if kind == recalibration.FORMAT:
+            return recalibration.read(data, lambda inner, content: load(inner, content, trust))
         return _from_skops(data, trust)
-    except (ImportError, TrustRefused, ModelFileInvalid):
+    except (ImportError, TrustRefused, FormatRefused, ModelFileInvalid):
         raise
     except Exception as error:  # each library has its own tree of errors; all say that the file cannot be read
         raise ModelFileInvalid(kind, str(error).strip().split("\n")[0][:200]) from error
@@ -103,6 +107,10 @@ def canonical_digest(model: Any, trust: TrustSection = NOTHING) -> str:
     file = model if isinstance(model, ModelFile) else save(model, trust)
     if file.format == "skops":
         return skops_digest(file.data)
+    if file.format == recalibration.FORMAT:
+        inner = recalibration.read(file.data, lambda kind, data: load(kind, data, trust))
+        inside = canonical_digest(_file(inner.kind, inner.inner_data), trust)
+        return hashlib.sha256(json.dumps([file.format, inner.line, inside], sort_keys=True).encode()).hexdigest()
     return hashlib.sha256(file.format.encode() + b"\n" + file.data).hexdigest()
 
 

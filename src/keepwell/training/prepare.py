@@ -33,8 +33,17 @@ def training_set(model: Model, features: pl.DataFrame, labels: pl.DataFrame) -> 
     return joined.select(*key, LABEL, *features.columns[2:]).sort(key[1], key[0])
 
 
-def split(model: Model, rows: pl.DataFrame, settings: BuildSection) -> Split:
+def split(
+    model: Model,
+    rows: pl.DataFrame,
+    settings: BuildSection,
+    *,
+    window_from: datetime | None = None,
+    judge_from: datetime | None = None,
+) -> Split:
     """Keep the newest `holdout_days` from training; train on rows whose truth was known before the holdout begins.
+
+    A decision may say otherwise: train only on rows since `window_from`, and keep only rows after `judge_from`, where those are fewer.
 
     Raises
     ------
@@ -44,10 +53,14 @@ def split(model: Model, rows: pl.DataFrame, settings: BuildSection) -> Split:
         raise EmptyWindow("The training set", rows.height, settings.min_rows)
     newest: datetime = rows[model.time].max()  # type: ignore[assignment]
     holdout_from = newest - timedelta(days=settings.holdout_days)
+    if judge_from is not None:
+        holdout_from = max(holdout_from, judge_from)
     known_by = holdout_from - timedelta(days=model.horizon_days)
     train = rows.filter(pl.col(model.time) <= known_by)
     if settings.train_days is not None:
         train = train.filter(pl.col(model.time) > known_by - timedelta(days=settings.train_days))
+    if window_from is not None:
+        train = train.filter(pl.col(model.time) >= window_from)
     holdout = rows.filter(pl.col(model.time) > holdout_from)
     if train.height < 20 or holdout.height < 10:
         raise EmptyWindow(f"The split at {holdout_from:%Y-%m-%d}", min(train.height, holdout.height), 20 if train.height < 20 else 10)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from keepwell.storage import insert_once
-from keepwell.storage.schema import facts, metadata, moment, serial, text
+from keepwell.storage import append_once, insert_once
+from keepwell.storage.schema import facts, linked, metadata, moment, serial, text
 
 if TYPE_CHECKING:
     from keepwell.training.steps import StepRecord
@@ -58,6 +58,7 @@ reproductions = sa.Table(
     text("step", nullable=True),
     text("sentence"),
     facts(),
+    *linked(),
     sa.UniqueConstraint("model", "key"),
     sa.Index(None, "model", "run"),
 )
@@ -129,7 +130,7 @@ class Proof:
 
 def record_proof(connection: sa.Connection, model: str, key: str, proof: Proof) -> None:
     """Keep what came of repeating a run, once per key."""
-    insert_once(connection, reproductions, {"model": model, "key": key, **asdict(proof)})
+    append_once(connection, reproductions, {"model": model, "key": key, **asdict(proof)})
 
 
 def list_proofs(connection: sa.Connection, model: str, run: str | None = None) -> list[Proof]:

@@ -105,7 +105,7 @@ def check(
     for found in marks:
         if found.breaks:
             broken |= found.where
-    findings = [found.finding for found in marks]
+    findings = [replace(found.finding, first=_first(contract, typed, recent, found)) for found in marks]
     findings += _stale(contract, typed.filter(pl.Series(~broken)) if broken.any() else typed, recent, now)
     if strictness == "stop" and broken.any():
         raise ContractBroken([finding.message for finding in findings if finding.action == "quarantine"])
@@ -115,6 +115,17 @@ def check(
     aside = broken & ~surplus
     good = typed.filter(pl.Series(~(broken | surplus))) if broken.any() or surplus.any() else typed
     return Report(tuple(findings), good, _with_reason(batch.filter(pl.Series(aside)), [(m, m.where[aside]) for m in marks if m.breaks]))
+
+
+def _first(contract: Contract, typed: pl.DataFrame, recent: pl.DataFrame, found: Mark) -> str:
+    """ISO time of the earliest row that shows a finding."""
+    if contract.time not in typed.columns:
+        return ""
+    times = typed[contract.time].filter(pl.Series(found.where))
+    if found.earlier and contract.time in recent.columns:
+        times = recent[contract.time].tail(found.earlier)
+    first = times.min()
+    return _aware(first).isoformat() if first is not None else ""
 
 
 def _order(contract: Contract, typed: pl.DataFrame) -> np.ndarray | None:

@@ -93,6 +93,8 @@ class Finding:
     example : one value, or key, that shows it.
     action : "quarantine" when those rows are broken, "note" when they stay.
     is_fault : hold retraining, the feed itself looks broken.
+    what : what is wrong, without the counts.
+    first : ISO time of the earliest row that shows it, also of one that was accepted before it was known; "" when rows have no time.
     conversion : of a unit change, which one it is (`Conversion.story`); a later batch that may go on in that unit is told so.
     """
 
@@ -103,6 +105,8 @@ class Finding:
     message: str
     action: Action
     is_fault: bool = False
+    what: str = ""
+    first: str = ""
     conversion: str = ""
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from keepwell.storage import insert_once
-from keepwell.storage.schema import metadata, moment, serial, text
+from keepwell.storage import append_once
+from keepwell.storage.schema import linked, metadata, moment, serial, text
 
 contracts = sa.Table(
     "contracts",
@@ -21,6 +21,7 @@ contracts = sa.Table(
     text("file_digest"),  # of contract.toml as it was then: an edit after that puts the file in force again
     moment("since"),
     text("reason"),
+    *linked(),
     sa.UniqueConstraint("model", "key"),
 )
 
@@ -45,4 +46,4 @@ def contract_in_force(connection: sa.Connection, model: str) -> ContractInForce 
 def put_in_force(connection: sa.Connection, model: str, key: str, contract: ContractInForce) -> None:
     """Put a contract in force, once per `key`."""
     values = {"digest": contract.digest, "file_digest": contract.file_digest, "since": contract.since, "reason": contract.reason}
-    insert_once(connection, contracts, {"model": model, "key": key, **values})
+    append_once(connection, contracts, {"model": model, "key": key, **values})

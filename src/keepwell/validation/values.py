@@ -152,9 +152,8 @@ def _unit_mark(change: UnitChange, where: np.ndarray) -> Mark:
         f"{change.undone:.4g}{unit}, usual is {change.home:.4g}{also}"
     )
     todo = "Convert it in gather, or change unit, range and quantiles in contract.toml."
-    return mark(
-        "unit change", change.column.name, where, f"{change.now:.6g}", what, todo, is_fault=True, conversion=change.conversion.story
-    )
+    story, earlier, example = change.conversion.story, change.earlier, f"{change.now:.6g}"
+    return mark("unit change", change.column.name, where, example, what, todo, is_fault=True, conversion=story, earlier=earlier)
 
 
 def _nulls(column: Column, sight: Sight, unread: np.ndarray | None) -> list[Mark]:

@@ -1,0 +1,118 @@
+"""Routes of incidents: see them, and act on them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query, Response
+from pydantic import Field
+
+from keepwell.api.bodies import Body, Name
+from keepwell.api.failures import json_answer
+from keepwell.errors import InputInvalid, ModelNotFound
+from keepwell.incidents import STATES
+from keepwell.orchestration import plain
+from keepwell.project import Project
+
+Text = Annotated[str, Field(max_length=4000)]
+
+
+class ActBody(Body):
+    """Who acts on an incident, and on what they saw."""
+
+    by: Name | None = Field(None, description="Who acts; default the user whom the server runs as.")
+    revision: int | None = Field(None, description="Revision of the incident that was seen; refused when somebody changed it since.")
+
+
+class AssignBody(ActBody):
+    """Give an incident to a person."""
+
+    to: Name = Field(description="Who is to have it.")
+
+
+class CommentBody(ActBody):
+    """Words about an incident."""
+
+    text: Text = Field(description="What to say.")
+
+
+class SnoozeBody(ActBody):
+    """Tell nobody for a while."""
+
+    until: Name = Field(description="Until this moment: ISO 8601, UTC when without offset.")
+
+
+class CloseBody(ActBody):
+    """End an incident."""
+
+    cause: Text = Field(description="What it was.")
+
+
+class ReopenBody(ActBody):
+    """Take a closed incident up again."""
+
+    reason: Text = Field(description="Why.")
+
+
+def add_incidents(app: FastAPI, project: Project) -> None:
+    """Put the routes on the app."""
+    where = "/models/{name}/incidents"
+
+    @app.get(where, summary="Incidents, the newest first")
+    def incidents(
+        name: str,
+        state: Annotated[list[str], Query(description="Only these states; default all but closed.")] = [],  # noqa: B006 - FastAPI copies it
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    ) -> Response:
+        _known(project, name)
+        if wrong := [one for one in state if one not in STATES]:
+            raise InputInvalid(f"'{wrong[0][:50]}' is no state", f"States are {', '.join(STATES)}.")
+        return json_answer({"model": name, "incidents": [plain(one) for one in project.incidents(state, limit)]})
+
+    @app.get(where + "/{number}", summary="One incident with all around it")
+    def incident(name: str, number: int) -> Response:
+        _known(project, name)
+        return json_answer(project.incident(number).as_dict())
+
+    def act(name: str, number: int, verb: str, body: ActBody, *what: Any) -> Response:
+        _known(project, name)
+        project.act_on(number, verb, *what, by=body.by, revision=body.revision)
+        return json_answer(project.incident(number).as_dict())
+
+    @app.post(where + "/{number}/ack", summary="Say that somebody has it")
+    def ack(name: str, number: int, body: ActBody) -> Response:
+        return act(name, number, "ack", body)
+
+    @app.post(where + "/{number}/assign", summary="Give it to a person")
+    def assign(name: str, number: int, body: AssignBody) -> Response:
+        return act(name, number, "assign", body, body.to)
+
+    @app.post(where + "/{number}/comment", summary="Add words to it")
+    def comment(name: str, number: int, body: CommentBody) -> Response:
+        return act(name, number, "comment", body, body.text)
+
+    @app.post(where + "/{number}/snooze", summary="Tell nobody for a while")
+    def snooze(name: str, number: int, body: SnoozeBody) -> Response:
+        return act(name, number, "snooze", body, _moment(body.until))
+
+    @app.post(where + "/{number}/close", summary="End it, with its cause")
+    def close(name: str, number: int, body: CloseBody) -> Response:
+        return act(name, number, "close", body, body.cause)
+
+    @app.post(where + "/{number}/reopen", summary="Take it up again")
+    def reopen(name: str, number: int, body: ReopenBody) -> Response:
+        return act(name, number, "reopen", body, body.reason)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise InputInvalid(f"'until' is {text[:50]!r}", "An ISO time such as 2026-03-01T00:00:00Z is needed.") from None
+
+
+def _known(project: Project, name: str) -> None:
+    if name != project.name:
+        raise ModelNotFound(name, [project.name])

@@ -1,0 +1,8 @@
+"""What others may check: is the record still what was written, and a file of evidence that says so without this program's word.
+
+The record comes in; a verdict or a zip file goes out.
+"""
+
+from keepwell.evidence.verifying import COVERED, UNCOVERED, Verdict, verify
+
+__all__ = ["COVERED", "UNCOVERED", "Verdict", "verify"]

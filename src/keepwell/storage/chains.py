@@ -1,0 +1,98 @@
+"""Rows that may only be added, each with a hash over the row before it: an edited, removed or reordered one is found.
+
+A table is chained when it has the columns of `schema.linked`. Each model has its own chain in it: the first row has place 1,
+and its hash covers its content and the hash of the row before. A table of heads holds the last place and hash of each chain;
+it is updated in the transaction that adds the row. So a removed end is found as well, and on PostgreSQL two who add at once
+take turns at the head.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+import sqlalchemy as sa
+
+from keepwell.storage.engines import to_json
+from keepwell.storage.schema import integer, metadata, text
+
+FIRST = "0" * 64  # what stands before the first row
+heads = sa.Table("chains", metadata, text("model", primary=True), text("chain", primary=True), integer("place"), text("hash"))
+
+
+def chained() -> list[sa.Table]:
+    """The tables whose rows are linked, by name."""
+    return [table for table in metadata.sorted_tables if {"place", "hash"} <= set(table.c.keys()) and table is not heads]
+
+
+def covered(table: sa.Table) -> list[sa.Column[Any]]:
+    """The columns that a hash covers: all but itself and the number that the database counts up by itself."""
+    return [column for column in table.columns if column.name != "hash" and column is not table.autoincrement_column]
+
+
+def link(before: str, row: Mapping[str, Any]) -> str:
+    """The hash of a row that stands behind the hash `before`.
+
+    Values that are None are left out, so that a later column which old rows do not have changes none of their hashes.
+
+    Examples
+    --------
+    >>> link(FIRST, {"place": 1, "sentence": "built", "note": None}) == link(FIRST, {"sentence": "built", "place": 1})
+    True
+    """
+    said = {name: _plain(value) for name, value in row.items() if value is not None and name not in ("hash", "seq")}
+    return sha256(f"{before}\n{canonical(said)}".encode()).hexdigest()
+
+
+def canonical(value: Any) -> str:
+    """One JSON text for what a database gives back, in whatever order it was written."""
+    return json.dumps(json.loads(to_json(value)), sort_keys=True, separators=(",", ":"))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        aware = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return aware.isoformat(timespec="microseconds")
+    return value
+
+
+def append_once(connection: sa.Connection, table: sa.Table, values: dict[str, Any]) -> bool:
+    """Add a row at the end of its model's chain, once per key. True when it is new.
+
+    The key is ``(model, key)`` where the table has one, else its primary key. It costs one read and one write more than a
+    plain insert.
+    """
+    from sqlalchemy.dialects import postgresql, sqlite
+
+    model = values["model"]
+    last = _head(connection, table.name, model)
+    row = {**values, "place": last.place + 1}
+    row["hash"] = link(last.hash, row)
+    insert: Any = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    key = ["model", "key"] if "key" in table.c else [column.name for column in table.primary_key]
+    added = insert(table).values(**row).on_conflict_do_nothing(index_elements=key).returning(sa.literal_column("1"))
+    if connection.execute(added).first() is None:
+        return False
+    mine = (heads.c.model == model) & (heads.c.chain == table.name)
+    connection.execute(sa.update(heads).where(mine).values(place=row["place"], hash=row["hash"]))
+    return True
+
+
+def _head(connection: sa.Connection, chain: str, model: str) -> Any:
+    from keepwell.storage.database import insert_once
+
+    query = sa.select(heads.c.place, heads.c.hash).where(heads.c.model == model, heads.c.chain == chain).with_for_update()
+    found = connection.execute(query).first()
+    if found is None:  # the first of two who find none makes it, the other waits here for its end
+        insert_once(connection, heads, {"model": model, "chain": chain, "place": 0, "hash": FIRST})
+        found = connection.execute(query).one()
+    return found
+
+
+def head_of(connection: sa.Connection, model: str, chain: str = "events") -> tuple[int, str]:
+    """The last place of a chain and its hash; (0, FIRST) while it is empty."""
+    found = connection.execute(sa.select(heads.c.place, heads.c.hash).where(heads.c.model == model, heads.c.chain == chain)).first()
+    return (found.place, found.hash) if found else (0, FIRST)
