@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs, quote, urlencode
+from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from keepwell.difference import Difference, between
-from keepwell.errors import ActOvertaken, FormRefused, InputInvalid, KeepwellError, QuarantineNotFound, RouteNotFound
+from keepwell.errors import ActOvertaken, InputInvalid, KeepwellError, QuarantineNotFound, RouteNotFound
 from keepwell.ui.data import ledger_page, prediction_address
 from keepwell.ui.desk import Desk, cookie, with_session
+from keepwell.ui.forms import Form, done, one
 from keepwell.ui.rendering import show
 from keepwell.wording import count
 
@@ -25,7 +26,6 @@ WAIT_S = 20.0  # a page waits this long for a cycle; a longer one goes on, and i
 MOST_ROWS = 500
 LONGEST = 500  # letters of a reason
 
-Form = Mapping[str, Sequence[str]]
 _cycles: Executor = ThreadPoolExecutor(1, thread_name_prefix="keepwell-page-cycle")  # one after the other
 
 
@@ -44,38 +44,10 @@ class Step:
     note: str = ""
 
 
-def form_of(body: bytes) -> Form:
-    """The fields of a form."""
-    return parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=2000)
-
-
-def check_form(desk: Desk, request: Request, form: Form) -> None:
-    """Refuse a form that no page of this server made for this browser.
-
-    Raises
-    ------
-    FormRefused
-    """
-    if (reason := desk.sessions.refusal(request.headers.raw, one(form, "csrf"))) is not None:
-        raise FormRefused(reason)
-
-
-def one(form: Form, name: str) -> str:
-    """A field's value, or nothing."""
-    return (form.get(name) or [""])[0]
-
-
 def ask(desk: Desk, request: Request, step: Step) -> Response:
     """The page that shows what would be done."""
     session, headers = with_session(desk, request)
     return show(desk, request, "confirm", tab="Model", headers=headers, step=step, token=session.token, by_hand=BY_HAND, back=_home(desk))
-
-
-def done(desk: Desk, request: Request, sentence: str, to: str, *, good: bool = True) -> Response:
-    """Back to a page that shows what came of it."""
-    if (session := desk.session(request)) is not None:
-        desk.said[session.name] = (sentence, good)
-    return Response(status_code=303, headers={"Location": to})
 
 
 def _home(desk: Desk) -> str:
@@ -184,6 +156,47 @@ def run(desk: Desk, request: Request, form: Form) -> Response:
         return done(desk, request, "The cycle still runs; this page shows it when it has ended.", _home(desk))
     good = record.status == "done"
     return done(desk, request, f"The cycle of {record.as_of:%Y-%m-%d %H:%M} is {record.status}: {record.sentence}.", _home(desk), good=good)
+
+
+def pause_step(desk: Desk, request: Request) -> Response:
+    """Before nothing may happen by itself any more, or before it may again."""
+    desk.known(request)
+    if desk.project.paused() is not None:
+        return ask(desk, request, Step("End the pause?", "Resume", ("keepwell resume",), (("act", "resume"),), asks_reason=False))
+    held = [act.sentence for act in desk.project.next().acts if act.name in ("build", "roll back") and not act.held_by]
+    note = "Nothing is built, promoted or rolled back by itself; cycles go on gathering, checking up and answering."
+    note += f" It would hold: {'; '.join(held)}." if held else ""
+    return ask(desk, request, Step("Pause?", "Pause", ("keepwell pause --dry-run", "keepwell pause"), (("act", "pause"),), note=note))
+
+
+def pause(desk: Desk, request: Request, form: Form) -> Response:
+    """Pause, or end the pause."""
+    desk.known(request)
+    with desk.acting:
+        resumes = one(form, "act") == "resume"
+        said = desk.project.end_pause() if resumes else desk.project.pause(reason=_reason(form))
+    return done(desk, request, said, _home(desk))
+
+
+def approve_step(desk: Desk, request: Request) -> Response:
+    """Before a person says yes to a challenger."""
+    desk.known(request)
+    target = desk.project.version(request.query_params.get("version") or "challenger")
+    champion = desk.project.aliases().get("champion")
+    fields = (("version", str(target.number)), ("champion", str(champion or "")))
+    note = "With enough approvals, and its trial over, it becomes champion."
+    difference = between(desk.project, champion, target.number)
+    step = Step(f"Approve version {target.number}?", "Approve", (f"keepwell approve {target.number}",), fields, difference, note=note)
+    return ask(desk, request, step)
+
+
+def approve(desk: Desk, request: Request, form: Form) -> Response:
+    """Say yes to a challenger."""
+    desk.known(request)
+    with desk.acting:
+        _same_champion(desk, form)
+        given = desk.project.approve(one(form, "version"), comment=_reason(form))
+    return done(desk, request, f"{given.sentence.rstrip('.')}.", _home(desk))
 
 
 # --- the quarantine ---------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from starlette.requests import Request
@@ -132,6 +132,8 @@ def plan(desk: Desk, request: Request) -> Response:
         mark=mark,
         tab="Plan",
         found=desk.status(mark),
+        coming=desk.once(mark, "next", f"{datetime.now(UTC):%Y-%m-%dT%H:%M}", make=desk.project.next),
+        trials=desk.once(mark, "trials", make=desk.project.trials),
         decisions=desk.once(mark, "decisions", make=decided),
         retrain=settings.retrain,
         schedule=settings.schedule,

@@ -13,9 +13,10 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keepwell.errors import KeepwellError, NotFound, RouteNotFound
-from keepwell.ui import acting, data, looking, pictures, recording, system, versioning
-from keepwell.ui.acting import Form, check_form, form_of, sign_in_address
+from keepwell.ui import acting, caring, data, looking, pictures, recording, system, versioning
+from keepwell.ui.acting import sign_in_address
 from keepwell.ui.desk import Desk
+from keepwell.ui.forms import Form, check_form, form_of
 from keepwell.ui.live import Live
 from keepwell.ui.negotiation import asks_for_page
 from keepwell.ui.ranges import range_of
@@ -37,6 +38,8 @@ TWINS: tuple[tuple[str, View], ...] = (  # programs get JSON at these
     ("/models/{model}/history", recording.history),
     ("/models/{model}/versions", versioning.versions),
     ("/models/{model}/predictions/{prediction_id}", data.prediction),
+    ("/models/{model}/incidents", caring.incidents),
+    ("/models/{model}/incidents/{number}", caring.incident),
 )
 PAGES: tuple[tuple[str, View], ...] = (
     ("/models/{model}/plan", looking.plan),
@@ -47,6 +50,8 @@ PAGES: tuple[tuple[str, View], ...] = (
     ("/models/{model}/promote", acting.promote_step),
     ("/models/{model}/rollback", acting.rollback_step),
     ("/models/{model}/run", acting.run_step),
+    ("/models/{model}/pause", acting.pause_step),
+    ("/models/{model}/approve", acting.approve_step),
     ("/runs", recording.runs),
     ("/runs/{run}", recording.run),
     ("/sources/{name}", data.source),
@@ -61,6 +66,9 @@ ACTS: tuple[tuple[str, Act], ...] = (
     ("/models/{model}/promote", acting.promote),
     ("/models/{model}/rollback", acting.rollback),
     ("/models/{model}/run", acting.run),
+    ("/models/{model}/pause", acting.pause),
+    ("/models/{model}/approve", acting.approve),
+    ("/models/{model}/incidents/{number}", caring.act_on),
     ("/models/{model}/ledger", acting.try_one),
     ("/sources/{name}/decide", acting.decide),
     ("/sign-out", acting.sign_out),

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from keepwell.incidents import list_live
 from keepwell.orchestration import last_cycle
 from keepwell.project import Project
 from keepwell.storage import last_event
@@ -22,9 +23,10 @@ def mark_of(project: Project) -> str:
     with context.database.read() as connection:
         event = last_event(connection, context.name)
         cycle = last_cycle(connection, context.name)
+        words = sum(incident.revision for incident in list_live(connection, context.name))  # not every word of one is on the timeline
     newest = f"{cycle.cycle}.{cycle.status}.{cycle.attempt}" if cycle else "none"
     commits = ".".join(str(table.last_commit()) for table in context.tables)
-    return f"{event}-{newest}-{commits}"
+    return f"{event}-{words}-{newest}-{commits}"
 
 
 class Remembered:

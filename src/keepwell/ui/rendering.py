@@ -97,6 +97,7 @@ def _tabs(desk: Desk, span: Range | None) -> list[tuple[str, str]]:
     return [
         ("Model", home + query),
         ("Why", f"{home}/why{query}"),
+        ("Incidents", f"{home}/incidents"),
         ("Changes", f"{home}/history{query}"),
         ("Predictions", f"{home}/ledger{query}"),
         ("Versions", f"{home}/versions{query}"),
@@ -133,6 +134,7 @@ def environment() -> Any:
         "code": coded,
         "count": count,
         "day": day,
+        "hours": hours,
         "interval": interval,
         "moment": lambda text: day(datetime.fromisoformat(text)),
         "number": number,
@@ -172,6 +174,19 @@ def opened(text: str) -> tuple[str, str]:
     place = max(text.rfind(sign, 0, OPENING) for sign in ("; ", ". ", ": "))
     place = place + 1 if place > OPENING // 3 else max(text.rfind(" ", 0, OPENING), OPENING // 3)
     return text[:place], text[place:].strip()
+
+
+def hours(value: float | None) -> str:
+    """A span given in hours.
+
+    Examples
+    --------
+    >>> hours(3.5), hours(72), hours(None)
+    ('3.5 h', '3 d', '–')
+    """
+    if value is None:
+        return "–"
+    return f"{value // 24:,.0f} d" if value >= 48 else f"{value:.1f} h"
 
 
 def coded(text: str) -> Any:
