@@ -21,6 +21,7 @@ from playwright.sync_api import sync_playwright
 from keepwell import Project
 from keepwell.api import create_app
 from keepwell.demo import folder_for, live
+from keepwell.incidents import STATES
 
 OUT = Path(__file__).parents[1] / "build" / "screenshots"
 WIDTHS = (1280, 390)
@@ -52,6 +53,10 @@ def pages(project: Project) -> Iterator[tuple[str, str]]:
     for run in project.runs(1):
         yield "run", f"/runs/{run.run}"
     yield "plan", f"{home}/plan"
+    yield "pause", f"{home}/pause"
+    yield "incidents", f"{home}/incidents?all=1"
+    for incident in project.incidents(STATES, 1):
+        yield "incident", f"{home}/incidents/{incident.number}"
     yield "source", f"/sources/{quote(project.settings.source.kind)}"
     yield "checkups", f"/checkups/{quote(project.name)}"
     for event in project.checkups()[-1:]:
@@ -112,7 +117,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, action="append")
     parser.add_argument("--theme", action="append", choices=THEMES)
     given = parser.parse_args()
-    folder = OUT.parent / "screenshots-project" / "rain"
+    folder = OUT.parent / ("screenshots-copy" if given.project else "screenshots-project") / "rain"
     if given.project is not None:
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(given.project, folder)

@@ -74,6 +74,17 @@ def tiny_project(folder: Path, *, settings: str = "", days: int = DAYS, seed: in
     return folder
 
 
+OPEN_GATE = {"beat_baselines": False, "max_calibration_error": None, "max_slice_loss": None}
+
+
+def dull_project(folder: Path, days: int = 520) -> Path:
+    """A tiny project whose versions answer nearly the same chance every day, unless `train.c` says otherwise (1.0: they learn)."""
+    tiny_project(folder, days=days, settings="\n[train]\nc = 1e-7\n")
+    fit = "LogisticRegression(C=settings.get('c', 1.0), random_state=seed)"
+    (folder / "model.py").write_text(MODEL.replace("LogisticRegression(random_state=seed)", fit))
+    return folder
+
+
 def tiny_rows(days: int = DAYS, seed: int = 5) -> pl.DataFrame:
     """Daily rows (site, day, warmth, cloud, rain); rain follows cloud closely."""
     draw = np.random.default_rng(seed)

@@ -32,6 +32,8 @@ def test_the_sentence_begins_with_the_word_since_and_why():
         ({"waiting": 1}, "Quarantine: 1 row waits."),
         ({"waiting": 1200}, "Quarantine: 1,200 rows wait."),
         ({"owner": "Mira", "deputy": "Jo"}, "Owner: Mira, deputy Jo."),
+        ({"orphans": ("serving", "keepwell")}, "Orphans: nobody is told about serving, keepwell."),
+        ({"incidents": ({"clause": "3 (warning): humidity is stuck"},)}, "Incident: 3 (warning): humidity is stuck."),
         ({}, "Owner: nobody; set [owner] owner in keepwell.toml."),
     ],
 )

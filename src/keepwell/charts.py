@@ -247,7 +247,7 @@ def rehearsal_chart(found: Rehearsal) -> Any:
     import altair as alt
 
     points = [{"policy": one.policy, "time": day, "loss": loss} for one in found.outcomes for day, loss in one.rolling]
-    time = alt.X("time:T", title=None, axis=alt.Axis(format="%Y", labelAngle=0))
+    time = alt.X("time:T", title=None, axis=alt.Axis(format="%Y" if (found.until - found.since).days > 2000 else "%b %Y", labelAngle=0))
     loss = alt.Y("loss:Q", title=found.metric, scale=alt.Scale(zero=False))
     order = [one.policy for one in found.outcomes]
     lines = alt.Chart(alt.Data(values=points)).mark_line().encode(x=time, y=loss, color=alt.Color("policy:N", sort=order, title=None))

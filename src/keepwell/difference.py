@@ -59,7 +59,7 @@ def between(project: Project, before: int | None, after: int) -> Difference:
 
 
 def _rehearsed(project: Project, number: int) -> Line:
-    found = project.rehearsed(number)
+    found = project.rollback_rehearsed(number)
     if found is None:
         return Line("rehearsed", "", "not today", "it is before anything moves, on a rollback")
     return Line("rehearsed", "", f"today, {found.took}" if found.passed else "failed today", found.problem or "golden rows bit-equal")

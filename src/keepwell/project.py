@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from keepwell.changes import Changes
     from keepwell.deployment import Approval, Rehearsed, Rollout
     from keepwell.diff import VersionDiff
-    from keepwell.evidence import Verdict
+    from keepwell.evidence import Bundle, Verdict
     from keepwell.incidents import Change, Incident
     from keepwell.keeping import Backup, Freed, Manifest, Told
     from keepwell.notifying import Notifier
     from keepwell.orchestration import Context, CycleRecord, Dossier, Engine, Reproduction
+    from keepwell.readiness import Score
     from keepwell.registry import AliasChange, Version
     from keepwell.rehearsal import Policy, Rehearsal
     from keepwell.reporting import Report
@@ -383,6 +384,12 @@ class Project:
         with self.context.database.read() as connection:
             return list_events(connection, self.name, kinds=tuple(kinds), by=by, since=since, until=until, limit=limit)
 
+    def score(self, at: datetime | None = None) -> Score:
+        """The 28 points of the ML Test Score, each with its proof or the next step; now or at a moment of the model's own time."""
+        from keepwell.readiness import score
+
+        return score(self.context, at)
+
     def verify_record(self, head: str | None = None) -> Verdict:
         """Was any decision or act edited, removed or reordered? With `head` (PLACE:HASH, kept elsewhere): is it still on record?
 
@@ -393,6 +400,17 @@ class Project:
         from keepwell.evidence import verify
 
         return verify(self.context, head)
+
+    def bundle(self, file: str | Path) -> Bundle:
+        """Write the evidence about the model into one zip: record, cards, lineage, proofs, readiness, and a digest of each file.
+
+        Raises
+        ------
+        StorageUnavailable : the file cannot be written.
+        """
+        from keepwell.evidence import bundle
+
+        return bundle(self.context, Path(file))
 
     def changes(self, since: datetime | None = None, until: datetime | None = None, around: datetime | str | None = None) -> Changes:
         """Everything that changed in a span, or around a moment or the newest decline's ``"onset"``.
@@ -575,8 +593,10 @@ class Project:
 
         moment = as_of or datetime.now(UTC)
         key = f"act/{uuid.uuid4().hex}"
-        if not override and (target := self._way_back(to)) is not None and self.rehearsed(target, moment) is None:
-            self.rehearse_rollback(target, at=moment)
+        if not override and (target := self._way_back(to)) is not None:
+            known = self.rollback_rehearsed(target, moment)
+            if known is None or not known.passed:
+                self.rehearse_rollback(target, at=moment)
         with self.context.database.begin() as connection:
             return rollback(connection, self.name, as_of=moment, by=_who(), reason=reason, key=key, to=to, override=override)
 
@@ -605,7 +625,7 @@ class Project:
         moment = at or datetime.now(UTC)
         return rehearse(self.context, target, at=moment, by=_who(), key=f"act/{uuid.uuid4().hex}")
 
-    def rehearsed(self, number: int, at: datetime | None = None) -> Rehearsed | None:
+    def rollback_rehearsed(self, number: int, at: datetime | None = None) -> Rehearsed | None:
         """A version's newest rehearsal, when it is of the last day."""
         from keepwell.orchestration import rehearsed_today
 
@@ -660,16 +680,18 @@ class Project:
         IncidentRefused : the act does not fit how the incident is, for example because somebody was faster.
         IncidentChanged : it is at another revision.
         """
-        from keepwell.incidents import ACTS, expect, get_incident, keep
+        from keepwell.incidents import ACTS, absorbed, expect, get_incident, keep, list_live
         from keepwell.orchestration import around_now
 
         moment = now or datetime.now(UTC)
         with self.context.database.begin() as connection:
             incident = get_incident(connection, self.name, number)
             expect(incident, revision)
-            change = ACTS[act](incident, *what, by=by or _who(), now=moment)
-            keep(connection, [change], around_now(connection, self.context, moment))
-        return change.incident
+            changes = [ACTS[act](incident, *what, by=by or _who(), now=moment)]
+            if act == "reopen":  # another may be open for the same fault by now
+                changes += absorbed(changes[0].incident, [changes[0].incident, *list_live(connection, self.name)], moment)
+            keep(connection, changes, around_now(connection, self.context, moment))
+            return get_incident(connection, self.name, number)
 
     def look(self, now: datetime | None = None) -> list[Change]:
         """Notice what should have come and did not, also when no cycle runs. Answers what changed."""

@@ -267,7 +267,9 @@ class PersonSection(Section):
     """How a person is reached; the name of the table is the name that `[owner]` uses."""
 
     tell: tuple[Address, ...] = Field((), description="Apprise URLs at which the person is told: slack, mailto, json, and a hundred more.")
-    role: Literal["viewer", "operator", "maintainer", "admin"] = Field("viewer", description="What the person may do; kept on record.")
+    role: Literal["viewer", "operator", "maintainer", "admin"] = Field(
+        "viewer", description="What the person may do; nothing asks for it yet."
+    )
 
     @field_validator("tell")
     @classmethod
@@ -326,6 +328,28 @@ class RetentionSection(Section):
     artifact_hours: float = Field(24, ge=1, description="No artifact younger than this is removed: a running build may need it, hours.")
     workflow_days: float = Field(30, ge=1, description="The workflow library's rows of ended cycles stay so long, days.")
     backup_days: float = Field(7, gt=0, description="`keepwell doctor` notes when the newest backup is older, days.")
+
+
+class RulesSection(Section):
+    """What stands above every model: which features none may use, and which groups of people it must serve alike."""
+
+    banned: tuple[str, ...] = Field(
+        (
+            "email",
+            "e_mail",
+            "phone",
+            "phone_number",
+            "ssn",
+            "passport_number",
+            "iban",
+            "card_number",
+            "password",
+            "first_name",
+            "last_name",
+        ),
+        description="Features of these names stop a build; capitals do not matter.",
+    )
+    groups: tuple[str, ...] = Field((), description="Columns of `slices` whose values are groups of people, for `keepwell score`.")
 
 
 class TrustSection(Section):
@@ -388,6 +412,7 @@ class Settings(BaseSettings):
         default_factory=dict, description="Free table: class or kind of cause -> text or address, in place of the built-in runbook."
     )
     retention: RetentionSection = RetentionSection()
+    rules: RulesSection = RulesSection()
     trust: TrustSection = TrustSection()
     people: dict[str, PersonSection] = Field(default_factory=dict, description="Who can be told, by name.")
     webhooks: tuple[WebhookSection, ...] = Field((), description="Machines that are told.")

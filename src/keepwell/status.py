@@ -82,6 +82,7 @@ class Status:
             ("Quarantine", f"{self.waiting:,} {'row waits' if self.waiting == 1 else 'rows wait'}" if self.waiting else "empty"),
             ("Owner", _owner(self.owner, self.deputy)),
             *([("Telling", "; ".join(self.untold))] if self.untold else []),
+            *([("Orphans", f"nobody is told about {', '.join(self.orphans)}")] if 0 < len(self.orphans) < 4 else []),
             *(("Incident", one["clause"]) for one in self.incidents),
         )
 

@@ -125,9 +125,8 @@ def _waiting(context: Context) -> list[Act]:
 def _resuming(state: State) -> list[Act]:
     if state.pause is None:
         return []
-    return [
-        Act("resume", state.pause.until, f"the pause ends ({state.pause})", () if state.pause.until else ("`keepwell resume` ends it",))
-    ]
+    held = () if state.pause.until else ("`keepwell resume` ends it",)
+    return [Act("resume", state.pause.until, f"the pause ends: {state.pause.words}", held)]
 
 
 def _free(holding: tuple[Brake, ...]) -> datetime | None:

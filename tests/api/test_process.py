@@ -2,59 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 import sqlalchemy as sa
+from processes import client_of, running
 from projects import tiny_project
 
-import keepwell
 from keepwell import Project
 from keepwell.api import serve_forever
 from keepwell.errors import SettingInvalid
 
-SOURCES = Path(keepwell.__file__).parent.parent
-RUNNER = """
-import sys
-from keepwell import Project
-from keepwell.api import serve_forever
-serve_forever(Project(sys.argv[1], {"serve": {"port": 0, "ship_s": 0.3}}), serve="serve" in sys.argv, work="work" in sys.argv)
-"""
 PREDICT = "/models/tiny/predict"
 ROW = {"warmth": 12.5, "cloud": 0.9}
-
-
-@contextmanager
-def running(folder: Path, *what: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A process that serves or works, and the line it said."""
-    environment = {**os.environ, "PYTHONPATH": str(SOURCES), "PYTHONUNBUFFERED": "1"}
-    arguments = [sys.executable, "-c", RUNNER, str(folder), *what]
-    process = subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout
-        line = process.stdout.readline()
-        assert line, process.communicate()[1]
-        yield process, line
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def client_of(line: str) -> httpx.Client:
-    found = re.search(r"http://\S+?:\d+", line)
-    assert found, line
-    return httpx.Client(base_url=found.group(), timeout=10)
 
 
 def ledger(folder: Path) -> tuple[set[str], int]:

@@ -149,3 +149,10 @@ def _eventually(holds, seconds: float = 8.0) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+def test_next_says_the_same_as_the_project(shared: Served) -> None:
+    project, client = shared
+    found, own = client.get("/models/tiny/next").json(), project.next()
+    assert [act["name"] for act in found["acts"]] == [act.name for act in own.acts]
+    assert {brake["name"] for brake in found["brakes"]} == {brake.name for brake in own.brakes}

@@ -14,7 +14,21 @@ from keepwell.keeping import tables
 from keepwell.training import content_digest
 
 # Clocks, and files that are written otherwise each time though they say the same (a version's canonical digest stays).
-CLOCKS = {"recorded_at", "begun", "ended", "at", "seconds", "latency_ms", "known_at"}
+CLOCKS = {
+    "created",
+    "planned",
+    "changed",
+    "next_try",
+    "holder",
+    "held_until",
+    "recorded_at",
+    "begun",
+    "ended",
+    "at",
+    "seconds",
+    "latency_ms",
+    "known_at",
+}
 BYTES = {"model_file", "size_bytes", "card", "payload", "artifact", "flushed", "sum", "digest", "hash"}
 Record = dict[str, Any]
 

@@ -22,6 +22,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("__init__",),
     ("project",),
     ("evidence",),
+    ("readiness",),
     ("changes",),
     ("diff",),
     ("reporting",),

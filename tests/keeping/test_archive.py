@@ -200,7 +200,10 @@ def test_rows_of_an_older_shape_come_up_to_the_newest(archive: Path) -> None:
         record.setdefault(entry.name.split("/")[1], []).extend(json.loads(line) for line in copy.read(entry).splitlines())
     first = shape_of_first(record)
     found = tables.upgraded(first, "tiny", "0001")
-    assert {name: len(rows) for name, rows in found.items() if rows} == {name: len(rows) for name, rows in first.items()}
+    assert {name: len(rows) for name, rows in found.items() if rows and name != "chains"} == {
+        name: len(rows) for name, rows in first.items()
+    }
+    assert [row["hash"] for row in found["decisions"]] == [row["hash"] for row in record["decisions"]]
     assert found["versions"][0]["facts"] == record["versions"][0]["facts"]
 
 
@@ -214,9 +217,11 @@ def shape_of_first(record: dict) -> dict:
 
     with tempfile.TemporaryDirectory() as folder:
         old = Database(f"sqlite:///{folder}/old.db", Path(folder), shape="0001")
-        columns = {name: {column["name"] for column in sa.inspect(old.engine).get_columns(name)} for name in record}
+        there = sa.inspect(old.engine).get_table_names()
+        columns = {name: {column["name"] for column in sa.inspect(old.engine).get_columns(name)} for name in record if name in there}
         old.close()
-    return {name: [{key: value for key, value in row.items() if key in columns[name]} for row in rows] for name, rows in record.items()}
+    kept = {name: rows for name, rows in record.items() if name in columns}
+    return {name: [{key: value for key, value in row.items() if key in columns[name]} for row in rows] for name, rows in kept.items()}
 
 
 def rewritten(archive: Path, tmp_path: Path, change) -> Path:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import stores
 from receiving import Receiver, receiving
 
 from keepwell.notifying import Notice, Sender, enqueue
@@ -28,7 +27,7 @@ class Post:
     def sender(self, **settings: Any) -> Sender:
         """A new sender, as after a restart: `people`, `webhooks` and `notify` as in the file."""
         (self.folder / "keepwell.toml").touch()
-        notify = {"timeout_s": 1.0, **settings.pop("notify", {})}
+        notify = {"timeout_s": 5.0, **settings.pop("notify", {})}
         return Sender(self.database, MODEL, read(self.folder, {**settings, "notify": notify}), clock=lambda: self.now, draw=lambda: 0.0)
 
     def enqueue(self, key: str, severity: str = "info", *, to: tuple[str, ...] = (), kind: str = "incident.opened", **more: Any) -> bool:
@@ -54,13 +53,10 @@ class Post:
             return [delivery.problem or "" for one in reversed(list_told(connection, MODEL)) for delivery in one.deliveries]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def post(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Post]:
-    """On either database, whichever the other tests run on."""
-    url = stores.fresh_postgres() if request.param == "postgresql" else "sqlite:///record.db"
-    database = Database(url, tmp_path)
-    yield Post(database, tmp_path)
-    database.close()
+@pytest.fixture
+def post(database: Database, tmp_path: Path) -> Post:
+    """An outbox of the test's own."""
+    return Post(database, tmp_path)
 
 
 @pytest.fixture

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hmac
 import json
+import random
 import threading
 import time
 from datetime import timedelta
@@ -97,11 +99,11 @@ def test_a_channel_that_fails_holds_no_other(post, receiver, hook):
 def test_a_webhook_that_may_come_back_is_tried_again(post, hook, how, problem):
     with receiving(**how) as receiver:
         post.enqueue("incident/7")
-        sender = post.sender(webhooks=[hook(receiver)])
         begun = time.monotonic()
-        (failed,) = sender.turn().failed
+        (failed,) = post.sender(webhooks=[hook(receiver)], notify={"timeout_s": 1.0 if "within" in problem else 5.0}).turn().failed
         assert failed[1] == problem
-        assert time.monotonic() - begun < 4
+        assert time.monotonic() - begun < 10, "the receiver would hang for a minute"
+        sender = post.sender(webhooks=[hook(receiver)])
         receiver.status = 200
         for _ in range(4):
             post.later(hours=1)
@@ -176,8 +178,9 @@ def test_an_apprise_channel_that_hangs_is_left(post):
     with receiving(answers=[60.0]) as receiver:
         post.enqueue("incident/7", to=("mira",))
         begun = time.monotonic()
-        turn = post.sender(people={"mira": {"tell": [f"json://127.0.0.1:{receiver.port}/"]}}).turn()
-        assert turn.sent == 0 and time.monotonic() - begun < 8
+        people = {"mira": {"tell": [f"json://127.0.0.1:{receiver.port}/"]}}
+        turn = post.sender(people=people, notify={"timeout_s": 1.0}).turn()
+        assert turn.sent == 0 and time.monotonic() - begun < 15
 
 
 def test_pauses_grow_and_are_jittered():
@@ -203,9 +206,9 @@ def test_two_senders_at_once_send_each_notice_once_and_in_order(post, receiver, 
 def test_a_lease_of_a_sender_that_died_runs_out(post, receiver, hook):
     post.enqueue("incident/7")
     dead, alive = (post.sender(webhooks=[hook(receiver)]) for _ in range(2))
-    assert len(dead._claim()) == 1
+    assert len(dead._claim()[0]) == 1
     assert alive.turn().sent == 0
-    post.later(seconds=22)
+    post.later(seconds=26)
     assert alive.turn().sent == 1
 
 
@@ -246,11 +249,15 @@ def test_what_happened_long_ago_is_not_sent(post, receiver, hook):
     assert [state for _, _, state in post.states()].count("stale") == 2 * 76
 
 
-def test_a_channel_that_left_the_settings_is_given_up(post, hook):
+def test_a_channel_that_left_the_settings_is_given_up_when_its_time_is_over(post, hook):
+    """Not at once: a process that was started before the settings were changed knows nothing of a new channel."""
     with receiving(status=500) as receiver:
         post.enqueue("incident/7")
         post.sender(webhooks=[hook(receiver)]).turn()
-    post.later(minutes=5)
+    post.later(hours=71)
+    post.sender().turn()
+    assert [state for _, _, state in post.states()] == ["pending"]
+    post.later(hours=2)
     post.sender().turn()
     assert [state for _, _, state in post.states()] == ["given up"]
     assert post.problems() == ["the settings do not name this channel any more"]
@@ -316,3 +323,41 @@ def test_a_sender_in_a_thread_sends_what_comes_and_stops_when_asked(post, receiv
         time.sleep(0.02)
     assert sender.stop(5)
     assert receiver.ids == [event_id("rain", "incident/7")]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_goes_wrong_each_channel_gets_all_it_can_once_and_in_order(post, seed):
+    """Random faults, restarts, deaths between message and mark, and jumps of the clock."""
+    draw = random.Random(seed)
+    with receiving() as first, receiving() as second:
+        hooks = [{"url": f"{one.url}/"} for one in (first, second)]
+        settings = {"webhooks": hooks, "notify": {"timeout_s": 5.0, "first_pause_s": 1, "longest_pause_s": 4, "refused_tries": 99}}
+        sender, number = post.sender(**settings), 0
+        for _ in range(40):
+            act = draw.choice(["tell", "tell", "turn", "turn", "die", "restart", "fault", "later", "back"])
+            if act == "tell":
+                post.enqueue(f"incident/{number}")
+                number += 1
+            elif act == "die":  # what was sent is not marked
+                dying = post.sender(**settings)
+                dying._mark = lambda *_: (_ for _ in ()).throw(RuntimeError("killed"))
+                with contextlib.suppress(RuntimeError):
+                    dying.turn()
+            elif act == "restart":
+                sender = post.sender(**settings)
+            elif act == "fault":
+                draw.choice((first, second)).answers += draw.choices([500, 404, 429, 302], k=2)
+            elif act == "later":
+                post.later(minutes=draw.randint(1, 9))
+            elif act == "back":
+                post.later(minutes=-draw.randint(1, 9))
+            else:
+                sender.turn()
+        for _ in range(20):
+            post.later(minutes=2)
+            sender.turn()
+        expected = [event_id("rain", f"incident/{one}") for one in range(number)]
+        for one in (first, second):
+            assert list(dict.fromkeys(one.ids)) == expected
+            assert [list(dict.fromkeys(one.ids)).index(found) for found in one.ids] == sorted(expected.index(found) for found in one.ids)
+    assert {state for _, _, state in post.states()} == {"sent"}

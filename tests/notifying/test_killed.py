@@ -54,11 +54,11 @@ print(sender.turn().sent)
 """
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def work(request: pytest.FixtureRequest, tmp_path: Path, receiver: Receiver) -> Any:
-    """Run an act in a process of its own, on either database; answers its exit code."""
-    url = stores.fresh_postgres() if request.param == "postgresql" else "sqlite:///record.db"
-    settings = f'[[webhooks]]\nurl = "{receiver.url}/hooks"\nsecret = "a secret of the receiver"\n[notify]\ntimeout_s = 2\n'
+@pytest.fixture
+def work(tmp_path: Path, receiver: Receiver) -> Any:
+    """Run an act in a process of its own; answers its exit code."""
+    url = stores.database_url()
+    settings = f'[[webhooks]]\nurl = "{receiver.url}/hooks"\nsecret = "a secret of the receiver"\n[notify]\ntimeout_s = 5\n'
     (tmp_path / "keepwell.toml").write_text(settings)
 
     def run(act: str, later_s: float = 0) -> int:

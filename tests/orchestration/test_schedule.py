@@ -148,6 +148,24 @@ def test_stop_waits_for_the_cycle_that_runs() -> None:
     assert scheduler.stop(5) is True
 
 
+@pytest.mark.parametrize("way", ["well", "refused", "fault"])
+def test_silence_is_looked_for_at_each_turn_whatever_happens(way: str, caplog: pytest.LogCaptureFixture) -> None:
+    clock, looked = Clock("2026-03-04T06:00"), []
+
+    def look(now: datetime) -> None:
+        looked.append(now)
+        if way == "refused":
+            raise SourceUnavailable("weather", "no answer", 4)
+        if way == "fault":
+            raise RuntimeError("a bug")
+
+    scheduler = Scheduler(None, "UTC", run=done, last=lambda: None, look=look, clock=clock)
+    scheduler.start()
+    assert scheduler.stop(5) is True
+    assert looked and set(looked) == {clock.now}
+    assert ("Silence could not be looked for" in caplog.text) == (way != "well")
+
+
 def test_without_a_cron_line_nothing_is_scheduled() -> None:
     scheduler = Scheduler(None, "UTC", run=done, last=lambda: None)
     scheduler.start()

@@ -75,6 +75,20 @@ def test_a_decline_is_told_once_with_its_beginning_and_cause(declined: Path) -> 
     assert status.word == "unwell" and "declining since" in status.sentence
 
 
+def test_a_decline_is_one_incident_with_its_interval_and_its_impact(declined: Path) -> None:
+    with Project(declined) as project:
+        (incident,) = project.incidents()
+        found = project.incident(incident.number, UNTIL)
+        status = project.status(UNTIL)
+    assert incident.first.date() <= FAULT <= incident.last.date()
+    assert (incident.cls, incident.severity, incident.state) == ("concept_shift", "critical", "open")
+    assert found.sentence.startswith("tiny is declining since ") and "Its log loss rose from 0.450 to 1.4" in found.sentence
+    assert "Most likely: the relation to the label changed in cloud" in found.sentence
+    assert found.impact["extra_loss"] > 50 and found.impact["labelled"] == found.impact["answers"]
+    assert [line.kind for line in found.activity].count("opened") == 1
+    assert ("Incident", status.incidents[0]["clause"]) in status.lines
+
+
 def test_the_command_line_and_json_say_the_same(declined: Path) -> None:
     with Project(declined) as project:
         sentence = project.why().sentence

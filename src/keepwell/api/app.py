@@ -128,6 +128,11 @@ def _add_reading(app: FastAPI, service: Service) -> None:
         _known(project, name)
         return json_answer({"model": name, "events": reading.history(project, kind, since, until, limit, by)})
 
+    @app.get("/models/{name}/score", summary="How ready it is: the ML Test Score, with proofs and next steps")
+    def score(name: str) -> Response:
+        _known(project, name)
+        return json_answer(project.score().as_dict())
+
     @app.get("/models/{name}/changes", summary="What changed in a span, around a moment, or around the newest onset")
     def changes(name: str, since: str | None = None, until: str | None = None, around: str | None = None) -> Response:
         _known(project, name)

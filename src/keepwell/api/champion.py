@@ -8,6 +8,7 @@ import time
 from keepwell.deployment import SHADOW, living_trials
 from keepwell.errors import KeepwellError, NotReady
 from keepwell.orchestration import Context
+from keepwell.registry import CHAMPION, PREVIOUS, aliases_now
 from keepwell.serving import Predictor
 
 RETRY_S = 30.0  # a version that cannot be loaded is tried again this much later
@@ -26,6 +27,7 @@ class Champion:
         self._failed: int | None = None
         self._retry_at = 0.0
         self._unfit: int | None = None
+        self._warm: int | None = None
         self.predictor: Predictor | None = None
         self.challenger: Predictor | None = None  # answers a share of the requests while it is on trial
         self.note: str | None = "its champion is being loaded"
@@ -44,10 +46,12 @@ class Champion:
     def look(self) -> None:
         """Look where the alias points, and load that version when it is another one. Blocks; not for the event loop."""
         try:
-            number = self._context.champion()
+            with self._context.database.read() as connection:
+                aliases = aliases_now(connection, self._context.name)
         except KeepwellError as error:
             self._note(f"its champion cannot be looked up: {error.message}")
             return
+        number = aliases.get(CHAMPION)
         if number is None:
             self.predictor = None
             self._note("it has no champion yet")
@@ -57,6 +61,17 @@ class Champion:
             self._load(number)
         if self._context.settings.promotion.canary_share:
             self._look_for_challenger()
+        self._keep_warm(aliases.get(PREVIOUS))
+
+    def _keep_warm(self, number: int | None) -> None:
+        """Load the former champion beside the one that answers, so that a rollback only has to turn to it."""
+        if number is None or number == self._warm or self.predictor is None:
+            return
+        self._warm = number
+        try:
+            self._context.predictor(number)
+        except Exception as error:  # its rehearsal tells the same, on record
+            log.warning("Version %d of '%s', the way back, cannot be loaded: %s", number, self._context.name, error)
 
     def _look_for_challenger(self) -> None:
         """Only one that takes the same inputs as the champion: who asks does not know which of the two answers."""

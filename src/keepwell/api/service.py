@@ -18,7 +18,7 @@ from keepwell.errors import KeepwellError
 from keepwell.project import Project
 from keepwell.serving import Journal, Predictor
 
-LOOK_S = 1.0  # how often the champion alias is looked at
+LOOK_S = 0.25  # how often the champion alias is looked at; a look is one small read, under a millisecond
 FIRST_LOAD_S = 10.0  # a start waits this long for the champion, so that the first caller is not turned away
 QUICK_MS, QUICK_ROWS = 5.0, 16  # up to this a thread would cost more than the model
 

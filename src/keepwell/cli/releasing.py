@@ -196,7 +196,7 @@ def _rehearse(project: Project, version: str | None, as_json: bool) -> None:
     if as_json:
         show_json({**vars(found), "sentence": found.sentence})
     else:
-        screen.say(f"{found.sentence.rstrip('.')}.")
+        screen.say(f"{found.sentence.rstrip('.')}. It took {found.took}.")
     if not found.passed:
         raise typer.Exit(FAILED)
 

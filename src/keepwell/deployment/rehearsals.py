@@ -32,7 +32,7 @@ class Rehearsed:
     def sentence(self) -> str:
         """What came of it."""
         if self.passed:
-            return f"Version {self.version} was rehearsed: loaded and {self.rows} golden rows answered bit-equal in {self.took}"
+            return f"Version {self.version} was rehearsed: it was loaded and answered its {self.rows} golden rows bit by bit as it did"
         return f"The rehearsal of version {self.version} failed, so nobody can go back to it: {self.problem}"
 
 

@@ -5,8 +5,8 @@
       ProjectError            ProjectNotFound, ProjectExists, ExtraMissing, NameInvalid, FunctionMissing, FunctionBroken,
                               EstimatorInvalid
       DataError               SourceInvalid, SchemaMismatch, ContractBroken, LooksAhead, LookbackTooShort,
-                              EmptyWindow, FrameInvalid, WatchStateInvalid, InputInvalid, BodyTooLarge, ArchiveInvalid, TableInvalid,
-                              ProfileInvalid, ProfilesDiffer
+                              EmptyWindow, FeatureBanned, FrameInvalid, WatchStateInvalid, InputInvalid, BodyTooLarge, ArchiveInvalid,
+                              BundleInvalid, TableInvalid, ProfileInvalid, ProfilesDiffer
       NotFound                ModelNotFound, VersionNotFound, PredictionNotFound, QuarantineNotFound, RunNotFound, RouteNotFound,
                               BackupNotFound, VersionSwept, SliceNotFound, PersonNotFound, NoticeNotFound, IncidentNotFound
       Refused                 PromotionRefused, RollbackRefused, CycleRefused, FormatRefused, TrustRefused, AnswersDiffer, ModelFileInvalid,
@@ -36,9 +36,11 @@ from keepwell.errors.backends import (
 from keepwell.errors.contents import (
     ArchiveInvalid,
     BodyTooLarge,
+    BundleInvalid,
     ContractBroken,
     DataError,
     EmptyWindow,
+    FeatureBanned,
     FrameInvalid,
     InputInvalid,
     LookbackTooShort,
@@ -109,6 +111,7 @@ __all__ = [
     "BackupCorrupt",
     "BackupNotFound",
     "BodyTooLarge",
+    "BundleInvalid",
     "ContractBroken",
     "CycleRefused",
     "DataError",
@@ -116,6 +119,7 @@ __all__ = [
     "EnvironmentMismatch",
     "EstimatorInvalid",
     "ExtraMissing",
+    "FeatureBanned",
     "FormRefused",
     "FormatRefused",
     "FrameInvalid",

@@ -46,6 +46,18 @@ class ContractBroken(DataError):
         )
 
 
+class FeatureBanned(DataError):
+    """A feature has a name that the rules above the model ban."""
+
+    headline = "A feature is banned"
+
+    def __init__(self, features: Sequence[str]) -> None:
+        super().__init__(
+            f"Feature {listed(features)} is banned by the setting [rules] banned. Leave it out of `features`, or change the rule.",
+            features=features,
+        )
+
+
 class LooksAhead(DataError):
     """A feature's value for time t changes when later rows are known."""
 
@@ -128,6 +140,15 @@ class ArchiveInvalid(DataError):
     def __init__(self, where: object, problem: str) -> None:
         super().__init__(
             f"{where} cannot be imported: {problem}. `keepwell export FILE` makes an archive.", where=str(where), problem=problem
+        )
+
+
+class BundleInvalid(DataError):
+    """A file is not an evidence bundle."""
+
+    def __init__(self, where: object, problem: str) -> None:
+        super().__init__(
+            f"{where} is no evidence bundle: {problem}. `keepwell record bundle FILE` makes one.", where=str(where), problem=problem
         )
 
 

@@ -7,6 +7,7 @@ from keepwell.evaluation.gate import Check, Evidence, GateDecision, decide
 from keepwell.evaluation.intervals import effective_rows, mean_bound, mean_interval, spread
 from keepwell.evaluation.metrics import DECIDING, Metric, losses, score
 from keepwell.evaluation.slices import SliceScore, by_slice
+from keepwell.evaluation.worth import worth
 
 __all__ = [
     "BASELINES",
@@ -30,4 +31,5 @@ __all__ = [
     "persistence",
     "score",
     "spread",
+    "worth",
 ]

@@ -3,6 +3,7 @@
 The record comes in; a verdict or a zip file goes out.
 """
 
+from keepwell.evidence.bundle import Bundle, bundle, verify_bundle
 from keepwell.evidence.verifying import COVERED, UNCOVERED, Verdict, verify
 
-__all__ = ["COVERED", "UNCOVERED", "Verdict", "verify"]
+__all__ = ["COVERED", "UNCOVERED", "Bundle", "Verdict", "bundle", "verify", "verify_bundle"]

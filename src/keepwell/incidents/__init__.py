@@ -11,18 +11,21 @@ from keepwell.incidents.escalation import escalate, told_to
 from keepwell.incidents.faults import (
     FAILED,
     SOURCE_FAILED,
+    STALE,
+    UNANSWERED,
     decline_id,
     finding_id,
     of_decline,
     of_failures,
     of_finding,
     of_source,
+    of_unanswered,
     recovery_of,
 )
-from keepwell.incidents.joining import join, live
+from keepwell.incidents.joining import absorbed, join, live
 from keepwell.incidents.keeping import keep, notice_of
 from keepwell.incidents.owners import PARTIES, Owned, orphans, owner_of, party_of
-from keepwell.incidents.records import KEEPWELL, MODEL, SEVERITIES, STATES, Activity, Change, End, Fault, Incident
+from keepwell.incidents.records import KEEPWELL, MODEL, STATES, Activity, Change, End, Fault, Incident
 from keepwell.incidents.runbooks import Runbook, runbook_of
 from keepwell.incidents.silence import Answers, Labels, Seen, silences
 from keepwell.incidents.tables import get_incident, list_activity, list_incidents, list_live, next_number
@@ -35,9 +38,10 @@ __all__ = [
     "MODEL",
     "PARTIES",
     "PERIODS",
-    "SEVERITIES",
     "SOURCE_FAILED",
+    "STALE",
     "STATES",
+    "UNANSWERED",
     "Activity",
     "Answers",
     "Around",
@@ -50,6 +54,7 @@ __all__ = [
     "Owned",
     "Runbook",
     "Seen",
+    "absorbed",
     "clause",
     "decline_id",
     "durations_of",
@@ -72,6 +77,7 @@ __all__ = [
     "of_failures",
     "of_finding",
     "of_source",
+    "of_unanswered",
     "orphans",
     "owner_of",
     "party_of",

@@ -6,13 +6,17 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from keepwell.diagnosis import Explanation, Ranked, words_of
+from keepwell.diagnosis import Cause, Explanation, Ranked
 from keepwell.incidents.records import CYCLES, MODEL, SOURCE, End, Fault
 from keepwell.monitoring import Said
 
 LOSS = {"binary": "log loss", "multiclass": "log loss", "regression": "squared error"}
 FAILED, SOURCE_FAILED = "cycle", "source"  # ids
-LONGEST = 300  # of a message that comes from outside
+UNANSWERED = "silence/no answers"
+STALE = "stale"  # the contract's finding that nothing new came
+UNPROVEN = "the cause is not proven"
+LEAST_SHARE = 0.2  # of the rise, for a broken column to be what an incident is about
+LONGEST = 200  # characters of a clause
 Z90 = 1.645
 
 
@@ -25,37 +29,46 @@ def of_decline(
     key: str, said: Said, explanation: Explanation, ranked: Sequence[Ranked], *, task: str, maturity: float | None, critical_rise: float
 ) -> Fault:
     """A decline that the watch told, or a better diagnosis of it."""
-    cause, began = explanation.cause, explanation.began
+    began, top = explanation.began, ranked[0] if ranked else None
     harm = explanation.rise if explanation.rise is not None else explanation.harm
     is_critical = harm is not None and harm >= critical_rise * explanation.expected
-    known = cause is not None and cause.kind != "unknown"
-    likely = next((one for one in ranked if one.change is not None or (one.cause is not None and one.cause.kind != "unknown")), None)
+    found = top.cause if top is not None and top.cause is not None else explanation.cause
+    share = _share(explanation, found)
+    # A broken column that explains next to nothing of the rise is told, and nobody is sent to mend it for this.
+    names = found is not None and found.kind != "unknown" and (share is None or share >= LEAST_SHARE)
+    is_change = top is not None and top.change is not None
     return Fault(
         key=key,
         id=decline_id(said.version, said.incident),
         family=MODEL,
-        cls=cause.cls if cause is not None else "unknown",
-        kind=cause.kind if cause is not None else "unknown",
-        column=cause.column if known and cause is not None and cause.cls == "data_quality" else "",
+        cls=found.cls if names and found is not None else "unknown",
+        kind=found.kind if names and found is not None else "unknown",
+        column=found.column if names and found is not None and found.cls == "data_quality" else "",
         first=began.low,
         last=began.high,
         level=began.level,
         severity="critical" if is_critical else "warning",
         headline="is declining",
-        words=words_of(cause) if known and cause is not None else likely.sentence if likely else "the cause is not proven",
+        words=_words(top, names or is_change),
         facts={
             "version": said.version,
             "began": began.at.isoformat(),
-            "share": _share(explanation),
+            "share": share if names and not is_change else None,
             "loss": _loss(explanation, task),
             "maturity": maturity,
-            "next": [one.sentence for one in ranked[1:3] if one.score > 0.25 * ranked[0].score],
+            "next": [_short(one.sentence) for one in ranked[1:2] if one.score > 0.25 * ranked[0].score],
         },
     )
 
 
-def _share(explanation: Explanation) -> float | None:
-    cause = explanation.cause
+def _words(top: Ranked | None, is_proven: bool) -> str:
+    if top is None or (top.cause is not None and top.cause.kind == "unknown"):
+        return UNPROVEN
+    return _short(top.sentence) if is_proven else f"{UNPROVEN}; looked at first: {_short(top.sentence)}"
+
+
+def _share(explanation: Explanation, cause: Cause | None) -> float | None:
+    """How much of a measured rise a broken column explains; None where that is not known."""
     if cause is None or cause.cls != "data_quality" or cause.harm is None or not explanation.rise or explanation.rise <= 0:
         return None
     return min(max(cause.harm / explanation.rise, 0.0), 1.0)
@@ -85,9 +98,8 @@ def recovery_of(said: Said) -> End:
 def of_finding(key: str, finding: Mapping[str, Any], since: datetime, now: datetime) -> Fault:
     """A finding of the contract that speaks of a broken feed; it began after the last batch without it, at `since`."""
     kind, column = str(finding["kind"]), str(finding["column"] or "")
-    is_source = kind == "stale"
+    is_source = kind == STALE
     aside = "broken rows wait in quarantine" if finding["action"] == "quarantine" else "its rows are kept"
-    what = str(finding["message"]).partition(": ")[2] or str(finding["message"])
     return Fault(
         key=key,
         id=finding_id(finding),
@@ -96,11 +108,17 @@ def of_finding(key: str, finding: Mapping[str, Any], since: datetime, now: datet
         kind=kind.replace(" ", "_"),
         column="" if is_source else column,
         first=min(since, now),
-        last=now,
+        last=min(since, now) if is_source else now,
         headline="gets no new data" if is_source else "gets broken data",
-        words=_short(what),
+        words=_short(f"{kind}{f' in {column}' if column and not is_source else ''}: {_what(str(finding['message']))}"),
         facts={"rows": finding["rows"], "aside": "" if is_source else aside},
     )
+
+
+def _what(message: str) -> str:
+    """What is wrong, out of a finding's message: kind, column, rows, for example, what is wrong; what became of the rows. What to do."""
+    told = message.partition("; set aside")[0].partition("; kept")[0]
+    return told.rpartition("UTC: " if "UTC: " in told else ": ")[2].partition(". ")[0]
 
 
 def finding_id(finding: Mapping[str, Any]) -> str:
@@ -138,6 +156,22 @@ def of_failures(key: str, message: str, times: int, since: datetime, now: dateti
         headline="is not cared for",
         words=_short(f"{times} cycles in a row failed, the newest because: {message}"),
         facts={"failures": times},
+    )
+
+
+def of_unanswered(key: str, version: int, problem: str, since: datetime, now: datetime) -> Fault:
+    """A version that cannot answer rows that are due."""
+    return Fault(
+        key=key,
+        id=UNANSWERED,
+        family="answers",
+        cls="silence",
+        kind="no answers",
+        first=min(since, now),
+        last=now,
+        severity="critical",
+        headline="is unknown",
+        words=_short(f"version {version} cannot answer: {problem}"),
     )
 
 

@@ -1,8 +1,9 @@
 """One fault, one incident: what was seen opens an incident, joins one, reopens one or ends one. Pure.
 
 A fault joins the open incident that already holds it (by its id), else one that blames the same column or source, else one whose beginning
-overlaps with its own. When it belongs to none and the same cause ended a short while ago, that incident is reopened. What a person closed
-while it lasted stays closed until it has ended and come again, or gets worse.
+overlaps with its own. Data that are late because broken rows are set aside belong to what broke them. When a fault belongs to none and the
+same cause ended a short while ago, that incident is reopened. What a person closed while it lasted stays closed until it has ended and come
+again, or gets worse.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from keepwell.incidents.owners import owner_of, party_of
-from keepwell.incidents.records import KEEPWELL, MODEL, SEVERITIES, Activity, Change, End, Fault, Incident
+from keepwell.incidents.records import KEEPWELL, MODEL, Activity, Change, End, Fault, Incident
+from keepwell.notifying import SEVERITIES
 
 if TYPE_CHECKING:
     from keepwell.settings import IncidentsSection, OwnerSection
 
+# What follows from a finding: broken rows are set aside, so no good ones come; the same inputs have the same answers.
+FOLLOWS = {"late data": "contract/", "stale": "contract/", "constant answers": "contract/constant/"}
 EVIDENCE = 20  # sightings that are kept by name beside the first
 
 
@@ -64,7 +68,7 @@ def join(
             put([_reopened(past, fault, owners, now)])
         else:  # a person closed it while it lasts
             continue
-        put(_absorbed(table[changes[-1].incident.number], list(table.values()), now))
+        put(absorbed(table[changes[-1].incident.number], list(table.values()), now))
     for end in ends:
         for incident in list(table.values()):
             if end.id in incident.ringing:
@@ -83,6 +87,7 @@ def _belongs(fault: Fault, incidents: Sequence[Incident]) -> Incident | None:
     """The open incident that a fault is part of."""
     rules: tuple[Callable[[Incident], bool], ...] = (
         lambda one: fault.id in one.facts["faults"],
+        lambda one: fault.kind in FOLLOWS and any(name.startswith(FOLLOWS[fault.kind]) for name in one.ringing),
         lambda one: one.facts["family"] == fault.family != MODEL,
         lambda one: one.facts["family"] == fault.family and bool(fault.column) and fault.column in _columns(one),
         lambda one: one.facts["family"] == fault.family and fault.first <= one.last and one.first <= fault.last,
@@ -221,18 +226,18 @@ def _leading(incident: Incident, fault: Fault, owners: OwnerSection) -> Incident
     )
 
 
-def _absorbed(incident: Incident, others: Sequence[Incident], now: datetime) -> list[Change]:
+def absorbed(incident: Incident, others: Sequence[Incident], now: datetime) -> list[Change]:
     """Open incidents that turn out to be the same fault: the oldest takes the others' faults, and they end."""
-    family = incident.facts["family"]
-    if family != MODEL:
-        return []
-    same = [one for one in others if one.is_open and one.facts["family"] == family and _columns(one) & _columns(incident)]
+    family, faults = incident.facts["family"], incident.facts["faults"].keys()
+    mine = [one for one in others if one.is_open and one.facts["family"] == family]
+    same = [one for one in mine if family != MODEL or _columns(one) & _columns(incident) or one.facts["faults"].keys() & faults]
     oldest, *newer = sorted({one.number: one for one in [*same, incident]}.values(), key=lambda one: one.number)
     changes = []
     for one in newer:
-        faults = {**one.facts["faults"], **oldest.facts["faults"]}
+        both = {**one.facts["faults"], **oldest.facts["faults"]}
+        both |= {name: seen for name, seen in one.facts["faults"].items() if seen["ended"] is None}
         severity = max(one.severity, oldest.severity, key=SEVERITIES.index)
-        facts = {**oldest.facts, "faults": faults, "sightings": oldest.facts["sightings"] + one.facts["sightings"]}
+        facts = {**oldest.facts, "faults": both, "sightings": oldest.facts["sightings"] + one.facts["sightings"]}
         oldest = replace(oldest, revision=oldest.revision + 1, severity=severity, facts=facts)
         key, cause = f"{one.facts['evidence'][-1]['key']}/absorbed", f"the same fault as incident {oldest.number}"
         changes.append(Change(oldest, _line(oldest, f"{key}/{one.number}", "joined", now, f"Took in incident {one.number}: one fault")))

@@ -16,6 +16,7 @@ BY_KIND = {
     "no traffic": "serving",
     "constant answers": "model",
     "broken answers": "model",
+    "no answers": "model",
     "old model": "model",
     "missed cycle": "keepwell",
     "dead worker": "keepwell",

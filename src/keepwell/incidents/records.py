@@ -10,7 +10,6 @@ from typing import Any
 from keepwell.notifying import Severity
 
 STATES = ("open", "acknowledged", "snoozed", "closed")
-SEVERITIES = ("info", "warning", "critical")
 KEEPWELL = "keepwell"  # who acts when no person did
 
 # Faults of one family are one story: what breaks the source makes the data late as well.

@@ -56,6 +56,11 @@ BY_KIND = {
         "1. Are the addresses under [people] and the webhooks right, and reachable from here?\n"
         "2. Nothing is lost: notices wait and are told in order when it works again.",
     ),
+    "no answers": Runbook(
+        "see why the version cannot answer: `keepwell doctor`",
+        "1. `keepwell doctor` loads it and asks it its golden rows; packages that changed are the usual reason.\n"
+        "2. `keepwell rollback` goes back to the version before. Rows that are due are answered by the next cycle that can.",
+    ),
     "broken answers": Runbook(
         "go back to the version before: `keepwell rollback`",
         "1. `keepwell rollback` if a new version brought it; `keepwell history` shows what was changed.\n"

@@ -48,7 +48,7 @@ class Seen:
     labels, answers : the newest rows, see there.
     asked : when the server answered last, or since when it is expected to.
     dead : names of workers that ended without saying so, each with the moment until which it was known to live.
-    stuck : moments of the notices that could not be told.
+    stuck : channels that do not deliver: since when, and in words.
     trained_until, built : the champion's newest training row, and the newest build that was tried; `max_age` is what is allowed.
     """
 
@@ -60,7 +60,7 @@ class Seen:
     answers: Answers | None = None
     asked: datetime | None = None
     dead: tuple[tuple[str, datetime], ...] | None = None
-    stuck: tuple[datetime, ...] | None = None
+    stuck: tuple[tuple[datetime, str], ...] | None = None
     trained_until: datetime | None = None
     built: datetime | None = None
     max_age: timedelta | None = None
@@ -164,8 +164,8 @@ def _dead_notifier(settings: SilenceSection, seen: Seen, now: datetime) -> Found
         return None
     if not seen.stuck:
         return True
-    count = f"{len(seen.stuck):,} {'notice' if len(seen.stuck) == 1 else 'notices'}"
-    return _Silent(min(seen.stuck), "critical", f"{count} could not be told, the oldest of {_when(min(seen.stuck))}")
+    since = min(moment for moment, _ in seen.stuck)
+    return _Silent(since, "critical", f"{'; '.join(words for _, words in seen.stuck[:3])} (since {_when(since)})")
 
 
 def _broken_answers(settings: SilenceSection, seen: Seen, now: datetime) -> Found:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from keepwell.incidents.durations import durations_of
+from keepwell.incidents.faults import UNPROVEN
 from keepwell.incidents.records import MODEL, Incident
 from keepwell.incidents.runbooks import runbook_of
 from keepwell.monitoring import span
@@ -73,6 +74,8 @@ def interval(first: datetime, last: datetime, level: float | None = None, began:
     '14 May 2026 between 02:00 and 09:00 (95 %)'
     >>> interval(datetime(2026, 5, 13, tzinfo=UTC), datetime(2026, 5, 16, tzinfo=UTC), 0.9, "2026-05-14T00:00:00+00:00")
     '14 May 2026 (13 to 16 May, 90 %)'
+    >>> interval(datetime(2026, 5, 13, tzinfo=UTC), datetime(2026, 5, 16, tzinfo=UTC))
+    'some day of 13 to 16 May 2026'
     >>> interval(datetime(2026, 5, 13, tzinfo=UTC), datetime(2026, 5, 13, tzinfo=UTC))
     '13 May 2026'
     """
@@ -86,7 +89,8 @@ def interval(first: datetime, last: datetime, level: float | None = None, began:
         return f"{datetime.fromisoformat(began):%-d %B %Y} ({span(first, last)}{level_})"
     if last - first < SHORT:
         return f"between {_moment(first)} and {_moment(last)}{sure}"
-    return f"some day of {span(first, last)}{sure}"
+    year = f" {last.year}" if first.year == last.year else ""
+    return f"some day of {span(first, last)}{year}{sure}"
 
 
 def words_of(incident: Incident) -> str:
@@ -127,7 +131,7 @@ def _cause(incident: Incident, lead: Mapping[str, Any]) -> str:
         return f"{words[:1].upper()}{words[1:]}{f'; {aside}' if aside else ''}"
     share = f" (explains about {round(100 * lead['share'], -1):.0f} % of the rise)" if lead.get("share") is not None else ""
     following = f"; next: {lead['next'][0]}" if lead.get("next") else ""
-    return f"Most likely: {words}{share}{following}" if incident.cls != "unknown" else f"{words[:1].upper()}{words[1:]}{following}"
+    return f"{words[:1].upper()}{words[1:]}{following}" if words.startswith(UNPROVEN) else f"Most likely: {words}{share}{following}"
 
 
 def _who(incident: Incident, now: datetime | None) -> str:

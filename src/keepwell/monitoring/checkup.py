@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ class Evidence:
     metric : the deciding metric.
     scored : predictions of the window with `version`, `answer`, `label` (null while unknown), in time order.
     due : how many of them should have a label by now.
-    expected : version -> its loss at evaluation.
+    expected : version -> its loss at evaluation. doubts : version -> half of that one's 95 % interval, where it is known.
     champion : the version that serves, or None.
     newest : time of the newest good observation, or None.
     faults : messages of the contract's findings that speak of a broken source.
@@ -46,6 +47,7 @@ class Evidence:
     source_error: str | None = None
     before: str = "well"
     decline: str | None = None
+    doubts: Mapping[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def check_up(settings: CheckSection, evidence: Evidence, now: datetime) -> Check
 
     *unknown* when nothing serves, the data is old or too few labels are in: never taken for health.
     *unwell* when the watch has proven a decline that has not ended, or the loss is proven to be above the expected one by more than the
-    tolerance (the lower end of its 95 % interval is above), or above `max_loss`. *watch* when it is above but not proven, or the source
+    tolerance (by more than both 95 % intervals leave open), or above `max_loss`. *watch* when it is above but not proven, or the source
     or contract complains. *well* otherwise. A loss near the limit would change the word every few days, so the way back is longer than
     the way out: an unwell model stays so while the loss is above the limit, and one on watch until half the tolerance is left.
     """
@@ -89,6 +91,7 @@ def _measure(settings: CheckSection, evidence: Evidence, now: datetime) -> dict[
         "low": None,
         "high": None,
         "expected": None,
+        "doubt": 0.0,
         "decline": evidence.decline,
     }
     if known.height:
@@ -100,6 +103,7 @@ def _measure(settings: CheckSection, evidence: Evidence, now: datetime) -> dict[
         weights = {version: count for version, count in counts if version in evidence.expected}
         if weights:
             facts["expected"] = sum(evidence.expected[v] * n for v, n in weights.items()) / sum(weights.values())
+            facts["doubt"] = sum(evidence.doubts.get(v, 0.0) * n for v, n in weights.items()) / sum(weights.values())
     return facts
 
 
@@ -120,7 +124,9 @@ def _judge(settings: CheckSection, evidence: Evidence, facts: dict[str, Any]) ->
     )
     if settings.max_loss is not None and facts["realised"] > settings.max_loss:
         return "unwell", f"{numbers}; above the limit {settings.max_loss:g}"
-    if facts["low"] > limit:
+    # What was expected was measured on some rows itself: both doubts count, as those of two independent means.
+    doubt = math.hypot(facts["realised"] - facts["low"], facts["doubt"] * (1 + settings.tolerance))
+    if facts["realised"] - doubt > limit:
         return "unwell", f"{numbers}; proven to be more than {settings.tolerance:.0%} worse"
     if facts["realised"] > limit and evidence.before == "unwell":
         return "unwell", f"{numbers}; still more than {settings.tolerance:.0%} worse"

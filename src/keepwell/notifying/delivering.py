@@ -117,8 +117,8 @@ class Sender:
         sent, failed = 0, []
         self._test_daily()
         while not self._stopping.is_set() and (until is None or time.monotonic() < until):
-            claimed = self._claim()
-            if not claimed:
+            claimed, has_more = self._claim()
+            if not claimed and not has_more:
                 break
             for after, _ in self._send(claimed):
                 if after.state == SENT:
@@ -146,27 +146,32 @@ class Sender:
     def _lease(self) -> timedelta:
         return timedelta(seconds=self._settings.notify.timeout_s + LEASE_GRACE_S)
 
-    def _claim(self) -> list[tuple[Delivery, Kept]]:
-        """Plan what came, and take the oldest delivery of each channel that is due and that nobody else is sending."""
+    def _claim(self) -> tuple[list[tuple[Delivery, Kept]], bool]:
+        """Plan what came, and take the oldest delivery of each channel that is due and that nobody else is sending.
+
+        Answers also whether there is more to plan.
+        """
         now, settings = self._clock(), self._settings.notify
         # A clock that was set back leaves moments that lie too far ahead; nobody waits for them.
         latest = now + timedelta(seconds=settings.longest_pause_s)
         with self._database.read() as connection:
             if not tables.has_work(connection, self._model, now, latest, budget.week_of(now)):
-                return []
+                return [], False
         claimed = []
         with self._database.begin() as connection:
-            plan(connection, self._model, self.channels, settings, now)
+            has_more = plan(connection, self._model, self.channels, settings, now)
             while True:
                 ended = 0
                 for one, kept, holder, until in tables.list_heads(connection, self._model):
                     if self._end_early(connection, one, kept, now):
                         ended += 1
+                    elif one.channel not in self._channels:
+                        continue  # a process that has read the settings since may know it
                     elif self._is_free(holder, until, now) and (one.next_try is None or not now < one.next_try <= latest):
                         tables.hold(connection, self._model, one, self._holder, now + self._lease)
                         claimed.append((one, kept))
                 if claimed or not ended:
-                    return claimed
+                    return claimed, has_more
 
     def _is_free(self, holder: str | None, until: datetime | None, now: datetime) -> bool:
         if holder is None or until is None or holder == self._holder:
@@ -176,7 +181,8 @@ class Sender:
     def _end_early(self, connection: sa.Connection, one: Delivery, kept: Kept, now: datetime) -> bool:
         """End what cannot or should not be sent any more."""
         age = now - kept.notice.at
-        if one.channel not in self._channels:
+        is_over = now - (kept.planned or kept.created) > timedelta(hours=self._settings.notify.give_up_hours)
+        if one.channel not in self._channels and is_over:
             after = replace(one, state=GIVEN_UP, next_try=None, problem="the settings do not name this channel any more")
         elif age > timedelta(days=self._settings.notify.stale_days):
             after = replace(one, state=STALE, next_try=None, problem=f"it happened {age.days} days before it could be sent")

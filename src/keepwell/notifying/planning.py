@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 import sqlalchemy as sa
 
@@ -12,25 +13,25 @@ from keepwell.notifying.channels import Channel
 from keepwell.notifying.records import DIGESTED, HELD, NOBODY, PENDING, STALE, Delivery, Kept
 from keepwell.settings import NotifySection
 
-AT_ONCE = 200  # notices that are planned in one transaction
+AT_ONCE = 100  # notices that are planned in one transaction: others want to write too
 WEEK = timedelta(days=7)
 
 
-def plan(connection: sa.Connection, model: str, channels: Sequence[Channel], settings: NotifySection, now: datetime) -> None:
-    """Decide about every notice that came since, and make the digests whose week has ended."""
+def plan(connection: sa.Connection, model: str, channels: Sequence[Channel], settings: NotifySection, now: datetime) -> bool:
+    """Decide about some notices that came since, and make the digests whose week has ended. Are there more?"""
     for person, notices in _held(connection, model, lambda held: budget.is_due(held, now)).items():
         _make_digest(connection, model, person, notices, settings, now)
-    while some := tables.list_unplanned(connection, model, AT_ONCE):
-        for kept in some:
-            told = lambda person: tables.count_told(connection, model, person, budget.week_of(now))  # noqa: E731
-            found = list(routes(kept, channels, settings, now, told))
-            tables.add_deliveries(connection, model, found, now)
-            tables.mark_planned(connection, model, kept.number, now)
-            if kept.notice.severity == "critical":  # who is told something critical is told the rest with it
-                reached = {one.person for one in found if one.person and one.state == PENDING}
-                for person, notices in _held(connection, model, lambda _: True).items():
-                    if person in reached:
-                        _make_digest(connection, model, person, notices, settings, now)
+    for kept in tables.list_unplanned(connection, model, AT_ONCE):
+        told = partial(tables.count_told, connection, model, since=budget.week_of(now))
+        found = list(routes(kept, channels, settings, now, told))
+        tables.add_deliveries(connection, model, found, now)
+        tables.mark_planned(connection, model, kept.number, now)
+        if kept.notice.severity == "critical":  # who is told something critical is told the rest with it
+            reached = {one.person for one in found if one.person and one.state == PENDING}
+            for person, notices in _held(connection, model, lambda _: True).items():
+                if person in reached:
+                    _make_digest(connection, model, person, notices, settings, now)
+    return bool(tables.list_unplanned(connection, model, 1))
 
 
 def routes(

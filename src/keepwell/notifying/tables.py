@@ -223,10 +223,13 @@ def has_unsent(connection: sa.Connection, model: str, number: int) -> bool:
 
 
 def try_again(connection: sa.Connection, model: str, numbers: Sequence[int], now: datetime) -> int:
-    """Send at once what waits for its next try or was given up. Answers how many deliveries."""
+    """Send at once what waits for its next try or was given up: these, or all but tests that failed. Answers how many deliveries."""
     mine = (deliveries.c.model == model) & deliveries.c.state.in_((PENDING, GIVEN_UP))
     if numbers:
         mine &= deliveries.c.number.in_(numbers)
+    else:
+        tests = sa.select(outbox.c.number).where(outbox.c.model == model, outbox.c.kind == TEST)
+        mine &= sa.or_(deliveries.c.state == PENDING, deliveries.c.number.not_in(tests))
     values = {"state": PENDING, "tries": 0, "next_try": now, "changed": now}
     return int(connection.execute(sa.update(deliveries).where(mine).values(**values)).rowcount)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,15 +12,16 @@ import numpy as np
 import polars as pl
 
 from keepwell.comparison import code_differences
-from keepwell.errors import KeepwellError
-from keepwell.evaluation import BASELINES, Evidence, GateDecision, Metric, by_slice, decide, model_card, score
+from keepwell.errors import FeatureBanned, KeepwellError
+from keepwell.evaluation import BASELINES, Evidence, GateDecision, Metric, by_slice, decide, model_card, score, worth
 from keepwell.evaluation import Check as GateCheck
-from keepwell.ingestion import key_of, to_kind, to_polars
+from keepwell.ingestion import ALL, key_of, to_kind, to_polars
 from keepwell.orchestration.context import Context
+from keepwell.orchestration.replaying import replay, tell_replay
 from keepwell.registry import Version, list_versions, register
 from keepwell.retraining import RECALIBRATE
 from keepwell.serving import signature_of
-from keepwell.storage import Event, digest_of, record_event
+from keepwell.storage import COMMIT, KNOWN, Event, digest_of, record_event
 from keepwell.training import (
     Code,
     Recalibrated,
@@ -44,13 +46,14 @@ from keepwell.training import (
     prove_no_lookahead,
     recalibrate,
     save_model,
+    smoke,
     split,
     to_bytes,
     training_set,
     unpin,
 )
 from keepwell.training import Run as RunRecord
-from keepwell.validation import contract_in_force
+from keepwell.validation import contract_in_force, personal
 
 Result = dict[str, Any]
 
@@ -93,12 +96,22 @@ def prepare(context: Context, run: str, as_of: datetime) -> Result:
         "as_of": as_of.isoformat(),
         "lookahead_checks": settings.lookahead_checks,
         "seed": settings.seed,
+        "banned": list(context.settings.rules.banned),
     }
 
     def work() -> Result:
         checked = prove_no_lookahead(model, inputs.observations, checks=settings.lookahead_checks, seed=settings.seed)
-        rows = training_set(model, features_of(model, inputs.observations), inputs.labels)
+        begun = time.perf_counter()
+        made = features_of(model, inputs.observations)
+        seconds = time.perf_counter() - begun
+        rows = training_set(model, made, inputs.labels)
+        banned = {name.lower() for name in context.settings.rules.banned}
+        if refused := [name for name in rows.columns[3:] if name.lower() in banned]:
+            raise FeatureBanned(refused)
         return {
+            "cost": {"seconds": round(seconds, 6), "rows": made.height},
+            "rules": {"banned": len(banned), "features": len(rows.columns) - 3},
+            "privacy": personal(inputs.observations, but=(COMMIT, KNOWN, ALL)),
             "training_set": context.artifacts.put(to_bytes(rows)),
             "rows": rows.height,
             "features": signature_of(rows.select(rows.columns[3:])),
@@ -115,6 +128,9 @@ def _parted(context: Context, prepared: Result) -> Split:
     """The training set split forward in time, as the settings and the decision say."""
     rows = from_bytes(context.artifacts.get(prepared["training_set"]))
     plan = prepared.get("plan", {})
+    at = pl.col(context.model.time)
+    for low, until in plan.get("without", []):
+        rows = rows.filter((at < datetime.fromisoformat(low)) | (at >= datetime.fromisoformat(until)))
     moments = {name: datetime.fromisoformat(plan[name]) for name in ("window_from", "judge_from") if name in plan}
     return split(context.model, rows, context.settings.build, **moments)
 
@@ -155,6 +171,7 @@ def train(context: Context, run: str, prepared: Result) -> Result:
             "model_file": context.artifacts.put(file.data),
             "format": file.format,
             "size_bytes": len(file.data),
+            "smoke": smoke(model, parted.train, settings=settings.train, seed=settings.build.seed, trust=settings.trust),
             "canonical": canonical_digest(file, settings.trust),
             "golden": {
                 "rows": context.artifacts.put(to_bytes(golden)),
@@ -215,10 +232,11 @@ def evaluate_against(context: Context, run: str, champion: int | None, as_of: da
         X, y = inputs_and_labels(parted.holdout)
         estimator = load_model(trained["format"], context.artifacts.get(trained["model_file"]), context.settings.trust)
         given = {"challenger": answers(estimator, X, model.task, frame=model.frame)}
-        silent = None
+        silent = replayed = None
         if champion is not None:
             try:
                 given["champion"] = _champion_answers(context, champion, parted.holdout, parted.holdout_from, prepared, as_of, key)
+                replayed = replay(context, champion, parted.holdout.select(key), given["champion"], as_of)
             except KeepwellError as error:
                 silent = error.message  # it cannot be loaded or asked any more: then it must not stand in a new version's way
         horizon = timedelta(days=model.horizon_days)
@@ -226,7 +244,16 @@ def evaluate_against(context: Context, run: str, champion: int | None, as_of: da
             given[f"baseline:{name}"] = baseline(parted.train, parted.holdout, entity=key[0], time=key[1], horizon=horizon)
         slices = _slices(context, parted.holdout)
         sheet = pl.DataFrame({"time": parted.holdout[key[1]], "y": y, **given}).hstack(slices.rename(lambda name: f"slice:{name}"))
+        valued = worth(
+            lambda rows: answers(estimator, rows, model.task, frame=model.frame),
+            X,
+            y,
+            metric=context.metric,
+            seed=context.settings.build.seed,
+        )
         return {
+            "worth": valued,
+            "replayed": replayed,
             "sheet": context.artifacts.put(to_bytes(sheet)),
             "metrics": _plain(score(model.task, y, given["challenger"])),
             "champion": champion,
@@ -306,6 +333,9 @@ def enter(context: Context, run: str, as_of: datetime, prepared: Result, trained
         **{name: trained[name] for name in ("canonical", "golden", "size_bytes", "train_rows", "trained_from", "trained_until")},
         **{name: trained[name] for name in ("holdout_rows", "holdout_from")},
         **{name: evaluated[name] for name in ("metrics", "champion_metrics", "baselines", "slices", "latency_ms", "sheet")},
+        **{name: prepared[name] for name in ("cost", "rules", "privacy") if name in prepared},
+        **{name: trained[name] for name in ("smoke",) if name in trained},
+        **{name: evaluated[name] for name in ("worth",) if name in evaluated},
         "signature": prepared["features"],
         "pins": prepared["pins"],
         "commits": prepared["commits"],
@@ -314,6 +344,7 @@ def enter(context: Context, run: str, as_of: datetime, prepared: Result, trained
         "seed": context.settings.build.seed,
         "packages": digest_of(context.packages_json),
         **{name: trained[name] for name in ("recalibrates", "aged_from") if name in trained},
+        **({"window_from": window} if (window := prepared.get("plan", {}).get("window_from")) else {}),
     }
     version = Version(
         number=number,
@@ -340,6 +371,7 @@ def enter(context: Context, run: str, as_of: datetime, prepared: Result, trained
         made = f"is version {trained['recalibrates']} recalibrated" if "recalibrates" in trained else "was trained"
         sentence = f"Version {kept.number} {made} on {trained['train_rows']:,} rows; {score_text}"
         record_event(connection, context.name, f"{run}/trained", Event("trained", as_of, sentence, {"version": kept.number}))
+        tell_replay(connection, context.name, f"{run}/replayed", as_of, evaluated.get("replayed"))
         if not kept.passed:
             refused = f"Version {kept.number} was refused: {kept.sentence.removeprefix('Refused: ')}"
             record_event(connection, context.name, f"{run}/refused", Event("refused", as_of, refused, {"version": kept.number}))

@@ -74,6 +74,7 @@ def check(context: Context, cycle: str, as_of: datetime, asked: bool) -> bool:
         champion = aliases_now(connection, context.name).get(CHAMPION)
         rows = deciding.scored(context, as_of - timedelta(days=context.settings.check.window_days), as_of, connection)
         watched = watching.watch(context, champion, as_of, connection) if champion is not None else None
+        rows = _without(rows, watched)
         checkup = _checkup(context, as_of, gathered, rows, champion, word, watched)
         state = deciding.state_of(
             context,
@@ -116,6 +117,13 @@ def check(context: Context, cycle: str, as_of: datetime, asked: bool) -> bool:
     return decision.build
 
 
+def _without(rows: pl.DataFrame, watched: watching.Watched | None) -> pl.DataFrame:
+    """The rows that still say how the model is: a decline that has ended, or whose version no longer serves, has been told."""
+    for low, until, _ in watched.ended if watched and rows.height else ():
+        rows = rows.filter((pl.col("time") < literal(low)) | (pl.col("time") >= literal(until)))
+    return rows
+
+
 def _checkup(
     context: Context,
     as_of: datetime,
@@ -127,11 +135,13 @@ def _checkup(
 ) -> Checkup:
     known_by = _moment(as_of - timedelta(days=context.model.horizon_days))
     due = int(rows["time"].to_numpy().searchsorted(known_by, "right")) if rows.height else 0
+    numbers = rows["version"].unique().to_list() if rows.height else []
     evidence = Evidence(
         metric=context.metric,
         scored=rows,
         due=due,
-        expected=context.expected(rows["version"].unique().to_list() if rows.height else []),
+        expected=context.expected(numbers),
+        doubts=context.doubts(numbers),
         champion=champion,
         newest=gathered.newest,
         faults=faults(gathered),

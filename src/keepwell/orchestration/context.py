@@ -178,6 +178,12 @@ class Context:
         found = {number: self.version(number).facts["metrics"].get(self.metric, {}).get("value") for number in numbers}
         return {number: value for number, value in found.items() if value is not None}
 
+    def doubts(self, numbers: Iterable[int]) -> dict[int, float]:
+        """Version -> half of the interval of that loss."""
+        found = {number: self.version(number).facts["metrics"].get(self.metric, {}) for number in numbers}
+        sides = {number: (one.get("low"), one.get("high")) for number, one in found.items()}
+        return {number: (high - low) / 2 for number, (low, high) in sides.items() if low is not None and high is not None}
+
     def contract(self, digest: str) -> Contract:
         """The contract kept under a digest."""
         if digest not in self._contracts:

@@ -80,6 +80,7 @@ def _finish(engine: Engine | Plain, context: Context, record: CycleRecord) -> Cy
         # The step that failed could not say so itself (a full disk, a database that went away). A later try begins anew.
         with context.database.begin() as connection:
             end_cycle(connection, context.name, record.cycle, "failed", str(error), {**record.facts, "error": type(error).__name__})
+        with context.database.begin() as connection:  # apart: that the cycle failed must be kept whatever comes of the rest
             tending.failed(connection, context, record.cycle, record.as_of, str(error))
         raise
     with context.database.read() as connection:
@@ -177,7 +178,7 @@ def _predict(context: Context, cycle: str, as_of: datetime, done: dict[str, Any]
     sentence = f"{done['new']} new observations, {done['labels']} new labels, {rows} predictions"
     with context.database.begin() as connection:
         end_cycle(connection, context.name, cycle, "done", sentence, {**done, "predictions": rows})
-        tending.done(connection, context, as_of)
+        tending.done(connection, context, as_of, rows)
         due = [table for table in context.tables if table.waiting(connection) >= context.settings.store.flush_commits]
     for table in due:
         table.flush()

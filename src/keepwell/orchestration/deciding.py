@@ -61,8 +61,13 @@ def state_of(
     before = total_labels(connection, context.name, at=builds[0].as_of) if builds else 0
     found = context.version(champion) if champion is not None else None
     aged_from = (found.facts.get("aged_from") or found.facts["trained_until"]) if found else None
+    since = _since(context, found.facts) if found else None
     decline = _decline(watched, scored)
+    broken = [(low, until) for low, until, cls in watched.ended if cls == "data_quality"] if watched else []
+    reach = timedelta(days=context.model.lookback_days if broken else 0)
     state = State(
+        since=datetime.fromisoformat(since) if since else None,
+        without=tuple((low, until + reach) for low, until in broken),
         labels=labels,
         new_labels=labels - before,
         last_build=builds[0].as_of if builds else None,
@@ -82,6 +87,14 @@ def state_of(
     changes = [change for change in list_alias_changes(connection, context.name, CHAMPION) if change.since <= as_of]
     promoted = changes[-1].since if changes else None
     return replace(state, promoted=promoted, previous=aliases_now(connection, context.name).get(PREVIOUS))
+
+
+def _since(context: Context, facts: dict[str, Any]) -> str | None:
+    """The window that the champion learned from; a recalibrated one learned from that of the version inside."""
+    if "recalibrates" in facts:
+        return _since(context, context.version(facts["recalibrates"]).facts)
+    found: str | None = facts.get("window_from")
+    return found
 
 
 def state_now(context: Context, now: datetime, *, asked: bool = False) -> State:

@@ -196,19 +196,22 @@ def _terms(trial: Trial) -> Terms:
 def promote(
     context: Context, ref: int | str, *, as_of: datetime, by: str, reason: str, key: str, override: bool = False, approvals: int = 0
 ) -> Rollout:
-    """Make a version champion, let the former one go on unseen for its probation, and rehearse the way back.
+    """Rehearse the way back, make a version champion, and let the former one go on unseen for its probation.
 
     Raises
     ------
     VersionNotFound, PromotionRefused
     """
+    with context.database.read() as connection:
+        version, champion = get_version(connection, context.name, ref), aliases_now(connection, context.name).get(CHAMPION)
+    if champion is not None and champion != version.number and (version.passed or override):
+        # First, so that a crash cannot come between the two: what is done again is the same rehearsal.
+        rehearse(context, champion, at=as_of, by=by, key=f"{key}/rehearsed")
     with context.database.begin() as connection:
         done = deployment.promote(
             connection, context.name, ref, as_of=as_of, by=by, reason=reason, key=key, override=override, approvals=approvals
         )
         _begin_probation(connection, context, done, as_of, key)
-    if done.before is not None:
-        rehearse(context, done.before, at=as_of, by=by, key=f"{key}/rehearsed")
     return done
 
 

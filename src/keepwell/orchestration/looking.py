@@ -60,6 +60,7 @@ def seen_now(connection: sa.Connection, context: Context, dead: tuple[tuple[str,
     champion, since = _champion(connection, context)
     until = context.version(champion).facts["trained_until"] if champion is not None else None
     runs = list_runs(connection, context.name, 1)
+    late = timedelta(minutes=settings.notify.stuck_minutes)
     return Seen(
         checked=checkup.as_of if checkup else None,
         cycle_due=_due(context, checkup.as_of) if checkup else None,
@@ -67,7 +68,7 @@ def seen_now(connection: sa.Connection, context: Context, dead: tuple[tuple[str,
         data_days=silence.data_days or settings.check.max_age_days,
         asked=_asked(connection, context, since, now) if silence.traffic_hours is not None else None,
         dead=dead,
-        stuck=tuple(one.since for one in stuck(connection, now, timedelta(minutes=settings.notify.stuck_minutes), context.name)),
+        stuck=tuple((one.since, one.sentence) for one in stuck(connection, now, late, context.name)),
         trained_until=datetime.fromisoformat(until) if until else None,
         built=runs[0].as_of if runs else None,
         max_age=max_age(context),

@@ -8,6 +8,7 @@ import polars as pl
 
 from keepwell.errors import KeepwellError
 from keepwell.ingestion import key_of
+from keepwell.orchestration import tending
 from keepwell.orchestration.context import Context
 from keepwell.registry import CHAMPION, AliasChange, list_alias_changes
 from keepwell.serving import batch_id, batch_predictions, get_batch, last_batch, record_batch
@@ -56,6 +57,8 @@ def predict(context: Context, cycle: str, as_of: datetime) -> int:
         for number, problem in silent.items():
             told = Event("silent", as_of, f"Version {number} cannot answer: {problem}", {"version": number})
             record_event(connection, context.name, f"silent/{number}/{problem[:80]}", told)
+        if silent:
+            tending.unanswered(connection, context, cycle, as_of, silent)
     return rows.height
 
 

@@ -5,7 +5,7 @@ A cycle in which nothing is wrong asks the record one question, whether there is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,6 +20,8 @@ from keepwell.incidents import (
     FAILED,
     KEEPWELL,
     SOURCE_FAILED,
+    STALE,
+    UNANSWERED,
     Activity,
     Answers,
     Around,
@@ -41,6 +43,7 @@ from keepwell.incidents import (
     of_failures,
     of_finding,
     of_source,
+    of_unanswered,
     recovery_of,
     silences,
 )
@@ -140,11 +143,21 @@ def failed(connection: sa.Connection, context: Context, cycle: str, as_of: datet
     apply(connection, context, lives, [fault], [], around_of(context, None, as_of), as_of)
 
 
-def done(connection: sa.Connection, context: Context, as_of: datetime) -> None:
-    """A cycle was done: what failed until now does so no more."""
-    lives = [incident for incident in list_live(connection, context.name) if FAILED in incident.ringing]
+def unanswered(connection: sa.Connection, context: Context, cycle: str, as_of: datetime, problems: Mapping[int, str]) -> None:
+    """Versions that cannot answer what is due."""
+    since = list_cycles(connection, context.name, "done", 1)
+    began = since[0].as_of if since else as_of
+    faults = [of_unanswered(f"{cycle}/silent/{number}", number, problem, began, as_of) for number, problem in problems.items()]
+    apply(connection, context, list_live(connection, context.name), faults, [], around_of(context, None, as_of), as_of)
+
+
+def done(connection: sa.Connection, context: Context, as_of: datetime, answered: int) -> None:
+    """A cycle was done, and answered so many rows: what failed until now does so no more."""
+    over = {FAILED: "a cycle was done", **({UNANSWERED: "rows are answered again"} if answered else {})}
+    lives = [incident for incident in list_live(connection, context.name) if over.keys() & set(incident.ringing)]
     if lives:
-        apply(connection, context, lives, [], [End(FAILED, as_of, "a cycle was done")], around_of(context, None, as_of), as_of)
+        ends = [End(name, as_of, because) for name, because in over.items()]
+        apply(connection, context, lives, [], ends, around_of(context, None, as_of), as_of)
 
 
 def around_of(context: Context, decision: RetrainDecision | None, now: datetime) -> Around:
@@ -215,12 +228,23 @@ def _moment(moment: datetime) -> np.datetime64:
 
 
 def _data_faults(known: Known) -> list[Fault]:
-    since = known.before or known.gathered.since
-    findings = [finding for finding in known.gathered.findings if finding["is_fault"]]
-    faults = [of_finding(f"{known.cycle}/{finding_id(finding)}", finding, since, known.as_of) for finding in findings]
-    if known.gathered.error is not None:
-        faults.append(of_source(f"{known.cycle}/source", known.gathered.error, since, known.as_of))
+    gathered, since = known.gathered, known.before or known.gathered.since
+    newest = min(gathered.newest, known.as_of) if gathered.newest is not None else since
+    is_stale = any(finding["kind"] == STALE for finding in gathered.findings)
+    faults = []
+    for finding in sorted(_faulty(gathered), key=lambda one: one["kind"] == STALE):
+        # What sets every row aside, one a day, is told when nothing good has come for too long; it began with the first of them.
+        began = newest if is_stale and (finding["kind"] == STALE or not finding["is_fault"]) else since
+        faults.append(of_finding(f"{known.cycle}/{finding_id(finding)}", finding, began, known.as_of))
+    if gathered.error is not None:
+        faults.append(of_source(f"{known.cycle}/source", gathered.error, since, known.as_of))
     return faults
+
+
+def _faulty(gathered: Gathered) -> list[dict[str, Any]]:
+    """Findings that speak of a broken feed: those the contract calls so, and what sets rows aside while nothing good comes."""
+    is_stale = any(finding["kind"] == STALE for finding in gathered.findings)
+    return [one for one in gathered.findings if one["is_fault"] or (is_stale and one["action"] == "quarantine")]
 
 
 def _data_ends(known: Known, lives: Sequence[Incident]) -> list[End]:
@@ -229,7 +253,7 @@ def _data_ends(known: Known, lives: Sequence[Incident]) -> list[End]:
         return []
     ends = [End(SOURCE_FAILED, known.as_of, "the source answers again")]
     if known.gathered.new:
-        found = {finding_id(finding) for finding in known.gathered.findings if finding["is_fault"]}
+        found = {finding_id(finding) for finding in _faulty(known.gathered)}
         ringing = {name for incident in lives for name in incident.ringing if name.startswith("contract/")}
         ends += [End(name, known.as_of, "good rows came again") for name in sorted(ringing - found)]
     return ends
@@ -295,6 +319,10 @@ def _measured(context: Context, incident: Incident, known: Known) -> Change | No
     if due is None or incident.closed_at is None or known.as_of < datetime.fromisoformat(due):
         return None
     span = timedelta(days=context.settings.incidents.effect_days)
+    labelled = known.rows.filter(pl.col("label").is_not_null())["time"].max() if known.rows.height else None
+    is_in = isinstance(labelled, datetime) and labelled >= incident.closed_at + span - timedelta(days=1)
+    if not is_in and known.as_of < incident.closed_at + 2 * span:  # its last labels are still to come
+        return None
     effect = effect_of(context.metric, known.rows, incident.closed_at, span, since=incident.first)
     facts = {name: value for name, value in incident.facts.items() if name != "effect_due"} | {"effect": effect}
     after = live(replace(incident, revision=incident.revision + 1, facts=facts))

@@ -15,9 +15,9 @@ import numpy as np
 import polars as pl
 import sqlalchemy as sa
 
-from keepwell.diagnosis import Change, Explanation
+from keepwell.diagnosis import CLASSES, Change, Explanation
 from keepwell.errors import FrameInvalid
-from keepwell.monitoring import Said, Signal, Watch, get_watch, get_watch_state, plain, record_signal, record_watch, tell
+from keepwell.monitoring import Said, Signal, Watch, get_watch, get_watch_state, list_signals, plain, record_signal, record_watch, tell
 from keepwell.orchestration.context import Context
 from keepwell.serving import joined, last_batch, representative
 from keepwell.storage import Event, list_events, literal, record_event
@@ -47,6 +47,12 @@ class Watched:
         return declines[-1] if declines else None
 
     @property
+    def ended(self) -> list[tuple[datetime, datetime, str]]:
+        """Spells of declines that have ended: from, until, and the broad class of their cause."""
+        found = self.facts.get("ended", [])
+        return [(datetime.fromisoformat(low), datetime.fromisoformat(high), cls) for low, high, cls in found]
+
+    @property
     def faults(self) -> tuple[str, ...]:
         """Columns that are broken, in words: nothing may be learned from them."""
         return tuple(self.facts.get("faults", ()))
@@ -73,9 +79,12 @@ def watch(context: Context, version: int, as_of: datetime, connection: sa.Connec
     try:
         watching = _open(context, version, known[0] if known else None, connection, lived=is_again)
     except FrameInvalid as error:
-        return Watched(version, None, {"unwatched": error.message, "again": (as_of + AGAIN).isoformat()})
+        ended = _ended(context, version, as_of, connection)
+        return Watched(version, None, {"unwatched": error.message, "again": (as_of + AGAIN).isoformat(), "ended": ended})
     signals = _update(context, version, watching, until, connection) if until is not None else []
     said = tuple(_said(context, version, signal, connection) for signal in signals)
+    over = {signal.incident for signal in signals if signal.kind == "recovered"}
+    ended = known[1].get("ended", []) if known and not over else _ended(context, version, as_of, connection, over)
     causes = [incident.explanation.cause for incident in watching.open_incidents]
     facts = {
         "notes": list(watching.reference.notes),
@@ -85,6 +94,7 @@ def watch(context: Context, version: int, as_of: datetime, connection: sa.Connec
         "late": watching.late,
         "declines": [_sentence(context, incident.explanation, connection) for incident in watching.open_incidents],
         "open": [_plainly(incident) for incident in watching.open_incidents],
+        "ended": ended,
         "faults": [f"{one.kind.replace('_', ' ')} in {one.column}" for one in causes if one is not None and one.cls == "data_quality"],
         "plan": {f"{rise:.0%}": None if np.isinf(batches) else round(batches) for rise, batches in watching.plan().items()},
     }
@@ -112,6 +122,24 @@ def _plainly(incident: Any) -> dict[str, Any]:
     cause, began = found.cause, {name: getattr(found.began, name).isoformat() for name in ("low", "high")}
     known = {"kind": cause.kind, "cls": cause.cls, "column": cause.column} if cause else {"kind": "", "cls": "unknown", "column": ""}
     return {"incident": incident.number, "onset": found.began.at.isoformat(), **began, **known}
+
+
+def _ended(
+    context: Context, version: int, as_of: datetime, connection: sa.Connection, over: set[int] | None = None
+) -> list[tuple[str, str, str]]:
+    """Spells of declines that were told and have ended: proven to be over (`over` in this very cycle), or another version took over."""
+    found = []
+    said = list_signals(connection, context.name)
+    for key in dict.fromkeys((one.version, one.incident) for one in said if one.kind == "decline"):
+        mine = [one for one in said if (one.version, one.incident) == key]
+        explained = next(one.facts["explanation"] for one in mine if one.kind == "decline")
+        until = next((one.as_of for one in mine if one.kind == "recovered"), None)
+        if until is None and (key[0] != version or key[1] in (over or ())):
+            until = as_of
+        if until is not None and explained is not None:
+            cls = CLASSES[explained["causes"][0]["kind"]] if explained["causes"] else "unknown"
+            found.append((explained["began"]["low"], until.isoformat(), cls))
+    return found
 
 
 def _closing(until: datetime, width: float) -> int:

@@ -70,6 +70,8 @@ class State:
     promoted, previous : since when the champion serves, and the version before it.
     recalibrates : can the champion be recalibrated as it is (its features code is still that of the folder)?
     gains : None while nothing was estimated.
+    since : the champion learned only from rows since then, because the relation had changed; so do those after it.
+    without : spells whose rows no version may learn from: a column was broken then.
     """
 
     labels: int
@@ -88,6 +90,8 @@ class State:
     previous: int | None = None
     recalibrates: bool = False
     gains: Gains | None = None
+    without: tuple[tuple[datetime, datetime], ...] = ()
+    since: datetime | None = None
     waits: str | None = None  # filled in by `decide`
 
 
@@ -96,7 +100,8 @@ class RetrainDecision:
     """Build or not; `trigger` names what asked for it (or None), `held_by` what forbids it (or None).
 
     `act` is one of `ACTS`, `brake` the name of what holds it. A build trains on rows since `window_from` (None: all) and is judged on those
-    after `judge_from` (None: the usual holdout). `gain` is what the act is worth by estimate; None where nothing was estimated.
+    after `judge_from` (None: the usual holdout), never on rows of the spells `without`. `gain` is what the act is worth by estimate; None
+    where nothing was estimated.
     """
 
     build: bool
@@ -108,6 +113,7 @@ class RetrainDecision:
     judge_from: datetime | None = None
     gain: Gain | None = None
     brake: str | None = None
+    without: tuple[tuple[datetime, datetime], ...] = ()
 
     @property
     def plan(self) -> dict[str, Any]:
@@ -116,6 +122,8 @@ class RetrainDecision:
             return {}
         moments = {"window_from": self.window_from, "judge_from": self.judge_from}
         found: dict[str, Any] = {name: moment.isoformat() for name, moment in moments.items() if moment is not None}
+        if self.without:
+            found["without"] = [[low.isoformat(), until.isoformat()] for low, until in self.without]
         return {**found, "act": RECALIBRATE} if self.act == RECALIBRATE else found
 
     @property
@@ -127,6 +135,7 @@ class RetrainDecision:
             "judge_from": self.judge_from.isoformat() if self.judge_from else None,
             "gain": asdict(self.gain) if self.gain else None,
             "brake": self.brake,
+            "without": [[low.isoformat(), until.isoformat()] for low, until in self.without],
         }
 
 
@@ -146,15 +155,19 @@ def decide(settings: RetrainSection, build: BuildSection, state: State, now: dat
     """First what asks for a build, then which act fits the cause, then what holds it.
 
     A data fault holds every build: a broken sensor must not be learned. Estimated gains are told, and choose between recalibrating,
-    retraining and rolling back; they never hold a build, because what they are made with knows less than the model.
+    retraining and rolling back. They hold a build only where the watch tells no decline and the check-up alone says unwell: what they are
+    made with knows less than the model, so they may not stand in the way of mending a proven decline.
     """
     trigger = trigger_of(settings, build, state, now)
-    advice = _advice(build, state, now, trigger)
+    advice = _advice(settings, build, state, now, trigger)
     if trigger is None:
         if advice.act == NOTHING:
             return RetrainDecision(False, None, None, advice.because)
         return RetrainDecision(False, None, None, f"{advice.act}: {advice.because}", advice.act)
     known: dict[str, Any] = {"act": advice.act, "window_from": advice.window_from, "judge_from": advice.judge_from, "gain": advice.gain}
+    known["without"] = state.without
+    if known["window_from"] is None and advice.act == RETRAIN:
+        known["window_from"] = state.since
     words = _words(trigger, advice)
     held = next((one for one in all_brakes(settings, build, state, now) if one.holds), None)
     if advice.act == ROLL_BACK and (held is None or held.name not in ("pause", "data fault")):
@@ -167,7 +180,7 @@ def decide(settings: RetrainSection, build: BuildSection, state: State, now: dat
 def all_brakes(settings: RetrainSection, build: BuildSection, state: State, now: datetime) -> list[Brake]:
     """Every brake with its value against its limit, those that hold and those that do not."""
     trigger = trigger_of(settings, build, state, now)
-    waits = _advice(build, state, now, trigger).waits if trigger == UNWELL else None
+    waits = _advice(settings, build, state, now, trigger).waits if trigger == UNWELL else None
     return list(brakes(settings, build, replace(state, waits=waits), now))
 
 
@@ -199,7 +212,7 @@ def _words(trigger: str, advice: _Advice) -> str:
     return f"{trigger}: {advice.act}, because {advice.because}{gain}"
 
 
-def _advice(build: BuildSection, state: State, now: datetime, trigger: str | None) -> _Advice:
+def _advice(settings: RetrainSection, build: BuildSection, state: State, now: datetime, trigger: str | None) -> _Advice:
     """The act that fits."""
     if state.faults:
         if state.set_aside:
@@ -209,16 +222,18 @@ def _advice(build: BuildSection, state: State, now: datetime, trigger: str | Non
         return _Advice(NOTHING, f"{state.noted}: nothing to do" if state.noted else "nothing asks for a new version")
     gains, decline = state.gains or Gains(), state.decline
     if decline is None:
-        return _Advice(RETRAIN, "", gain=gains.retrain)
+        none = gains.retrain is not None and gains.retrain.value <= 0 and trigger == UNWELL
+        waits = f"the watch tells no decline, and by estimate retraining would gain nothing: {gains.retrain}" if none else None
+        return _Advice(RETRAIN, "", gain=gains.retrain, waits=waits)
     if trigger == UNWELL and _began_at_promotion(state) and gains.roll_back is not None and gains.roll_back.low > 0:
         because = f"the decline began when the champion was promoted, and version {state.previous} is better on the same rows"
         return _Advice(ROLL_BACK, because, gain=gains.roll_back)
     if trigger == UNWELL and state.recalibrates and (why := _recalibrating(decline, gains)):
         return _Advice(RECALIBRATE, why, decline.onset, decline.judge_from, gains.recalibrate, _too_few(decline))
-    return _retraining(build, decline, gains, now)
+    return _retraining(settings, build, decline, gains, now)
 
 
-def _retraining(build: BuildSection, decline: Decline, gains: Gains, now: datetime) -> _Advice:
+def _retraining(settings: RetrainSection, build: BuildSection, decline: Decline, gains: Gains, now: datetime) -> _Advice:
     """On which rows: those since the onset when the relation changed and they are enough, else all."""
     since, gain, waits = f"{decline.onset:%-d %B %Y}", gains.retrain, _too_few(decline)
     where = f" in {decline.column}" if decline.column else ""
@@ -234,6 +249,12 @@ def _retraining(build: BuildSection, decline: Decline, gains: Gains, now: dateti
     if learned >= build.min_rows:
         because = f"the relation has changed{where}; on the {learned} rows since {since}"
         return _Advice(RETRAIN, because, decline.onset, decline.judge_from, gain, waits)
+    needed = -(-build.min_rows * 3 // 2)
+    days = (now - decline.onset) / timedelta(days=1)
+    soon = days * (needed - decline.rows) / decline.rows if decline.rows else 0.0
+    if waits is None and soon <= settings.cooldown_days:  # a version of mostly old rows now would only hold up that of the new ones
+        told = f"{decline.rows} labelled rows since {since}, {needed} are needed to learn from them alone"
+        waits = f"{told}, in about {max(soon, 1):.0f} days"
     because = f"the relation has changed{where} since {since}; on all rows, since {learned} are too few ({build.min_rows} are needed)"
     return _Advice(RETRAIN, because, None, decline.judge_from, gain, waits)
 

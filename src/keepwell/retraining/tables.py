@@ -61,9 +61,11 @@ def list_decisions(connection: sa.Connection, model: str, limit: int | None = No
 def _decision(row: Any) -> RetrainDecision:
     facts = row.facts or {}
     moments = {name: datetime.fromisoformat(facts[name]) for name in ("window_from", "judge_from") if facts.get(name)}
+    spells = tuple((datetime.fromisoformat(low), datetime.fromisoformat(until)) for low, until in facts.get("without", []))
     gain = Gain(**facts["gain"]) if facts.get("gain") else None
     act = facts.get("act") or (RETRAIN if row.build else NOTHING)  # older decisions knew no other act
-    return RetrainDecision(row.build, row.trigger, row.held_by, row.sentence, act, gain=gain, brake=facts.get("brake"), **moments)
+    known: dict[str, Any] = {"gain": gain, "brake": facts.get("brake"), "without": spells, **moments}
+    return RetrainDecision(row.build, row.trigger, row.held_by, row.sentence, act, **known)
 
 
 def put_pause(connection: sa.Connection, model: str, pause: Pause | None) -> None:

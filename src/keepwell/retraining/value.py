@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from keepwell.evaluation import losses, mean_interval
 from keepwell.model import Task
-from keepwell.training import log_odds, ridge_logistic
+from keepwell.training import corrected, log_odds, recalibrate, ridge_logistic
 
 Floats = NDArray[np.float64]
 CUTS = (1 / 2, 3 / 4, 1.0)  # fitted on the rows before each cut, judged on those up to the next
@@ -55,8 +55,8 @@ def gain_of_correcting(task: Task, metric: str, answer: Floats, label: Floats, i
     The answers p are corrected on rows before a cut and judged on the rows after it, for each cut of `CUTS`; what is learned is never
     judged on itself (prequential validation). The correction is, for probabilities, ``sigmoid(logit p + a + b logit p + c.z)``, and for
     numbers ``p + s (a + b p' + c.z)`` with p' the standardised answer and s the spread of the errors. z holds the standardised inputs and
-    their squares; without `inputs` c is 0, and this is a recalibration. Coefficients are shrunk towards 0, which is the version as it is:
-    b and c by a ridge penalty of `HELD`, a by 1.
+    their squares. Coefficients are shrunk towards 0, which is the version as it is: b and c by a ridge penalty of `HELD`, a by 1. Without
+    `inputs` the correction is the monotone line of `training.recalibrate`, which is what recalibrating does.
 
     So with `inputs` it stands for a retraining, by a model that knows sums of single columns only: a low estimate for one that knows more,
     and low besides, because a real build learns from all rows and not from half of them. It says nothing certain about a particular build:
@@ -77,28 +77,32 @@ def gain_of_correcting(task: Task, metric: str, answer: Floats, label: Floats, i
     before, after = [], []
     for start, stop in pairwise(CUTS):
         learned, judged = slice(0, int(n * start)), slice(int(n * start), int(n * stop))
+        before.append(losses(metric, label[judged], answer[judged]))
+        if inputs is None:
+            line = recalibrate(task, answer[learned], label[learned])
+            after.append(losses(metric, label[judged], corrected(answer[judged], task, *line)))
+            continue
         terms = _terms(task, answer, inputs, learned)
         held = np.full(terms.shape[1], HELD)
         held[0] = 1.0
         if task == "binary":
             odds = log_odds(answer)
             found = ridge_logistic(terms[learned], odds[learned], label[learned], held)
-            corrected = 1 / (1 + np.exp(-(odds[judged] + terms[judged] @ found)))
+            given = 1 / (1 + np.exp(-(odds[judged] + terms[judged] @ found)))
         else:
             off = label - answer
             spread = float(off[learned].std()) or 1.0
             curved = terms[learned].T @ terms[learned] + np.diag(held)
-            corrected = answer[judged] + spread * (terms[judged] @ np.linalg.solve(curved, terms[learned].T @ (off[learned] / spread)))
-        before.append(losses(metric, label[judged], answer[judged]))
-        after.append(losses(metric, label[judged], corrected))
+            given = answer[judged] + spread * (terms[judged] @ np.linalg.solve(curved, terms[learned].T @ (off[learned] / spread)))
+        after.append(losses(metric, label[judged], given))
     return Gain.of(np.concatenate(before), np.concatenate(after))
 
 
-def _terms(task: Task, answer: Floats, inputs: Floats | None, learned: slice) -> Floats:
+def _terms(task: Task, answer: Floats, inputs: Floats, learned: slice) -> Floats:
     """Columns of the correction: 1, the answer, and the inputs with their squares, on the scale of the rows learned from."""
     own = log_odds(answer) if task == "binary" else answer
     columns = [np.ones_like(own), _scaled(own, learned)]
-    for column in inputs.T if inputs is not None else ():
+    for column in inputs.T:
         scaled = _scaled(column, learned)
         columns += [scaled, np.square(scaled) - 1]
     return np.column_stack(columns)

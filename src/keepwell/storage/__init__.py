@@ -4,8 +4,8 @@ Other rooms hand this one rows, bytes and facts; it answers them back as they we
 """
 
 from keepwell.storage.artifacts import ArtifactStore, digest_of
-from keepwell.storage.breaks import Break, Chain, follow, hash_at, walk
-from keepwell.storage.chains import append_once, head_of
+from keepwell.storage.breaks import Break, Chain, dumped, follow, hash_at, walk
+from keepwell.storage.chains import append_once, canonical, head_of
 from keepwell.storage.database import HEAD, Database, insert_once
 from keepwell.storage.engines import to_json
 from keepwell.storage.files import Files, Listed
@@ -30,7 +30,9 @@ __all__ = [
     "Listed",
     "Table",
     "append_once",
+    "canonical",
     "digest_of",
+    "dumped",
     "flaws",
     "follow",
     "hash_at",

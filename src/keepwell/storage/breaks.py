@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from keepwell.storage.chains import FIRST, chained, covered, heads, link
+from keepwell.storage.chains import FIRST, chained, covered, heads, link, plainly
 from keepwell.storage.schema import metadata
 
 Row = Mapping[str, Any]
@@ -40,6 +40,17 @@ class Chain:
 def walk(connection: sa.Connection, model: str) -> list[Chain]:
     """Recompute every chain of a model, by name."""
     return [_of_table(connection, model, table) for table in chained()]
+
+
+def dumped(connection: sa.Connection, model: str) -> dict[str, tuple[list[dict[str, Any]], tuple[int, str] | None]]:
+    """Every chain of a model as plain JSON rows in order of place, and its head: `follow` takes both."""
+    found = {}
+    for table in chained():
+        query = sa.select(*covered(table), table.c.hash).where(table.c.model == model).order_by(table.c.place)
+        rows = [plainly(dict(row)) for row in connection.execute(query).mappings()]
+        end = connection.execute(sa.select(heads.c.place, heads.c.hash).where(heads.c.model == model, heads.c.chain == table.name)).first()
+        found[table.name] = (rows, (int(end.place), str(end.hash)) if end else None)
+    return found
 
 
 def hash_at(connection: sa.Connection, model: str, place: int, chain: str = "events") -> str | None:

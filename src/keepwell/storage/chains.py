@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from hashlib import sha256
 from typing import Any
 
@@ -52,6 +53,11 @@ def canonical(value: Any) -> str:
     return json.dumps(json.loads(to_json(value)), sort_keys=True, separators=(",", ":"))
 
 
+def plainly(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as `link` sees it, with its hash: plain JSON values, what is None left out."""
+    return {name: _plain(value) for name, value in row.items() if value is not None}
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         aware = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -65,30 +71,39 @@ def append_once(connection: sa.Connection, table: sa.Table, values: dict[str, An
     The key is ``(model, key)`` where the table has one, else its primary key. It costs one read and one write more than a
     plain insert.
     """
-    from sqlalchemy.dialects import postgresql, sqlite
-
     model = values["model"]
     last = _head(connection, table.name, model)
     row = {**values, "place": last.place + 1}
     row["hash"] = link(last.hash, row)
-    insert: Any = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    key = ["model", "key"] if "key" in table.c else [column.name for column in table.primary_key]
-    added = insert(table).values(**row).on_conflict_do_nothing(index_elements=key).returning(sa.literal_column("1"))
-    if connection.execute(added).first() is None:
+    if connection.execute(_adding(table, connection.dialect.name), row).first() is None:
         return False
-    mine = (heads.c.model == model) & (heads.c.chain == table.name)
-    connection.execute(sa.update(heads).where(mine).values(place=row["place"], hash=row["hash"]))
+    connection.execute(MOVE, {"of_model": model, "of_chain": table.name, "place": row["place"], "hash": row["hash"]})
     return True
+
+
+# Statements are made once: making one takes longer than SQLite takes to run it.
+_MINE = (heads.c.model == sa.bindparam("of_model")) & (heads.c.chain == sa.bindparam("of_chain"))
+LAST = sa.select(heads.c.place, heads.c.hash).where(_MINE).with_for_update()
+MOVE = sa.update(heads).where(_MINE).values(place=sa.bindparam("place"), hash=sa.bindparam("hash"))
+
+
+@cache
+def _adding(table: sa.Table, dialect: str) -> Any:
+    from sqlalchemy.dialects import postgresql, sqlite
+
+    insert: Any = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    key = ["model", "key"] if "key" in table.c else [column.name for column in table.primary_key]
+    return insert(table).on_conflict_do_nothing(index_elements=key).returning(sa.literal_column("1"))
 
 
 def _head(connection: sa.Connection, chain: str, model: str) -> Any:
     from keepwell.storage.database import insert_once
 
-    query = sa.select(heads.c.place, heads.c.hash).where(heads.c.model == model, heads.c.chain == chain).with_for_update()
-    found = connection.execute(query).first()
+    mine = {"of_model": model, "of_chain": chain}
+    found = connection.execute(LAST, mine).first()
     if found is None:  # the first of two who find none makes it, the other waits here for its end
         insert_once(connection, heads, {"model": model, "chain": chain, "place": 0, "hash": FIRST})
-        found = connection.execute(query).one()
+        found = connection.execute(LAST, mine).one()
     return found
 
 

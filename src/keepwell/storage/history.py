@@ -30,15 +30,18 @@ events = sa.Table(
 )
 
 
+KEEPWELL = "keepwell"  # who did what no person asked for
+
+
 @dataclass(frozen=True)
 class Event:
-    """One line of a model's life; `by` is the person who did it, or "keepwell" where it did so by itself."""
+    """One line of a model's life; `by` is the person who did it (facts may name them too), or "keepwell" where it did so by itself."""
 
     kind: str
     as_of: datetime
     sentence: str
     facts: dict[str, Any]
-    by: str = "keepwell"
+    by: str = KEEPWELL
 
 
 def person() -> str:
@@ -62,7 +65,7 @@ def record_event(connection: sa.Connection, model: str, key: str, event: Event) 
             "recorded_at": datetime.now(UTC),
             "sentence": event.sentence,
             "facts": event.facts,
-            "by": event.by,
+            "by": str(event.facts.get("by") or event.by) if event.by == KEEPWELL else event.by,
         },
     )
 

@@ -8,6 +8,7 @@ only several rows show holds retraining. Time and the newest accepted rows come 
 from keepwell.validation.check import KINDS, check
 from keepwell.validation.contract import infer
 from keepwell.validation.contract_file import from_toml, to_toml
+from keepwell.validation.privacy import personal
 from keepwell.validation.records import Column, Contract, Finding, Report
 from keepwell.validation.schema import schema
 from keepwell.validation.tables import ContractInForce, contract_in_force, put_in_force
@@ -23,6 +24,7 @@ __all__ = [
     "contract_in_force",
     "from_toml",
     "infer",
+    "personal",
     "put_in_force",
     "schema",
     "to_toml",

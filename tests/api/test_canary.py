@@ -1,0 +1,96 @@
+"""A challenger on trial answers a share of the live requests; who got it once gets it again, and figures never mix the two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import polars as pl
+import pytest
+import stores
+from projects import BUILT_AT, OPEN_GATE, dull_project
+
+from keepwell import Project
+from keepwell.deployment import takes
+from keepwell.serving import representative
+
+Listening = Callable[..., AbstractContextManager[tuple[Project, httpx.Client]]]
+FLAGS: dict[str, Any] = {"train": {"c": 1.0}, "gate": OPEN_GATE, "watch": {"on": False}}
+PREDICT = "/models/tiny/predict"
+SITES = [f"site {number}" for number in range(40)]
+
+
+@pytest.fixture(scope="module")
+def on_trial(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Version 2 is on trial beside version 1."""
+    folder = dull_project(tmp_path_factory.mktemp("canary") / "tiny")
+    with Project(folder, {**FLAGS, "train": {"c": 1e-7}}) as project:
+        project.run(BUILT_AT)
+    with Project(folder, {**FLAGS, "promotion": {"trial_days": 60}}) as project:
+        project.run(BUILT_AT + timedelta(days=1), build=True)
+        assert project.aliases() == {"champion": 1, "challenger": 2}
+    return folder
+
+
+@pytest.fixture
+def folder(on_trial: Path, tmp_path: Path) -> Path:
+    return stores.copy_project(on_trial, tmp_path / "tiny")
+
+
+def body(sites: list[str], cloud: float = 0.9) -> dict[str, Any]:
+    time = datetime(2026, 1, 18, tzinfo=UTC).isoformat()
+    return {"rows": [{"entity": site, "time": time, "features": {"warmth": 12.5, "cloud": cloud}} for site in sites]}
+
+
+def wait_for_challenger(client: httpx.Client) -> None:
+    for _ in range(200):
+        if {row["version"] for row in client.post(PREDICT, json=body(SITES)).json()["predictions"]} == {1, 2}:
+            return
+    raise AssertionError("the challenger never answered")
+
+
+def test_a_share_goes_to_the_challenger_and_stays_with_it(folder: Path, listening: Listening) -> None:
+    with (folder / "keepwell.toml").open("a") as settings:
+        settings.write("\n[promotion]\ncanary_share = 0.3\n")
+    with listening(folder) as (project, client):
+        wait_for_challenger(client)
+        answers = [client.post(PREDICT, json=body(SITES)).json()["predictions"] for _ in range(3)]
+        expected = [2 if takes("tiny", 2, site, 0.3) else 1 for site in SITES]
+        assert [[row["version"] for row in answer] for answer in answers] == [expected] * 3
+        assert {row["probability"] for row in answers[0] if row["version"] == 1} != {
+            row["probability"] for row in answers[0] if row["version"] == 2
+        }
+    with Project(folder, FLAGS) as project:
+        project.ship()
+        kept = project.context.predictions.rows()
+        assert set(kept.filter(version=2)["origin"]) == {"canary"}
+        assert set(representative(kept)["version"]) == {1}
+        project.run(BUILT_AT + timedelta(days=8))
+        unseen = project.context.shadows.rows()
+        live = kept.filter(pl.col("origin").is_in(["api", "canary"]))
+        both = pl.concat([live.select("prediction_id", "version"), unseen.select("prediction_id", "version")])
+        told = both.filter(pl.col("prediction_id").is_in(live["prediction_id"].implode()))
+        assert told.group_by("prediction_id").agg(pl.col("version").sort())["version"].to_list() == [[1, 2]] * live.height
+
+
+def test_without_a_share_the_champion_answers_everyone(folder: Path, listening: Listening) -> None:
+    with listening(folder) as (_, client):
+        assert {row["version"] for row in client.post(PREDICT, json=body(SITES)).json()["predictions"]} == {1}
+
+
+def test_people_speak_over_http(folder: Path, listening: Listening) -> None:
+    with listening(folder) as (_, client):
+        trials = client.get("/models/tiny/trials").json()["trials"]
+        assert [(trial["version"], trial["kind"], trial["status"]) for trial in trials] == [(2, "shadow", "open")]
+        said = client.post("/models/tiny/versions/2/approve", json={"comment": "fine"}).json()
+        assert (said["version"], said["sentence"][:24]) == (2, "token approved version 2")
+        again = client.post("/models/tiny/versions/2/approve", json={})
+        assert (again.status_code, again.json()["error"]) == (409, "ApprovalRefused")
+        assert client.post("/models/tiny/versions/challenger/reject", json={"comment": "no"}).json() == {
+            "sentence": "token rejected version 2: no"
+        }
+        assert client.post("/models/tiny/versions/9/approve", json={}).status_code == 404
