@@ -17,6 +17,7 @@ from keepwell.status import Status
 from keepwell.ui.ranges import Range, range_of
 from keepwell.ui.remembering import Remembered, mark_of
 from keepwell.ui.sessions import COOKIE, LIVES_S, Session, Sessions
+from keepwell.upcoming import Next
 from keepwell.why import Why
 
 DECLINES = 20  # told on pages
@@ -74,6 +75,10 @@ class Desk:
     def status(self, mark: str) -> Status:
         """How the model is; silence makes it unknown, so it is asked anew each minute."""
         return self.once(mark, "status", f"{datetime.now(UTC):%Y-%m-%dT%H:%M}", make=self.project.status)
+
+    def coming(self, mark: str) -> Next:
+        """What will happen by itself, as it is this minute."""
+        return self.once(mark, "next", f"{datetime.now(UTC):%Y-%m-%dT%H:%M}", make=self.project.next)
 
     def why(self, mark: str) -> Why:
         """Its declines."""

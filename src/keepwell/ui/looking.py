@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from starlette.requests import Request
@@ -47,6 +47,7 @@ def row_of(desk: Desk, mark: str) -> dict[str, Any]:
     return {
         "status": status,
         "decline": lasting,
+        "coming": desk.coming(mark),
         "cause": lasting.ranked[0].sentence if lasting and lasting.ranked else None,
         "checkup": checkups[-1] if checkups else None,
     }
@@ -70,6 +71,7 @@ def model(desk: Desk, request: Request) -> Response:
         tab="Model",
         found=desk.status(mark),
         facts=facts,
+        coming=desk.coming(mark),
         why=why,
         decline=why.declines[0] if why.declines else None,
         around=AROUND,
@@ -77,7 +79,6 @@ def model(desk: Desk, request: Request) -> Response:
         challenger=aliases.get(CHALLENGER),
         previous=aliases.get("previous"),
         events=list(reversed(events)),
-        every=desk.project.settings.report.every,
     )
 
 
@@ -132,7 +133,7 @@ def plan(desk: Desk, request: Request) -> Response:
         mark=mark,
         tab="Plan",
         found=desk.status(mark),
-        coming=desk.once(mark, "next", f"{datetime.now(UTC):%Y-%m-%dT%H:%M}", make=desk.project.next),
+        coming=desk.coming(mark),
         trials=desk.once(mark, "trials", make=desk.project.trials),
         decisions=desk.once(mark, "decisions", make=decided),
         retrain=settings.retrain,
