@@ -21,6 +21,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("scaffold",),
     ("__init__",),
     ("project",),
+    ("looking",),
     ("evidence",),
     ("readiness",),
     ("changes",),
