@@ -133,6 +133,12 @@ def test_a_refusal_is_a_page_in_the_words_of_every_door(shared: tuple[Project, h
     assert words in words_of(answer.text)
 
 
+def test_a_program_at_a_pages_address_is_refused_in_json(shared: tuple[Project, httpx.Client]) -> None:
+    for path, error in (("/models/tiny/versions/9", "VersionNotFound"), ("/runs/build-never", "RunNotFound")):
+        answer = shared[1].get(path)
+        assert answer.status_code == 404 and answer.json()["error"] == error
+
+
 def test_charts_are_pictures_that_follow_light_and_dark(shared: tuple[Project, httpx.Client], read) -> None:
     _, client = shared
     page = read(client, "/models/tiny?since=all")

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from anyio import to_thread
+from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
@@ -18,7 +19,7 @@ from keepwell.ui.acting import sign_in_address
 from keepwell.ui.desk import Desk
 from keepwell.ui.forms import Form, check_form, form_of
 from keepwell.ui.live import Live
-from keepwell.ui.negotiation import asks_for_page
+from keepwell.ui.negotiation import asks_for_page, prefers_page
 from keepwell.ui.ranges import range_of
 from keepwell.ui.rendering import assets, environment, show
 from keepwell.ui.sessions import came_from_here
@@ -181,7 +182,9 @@ def warm(desk: Desk) -> None:
 
 
 def refused(desk: Desk, request: Request, error: KeepwellError) -> Response:
-    """A refusal in the words of every door."""
+    """A refusal in the words of every door: a page for a browser, JSON for a program that asked for a page's address."""
+    if not prefers_page(request.headers.raw):
+        return Response(to_json(error.as_dict(), fallback=str), error.status, {"Vary": "Accept"}, media_type="application/json")
     return show(desk, request, "refusal", status=error.status, error=error, is_lost=isinstance(error, NotFound))
 
 
