@@ -14,7 +14,7 @@ SEED ?= 1
 KILLS ?= 20
 DATABASE ?= both
 
-.PHONY: demo test test-stores chaos lint docs bench lock clean
+.PHONY: demo test test-stores chaos lint docs screenshots bench lock clean
 
 demo: $(VENV)/.installed ## fifty years of daily weather, lived by one model
 	@$(BIN)/keepwell demo --no-serve --folder $(DEMO)/rain
@@ -38,6 +38,9 @@ lint: $(VENV)/.installed-dev
 
 docs: $(VENV)/.installed-dev ## write docs/reference/ anew from the code
 	$(BIN)/python docs/generate.py
+
+screenshots: $(VENV)/.installed-dev ## a picture of every page in build/screenshots: light and dark, wide and narrow
+	$(BIN)/python docs/screenshots.py
 
 bench: $(VENV)/.installed-dev
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

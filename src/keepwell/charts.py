@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 640, 200
 CALM, HOT, BETTER = "#3b6ea5", "#c2410c", "#15803d"
+INK, SOFT, LINE = "#1c1917", "#57534e", "#e7e5e4"
+NARROW = 0.025  # share of the width below which a stripe has no room for a number
 POINTS = 24  # of the loss
 AROUND = timedelta(days=365)
 
@@ -92,16 +94,22 @@ def rise_chart(parts: Sequence[Mapping[str, Any]], rise: float | None) -> Any:
 
 
 def performance_chart(
-    points: Sequence[Mapping[str, Any]], metric: str, since: datetime, expected: float | None, declines: Sequence[Mapping[str, Any]] = ()
+    points: Sequence[Mapping[str, Any]],
+    metric: str,
+    since: datetime | None,
+    expected: float | None,
+    declines: Sequence[Mapping[str, Any]] = (),
+    served: Sequence[Mapping[str, Any]] = (),
 ) -> Any:
     """Loss over time with its interval, what was expected, where a period begins, and where declines began.
 
     Parameters
     ----------
     points : dicts of `time`, `loss`, `low`, `high` (see `reporting.points`).
-    since : beginning of the period; what lies before it is for comparison.
+    since : beginning of the period; what lies before it is for comparison. None where there is nothing before it.
     expected : loss at evaluation, or None.
     declines : dicts of `low` and `high`, the interval of each onset.
+    served : dicts of `version`, `since`, `until` and `expected` (or None): which version answered when, drawn as the background.
     """
     import altair as alt
 
@@ -110,16 +118,57 @@ def performance_chart(
     layers = [
         base.mark_area(opacity=0.2, color=CALM).encode(y=alt.Y("low:Q", title=metric, scale=alt.Scale(zero=False)), y2="high:Q"),
         base.mark_line(color=CALM, point=True).encode(y="loss:Q"),
-        alt.Chart(alt.Data(values=[{"time": since.isoformat()}])).mark_rule(strokeDash=[3, 3], opacity=0.6).encode(x="time:T"),
     ]
+    if since is not None:
+        layers.append(
+            alt.Chart(alt.Data(values=[{"time": since.isoformat()}])).mark_rule(strokeDash=[3, 3], opacity=0.6).encode(x="time:T")
+        )
     if expected is not None:
         layers.append(alt.Chart(alt.Data(values=[{"expected": expected}])).mark_rule(color=BETTER).encode(y="expected:Q"))
     began = [{"low": one["low"], "high": one["high"]} for one in declines if one["low"] >= points[0]["time"]]
     if began:
         layers.insert(0, alt.Chart(alt.Data(values=began)).mark_rect(opacity=0.25, color=HOT).encode(x="low:T", x2="high:T"))
-    title = f"{metric}: with its 95 % interval; green what was expected, dashed where the period begins"
-    title += ", shaded where a decline began" if began else ""
+    layers[:0] = _served(served)
+    title = performance_caption(metric, has_period=since is not None, has_versions=bool(served), has_declines=bool(began))
     return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, title=title)
+
+
+def performance_caption(metric: str, *, has_period: bool = False, has_versions: bool = False, has_declines: bool = False) -> str:
+    """What the chart of performance shows, in words."""
+    words = [
+        f"{metric}: with its 95 % interval; green what was expected",
+        "dashed where the period begins" if has_period else "",
+        "grey stripes and numbers the versions that answered" if has_versions else "",
+        "shaded where a decline began" if has_declines else "",
+    ]
+    return ", ".join(word for word in words if word)
+
+
+def _served(served: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Stripes, numbers and expected losses of the versions that answered; a number is left out where its stripe is too narrow."""
+    import altair as alt
+
+    if not served:
+        return []
+    ends = [datetime.fromisoformat(one[side]) for one in served for side in ("since", "until")]
+    span = (max(ends) - min(ends)) / timedelta(seconds=1) or 1.0
+    stripes, names, expected = [], [], []
+    for place, one in enumerate(served):
+        since, until = (datetime.fromisoformat(one[side]) for side in ("since", "until"))
+        if place % 2 == 0:
+            stripes.append({"since": one["since"], "until": one["until"]})
+        if (until - since) / timedelta(seconds=1) > NARROW * span:
+            names.append({"middle": (since + (until - since) / 2).isoformat(), "name": str(one["version"])})
+        if one["expected"] is not None:
+            expected.append({"since": one["since"], "until": one["until"], "expected": one["expected"]})
+    x, x2 = alt.X("since:T"), alt.X2("until:T")
+    found = [alt.Chart(alt.Data(values=stripes)).mark_rect(opacity=0.07, color=INK).encode(x=x, x2=x2)]
+    if names:
+        words = alt.Chart(alt.Data(values=names)).mark_text(baseline="top", fontSize=10, color=SOFT)
+        found.append(words.encode(x="middle:T", y=alt.value(3), text="name:N"))
+    if expected:
+        found.append(alt.Chart(alt.Data(values=expected)).mark_rule(color=BETTER, strokeWidth=1.5).encode(x=x, x2=x2, y="expected:Q"))
+    return found
 
 
 def column_chart(context: Context, told: Told) -> Any:

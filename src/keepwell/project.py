@@ -231,6 +231,17 @@ class Project(Looking):
         rows = joined(self.context.predictions.rows(since=since), self.context.labels.rows(since=since))
         return rows.sort("time", "made_at", descending=True).head(limit).drop("inputs", "_commit", "_known", strict=False).to_dicts()
 
+    def prediction(self, prediction_id: str) -> dict[str, Any]:
+        """One kept prediction with its inputs, and its label where it is known.
+
+        Raises
+        ------
+        PredictionNotFound
+        """
+        from keepwell.serving import find_prediction
+
+        return find_prediction(self.context.predictions, self.context.labels, prediction_id)
+
     def answer(self, rows: Sequence[Mapping[str, Any]], *, entity: str = "", time: datetime | None = None) -> list[dict[str, Any]]:
         """Answer rows of features by the champion, and keep the answers. Each has its `prediction_id`.
 

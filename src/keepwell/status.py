@@ -96,6 +96,11 @@ class Status:
         plain = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(self).items()}
         return {**plain, "sentence": self.sentence}
 
+    def _repr_html_(self) -> str:
+        from keepwell.notebook import card
+
+        return card(self.word, self.headline, self.lines)
+
 
 def day(moment: datetime | None) -> str:
     """A moment as people say it.
@@ -279,6 +284,14 @@ def _owner(owner: str | None, deputy: str | None) -> str:
     if owner is None:
         return "nobody; set [owner] owner in keepwell.toml"
     return f"{owner}, deputy {deputy}" if deputy else owner
+
+
+def serving_sentence(model: str, number: int | None, since: datetime | None, at: datetime | None = None) -> str:
+    """Which version answers, or answered at a moment, and since when."""
+    then = f"At {day(at)} " if at else ""
+    if number is None:
+        return f"{then}{model} {'had' if at else 'has'} no version that serves."
+    return f"{then}{model} {'was' if at else 'is'} served by version {number}, since {day(since)}."
 
 
 def maturity(context: Context) -> list[dict[str, Any]]:

@@ -79,6 +79,14 @@ class Why:
             "incidents": list(self.incidents),
         }
 
+    def _repr_html_(self) -> str:
+        from keepwell.notebook import card
+
+        told = [(f"{one.told:%Y-%m-%d}", f"version {one.version} {one.sentence}") for one in self.declines]
+        lasts = any(one.ended is None for one in self.declines)
+        known = bool(self.facts) and "unwatched" not in self.facts
+        return card("unwell" if lasts else "well" if known else "unknown", self.sentence, told)
+
 
 def why(context: Context, at: datetime | None = None, limit: int = 5) -> Why:
     """The newest declines and notes, now or as they were known at a moment.

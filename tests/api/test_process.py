@@ -107,3 +107,14 @@ def test_beyond_loopback_a_token_is_required(built: Path, host: str, token: str 
     flags = {"serve": {"host": host, "port": 0, "token": token}}
     with Project(built, flags) as project, pytest.raises(SettingInvalid, match="token is required"):
         serve_forever(project, serve=True, work=False)
+
+
+def test_a_page_that_watches_does_not_hold_up_the_stop(tiny: Path) -> None:
+    """Its stream ends by itself; cut off after the grace of a request, it would be incomplete."""
+    with running(tiny, "serve") as (process, line), client_of(line) as client:
+        with client.stream("GET", "/events/live", timeout=60) as stream:
+            lines = stream.iter_lines()
+            assert any(said.startswith("data: ") for said in lines)
+            process.send_signal(signal.SIGTERM)
+            assert [said for said in lines if said.startswith("data: ")] == []
+        assert process.wait(60) == 0

@@ -16,7 +16,8 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
     ("api",),
-    ("demo", "preflight"),
+    ("ui",),
+    ("demo", "difference", "preflight"),
     ("scaffold",),
     ("__init__",),
     ("project",),
@@ -48,7 +49,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("origins",),
     ("settings",),
     ("addresses",),
-    ("hiding",),
+    ("hiding", "notebook", "wording"),
     ("model",),
     ("errors",),
 )

@@ -22,6 +22,7 @@ from keepwell.api.protocols import add_protocols
 from keepwell.api.service import Service
 from keepwell.errors import InputInvalid, ModelNotFound, NotReady
 from keepwell.project import Project
+from keepwell.ui import Desk, Live, Pages, Sessions, mark_of, warm
 
 MOST = 2**63 - 1  # the largest number that the record holds
 BEARER = "token"  # who acts over HTTP: whoever has the token
@@ -44,6 +45,11 @@ def create_app(project: Project) -> Guard:
 
     # Without the documentation pages: they load their scripts from a CDN.
     app = FastAPI(title="Keepwell", version=_version(), lifespan=lifespan, docs_url=None, redoc_url=None, responses=REFUSALS)
+    serve = project.settings.serve
+    sessions, live = Sessions(serve.token.get_secret_value() if serve.token else None), Live(lambda: mark_of(project))
+    desk = Desk(project, sessions, service.ship)
+    app.state.live, app.state.warm = live, lambda: warm(desk)  # who runs the server for long ends its streams, and warms its pages
+    app.add_middleware(Pages, desk=desk, live=live)
     app.add_middleware(Net)  # inside the framework's own, which would answer a fault in its way
     shape_errors(app)
     _add_health(app, service)
@@ -52,7 +58,7 @@ def create_app(project: Project) -> Guard:
     add_incidents(app, project)
     quick: dict[tuple[str, str], Route] = {("POST", f"/models/{project.name}/predict"): PlainRoute(service)}
     quick |= add_protocols(app, service)
-    return Guard(Net(Door(app, quick)), app, project.settings.serve)
+    return Guard(Net(Door(app, quick)), app, serve, sessions)
 
 
 def _version() -> str:

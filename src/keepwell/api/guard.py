@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
+import math
 import uuid
 import zlib
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from keepwell.api.failures import json_answer, refusal_at
 from keepwell.errors import AnswerTooLate, BodyTooLarge, BodyTooSlow, KeepwellError, MediaTypeUnknown, TokenRefused
 from keepwell.settings import ServeSection
+from keepwell.ui import Sessions, is_open, is_stream, sign_in_first
 
 OPEN_PATHS = frozenset(
     {"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/ping"}
@@ -33,10 +35,11 @@ class Guard:
     Parameters
     ----------
     app : what answers; `described` is the part of it that OpenAPI describes.
+    sessions : of browsers; a signed-in one passes like the token.
     """
 
-    def __init__(self, app: ASGIApp, described: FastAPI, serve: ServeSection) -> None:
-        self.app, self.described = app, described
+    def __init__(self, app: ASGIApp, described: FastAPI, serve: ServeSection, sessions: Sessions) -> None:
+        self.app, self.described, self.sessions = app, described, sessions
         self.max_body_kb, self._read_s, self._answer_s = serve.max_body_kb, serve.read_s, serve.answer_s
         token = serve.token.get_secret_value() if serve.token else None
         self.expected = f"Bearer {token}".encode() if token else None
@@ -81,10 +84,11 @@ class Guard:
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send, task: asyncio.Task[object], now: Callable[[], float]) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        if self.expected is not None and scope["path"] not in OPEN_PATHS:
+        if self.expected is not None and scope["path"] not in OPEN_PATHS and not is_open(scope["path"]):
             given = headers.get(b"authorization", b"")
-            if not hmac.compare_digest(given, self.expected):
-                await refusal_at(scope["path"], TokenRefused("has another token" if given else "has no token"))(scope, receive, send)
+            if not hmac.compare_digest(given, self.expected) and not self.sessions.lets_in(scope["method"], scope["headers"]):
+                said = TokenRefused("has another token" if given else "has no token")
+                await (sign_in_first(scope) or refusal_at(scope["path"], said))(scope, receive, send)
                 return
         if scope["method"] not in ("GET", "HEAD"):
             body = await self._read(headers, receive)
@@ -100,7 +104,7 @@ class Guard:
                 return
             scope[BODY] = body
             receive = _replay(body, receive)
-        self._running[task] = (now() + self._answer_s, True)
+        self._running[task] = (math.inf if is_stream(scope["path"]) else now() + self._answer_s, True)
         await self.app(scope, receive, send)
 
     async def _read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes | None:

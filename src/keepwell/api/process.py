@@ -28,8 +28,10 @@ SENDING_GRACE_S = 2.0
 log = logging.getLogger("keepwell")
 
 
-def serve_forever(project: Project, *, serve: bool, work: bool) -> None:
+def serve_forever(project: Project, *, serve: bool, work: bool, browse: bool = False) -> None:
     """Serve, work, or both, until SIGTERM or SIGINT; then finish what runs, ship the journal and close the project.
+
+    With `browse` the pages are opened in this machine's browser.
 
     A cycle that does not end in time is left to the next start, which goes on with it: the process then ends at once.
 
@@ -42,7 +44,7 @@ def serve_forever(project: Project, *, serve: bool, work: bool) -> None:
     listener = _listen(project.settings.serve) if serve else None
     scheduler = _scheduler(project) if work else None
     try:
-        server = _Server(project, lambda: _announce(project, listener, scheduler)) if listener else None
+        server = _Server(project, lambda: _announce(project, listener, scheduler, browse)) if listener else None
         project.notify.sender.start()
         if scheduler:
             scheduler.start()
@@ -130,7 +132,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _announce(project: Project, listener: socket.socket | None, scheduler: Scheduler | None) -> None:
+def _announce(project: Project, listener: socket.socket | None, scheduler: Scheduler | None, browse: bool = False) -> None:
     """The one line that says what runs."""
     where = f" at {_url(listener)}" if listener else ""
     if scheduler is None:
@@ -139,6 +141,10 @@ def _announce(project: Project, listener: socket.socket | None, scheduler: Sched
         tick = scheduler.next()
         said = f"Keepwell keeps '{project.name}'{where}, " + (f"next cycle {tick:%Y-%m-%dT%H:%MZ}" if tick else "no cycle is scheduled")
     print(f"{said}; Ctrl-C to stop", flush=True)  # noqa: T201 - the one line of a process that runs in the foreground
+    if browse and listener:
+        import webbrowser
+
+        webbrowser.open(_url(listener))
 
 
 def _url(listener: socket.socket) -> str:
@@ -150,8 +156,9 @@ class _Server(uvicorn.Server):
     """uvicorn, but it says our line when it listens, and a signal that stops it does not also kill the process after."""
 
     def __init__(self, project: Project, started: Callable[[], None]) -> None:
+        app = create_app(project)
         config = uvicorn.Config(
-            create_app(project),
+            app,
             loop="uvloop",
             http="httptools",
             ws="none",
@@ -162,11 +169,17 @@ class _Server(uvicorn.Server):
             timeout_graceful_shutdown=REQUEST_GRACE_S,
         )
         super().__init__(config)
-        self._tell = started
+        state = app.described.state
+        self._tell, self._live, self._warm = started, state.live, state.warm
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._live.close()  # else it would wait for pages that watch
+        await super().shutdown(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._tell()
+        threading.Thread(target=self._warm, name="keepwell-pages", daemon=True).start()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

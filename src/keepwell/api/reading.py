@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-import polars as pl
 from fastapi import Response
 
 from keepwell.api.service import Service
 from keepwell.errors import InputInvalid, PredictionNotFound
 from keepwell.notifying import BATCH_TYPE, to_batch
 from keepwell.project import Project
-from keepwell.serving import joined
-from keepwell.storage import COMMIT, KNOWN
 
 
 def versions(project: Project) -> list[dict[str, Any]]:
@@ -55,22 +51,15 @@ def prediction(service: Service, prediction_id: str) -> dict[str, Any]:
     ------
     PredictionNotFound
     """
-    found = _find(service.project, prediction_id)
-    if found is None and service.ship():  # it may still be in the journal
-        found = _find(service.project, prediction_id)
-    if found is None:
-        raise PredictionNotFound(prediction_id)
-    return found
-
-
-def _find(project: Project, prediction_id: str) -> dict[str, Any] | None:
-    kept = project.context.predictions.rows()
-    if kept.is_empty() or (kept := kept.filter(pl.col("prediction_id") == prediction_id)).is_empty():
-        return None
-    labels = project.context.labels.rows(since=kept["time"][0], until=kept["time"][0])
-    row = joined(kept, labels).drop(COMMIT, KNOWN, strict=False).to_dicts()[0]
+    project = service.project
+    try:
+        found = project.prediction(prediction_id)
+    except PredictionNotFound:
+        if not service.ship():  # it may still have been in the journal
+            raise
+        found = project.prediction(prediction_id)
     kind = "probability" if project.context.model.task == "binary" else "prediction"
-    return {"model": project.name, kind: row.pop("answer"), **row, "inputs": json.loads(row["inputs"])}
+    return {"model": project.name, kind: found.pop("answer"), **found}
 
 
 def _moment(name: str, text: str | None) -> datetime | None:

@@ -9,6 +9,7 @@ import typer
 
 from keepwell.cli import screen
 from keepwell.cli.door import HERE, AsJson, Folder, command, examples, opened, read_moment, show_json
+from keepwell.wording import took
 
 PANEL = "Look"
 EXIT_CODES = {"well": 0, "watch": 1, "unwell": 2, "unknown": 3, "paused": 4}
@@ -104,21 +105,17 @@ def runs(
             show_json({"run": found, "steps": [{**vars(step), "reason": step.reason} for step in steps]})
             return
         screen.say(screen.sentence(f"{found.run} {found.status}: {found.sentence}", found.status))
-        screen.grid([("Because", found.reason), ("For", screen.when(found.as_of)), ("Took", _took(found.begun, found.ended))])
+        screen.grid([("Because", found.reason), ("For", screen.when(found.as_of)), ("Took", took(found.begun, found.ended))])
         screen.say("")
         rows = [(step.name, step.identity[:12], f"{step.seconds:.2f} s", step.reason) for step in steps]
         screen.table(("Step", "Identity", "Took", "Why"), rows, right=("Took",), wide="Why")
     elif as_json:
         show_json({"runs": listed})
     elif listed:
-        builds = [(one.run, screen.word(one.status), _took(one.begun, one.ended), one.reason) for one in reversed(listed)]
+        builds = [(one.run, screen.word(one.status), took(one.begun, one.ended), one.reason) for one in reversed(listed)]
         screen.table(("Run", "Ended", "Took", "Because"), builds, right=("Took",), wide="Because")
     else:
         screen.say("No version has been built yet. `keepwell run --build` builds one now.")
-
-
-def _took(begun: datetime, ended: datetime | None) -> str:
-    return "not ended" if ended is None else f"{(ended - begun).total_seconds():.1f} s"
 
 
 @command
@@ -133,11 +130,9 @@ def serving(folder: Folder = HERE, at: At = None, as_json: AsJson = False) -> No
         number = version.number if version else None
         show_json({"model": name, "at": at, "version": number, "since": since if version else None, "changes": changes})
         return
-    then = f"At {screen.day(at)} " if at else ""
-    if version is None:
-        screen.say(f"{then}{name} {'had' if at else 'has'} no version that serves.")
-    else:
-        screen.say(f"{then}{name} {'was' if at else 'is'} served by version {version.number}, since {screen.day(since)}.")
+    from keepwell.status import serving_sentence
+
+    screen.say(serving_sentence(name, version.number if version else None, since, at))
     if changes:
         screen.say("")
         ends: list[datetime | None] = [*(change.since for change in changes[1:]), None]

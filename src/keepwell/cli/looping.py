@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PANEL = "Turn the loop"
 DAY = timedelta(days=1)
+Browse = Annotated[bool, typer.Option("--open", help="Open the pages in this machine's browser.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -27,7 +28,7 @@ def register(app: typer.Typer) -> None:
         rich_help_panel=PANEL,
         epilog=examples("keepwell backfill --from 2020-01-01", "keepwell backfill --from 1949-01-31 --to 1998-12-31 --every 7d"),
     )(backfill)
-    app.command(rich_help_panel=PANEL, epilog=examples("keepwell up", "KEEPWELL_SERVE__PORT=9000 keepwell up"))(up)
+    app.command(rich_help_panel=PANEL, epilog=examples("keepwell up", "keepwell up --open", "KEEPWELL_SERVE__PORT=9000 keepwell up"))(up)
     app.command(rich_help_panel=PANEL, epilog=examples("keepwell serve", "KEEPWELL_SERVE__PORT=0 keepwell serve -C rain"))(serve)
     app.command(rich_help_panel=PANEL, epilog=examples("keepwell work", "KEEPWELL_SCHEDULE__CRON='0 * * * *' keepwell work"))(work)
 
@@ -171,21 +172,21 @@ def _summary(facts: dict[str, Any], failed: list[CycleRecord], status: Any) -> N
 
 
 @command
-def up(folder: Folder = HERE) -> None:
+def up(folder: Folder = HERE, browse: Browse = False) -> None:
     """Serve and work in one process.
 
-    Answers requests and runs the cycles on schedule.
+    Answers requests, shows pages and runs the cycles on schedule.
     """
-    _forever(folder, serve=True, work=True)
+    _forever(folder, serve=True, work=True, browse=browse)
 
 
 @command
-def serve(folder: Folder = HERE) -> None:
+def serve(folder: Folder = HERE, browse: Browse = False) -> None:
     """Only answer requests.
 
     The cycles run elsewhere (`keepwell work`); as many servers as you like may serve one model.
     """
-    _forever(folder, serve=True, work=False)
+    _forever(folder, serve=True, work=False, browse=browse)
 
 
 @command
@@ -197,8 +198,8 @@ def work(folder: Folder = HERE) -> None:
     _forever(folder, serve=False, work=True)
 
 
-def _forever(folder: Any, *, serve: bool, work: bool) -> None:
+def _forever(folder: Any, *, serve: bool, work: bool, browse: bool = False) -> None:
     from keepwell.api import serve_forever
 
     with opened(folder) as project:
-        serve_forever(project, serve=serve, work=work)
+        serve_forever(project, serve=serve, work=work, browse=browse)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from keepwell.cli import screen
-from keepwell.cli.difference import Difference, between
 from keepwell.cli.door import FAILED, HERE, USAGE, AsJson, Folder, command, examples, fail, opened, say_on_error, show_json
+from keepwell.difference import Difference, between
+from keepwell.wording import interval
 
 if TYPE_CHECKING:
     from keepwell import Project
@@ -85,7 +86,7 @@ def _list(project: Project, listed: list[Version], aliases: dict[int, str], as_j
             screen.when(one.as_of),
             screen.word("passed" if one.passed else "refused"),
             aliases.get(one.number, ""),
-            _interval(one.facts["metrics"].get(metric)),
+            interval(one.facts["metrics"].get(metric)),
             f"{one.facts['train_rows']:,}",
             screen.when(one.facts["trained_until"]),
         )
@@ -93,14 +94,6 @@ def _list(project: Project, listed: list[Version], aliases: dict[int, str], as_j
     ]
     columns = ("Version", "Made", "Gate", "Alias", f"{metric} (95 %)", "Rows", "Trained until")
     screen.table(columns, rows, right=("Version", "Rows"), wide=columns[4])
-
-
-def _interval(metric: dict[str, Any] | None) -> str:
-    if metric is None or metric.get("value") is None:
-        return "–"
-    low, high = metric.get("low"), metric.get("high")
-    around = f" ({screen.number(low)} to {screen.number(high)})" if low is not None and high is not None else ""
-    return f"{screen.number(metric['value'])}{around}"
 
 
 def _card(text: str, as_json: bool) -> None:
@@ -139,7 +132,7 @@ def _one(found: Version, alias: str | None, metric: str) -> None:
     )
     screen.say("")
     scores = facts["metrics"]
-    rows = [(name, _interval(value), value.get("reason") or "") for name, value in scores.items()]
+    rows = [(name, interval(value), value.get("reason") or "") for name, value in scores.items()]
     rows.sort(key=lambda row: row[0] != metric)
     screen.table(("Metric", "Value (95 %)", ""), rows, wide="")
     screen.say("\nIts model card: `keepwell versions " + str(found.number) + " --card`.")

@@ -6,7 +6,6 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -14,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from keepwell.status import day
+from keepwell.wording import count, number, when
 
 WIDTH = 100
 COLOURS = {
@@ -108,26 +108,6 @@ def _show(block: RenderableType) -> None:
     with console.capture() as printed:
         console.print(block)
     console.file.write("\n".join(line.rstrip() for line in printed.get().splitlines()) + "\n")
-
-
-def number(value: float | None) -> str:
-    """A number for a table, to four digits; a dash when there is none."""
-    if value is None:
-        return "–"
-    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
-
-
-def when(moment: datetime | str | None) -> str:
-    """A moment for a table."""
-    if moment is None:
-        return "–"
-    found = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-    return f"{found:%Y-%m-%d}" if (found.hour, found.minute, found.second) == (0, 0, 0) else f"{found:%Y-%m-%d %H:%M}"
-
-
-def count(n: int, one: str, many: str | None = None) -> str:
-    """`1 row`, `2 rows`."""
-    return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
 __all__ = ["bold", "count", "day", "dim", "grid", "number", "say", "screen", "sentence", "table", "when", "word"]

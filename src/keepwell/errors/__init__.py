@@ -11,7 +11,7 @@
                               BackupNotFound, VersionSwept, SliceNotFound, PersonNotFound, NoticeNotFound, IncidentNotFound
       Refused                 PromotionRefused, RollbackRefused, CycleRefused, FormatRefused, TrustRefused, AnswersDiffer, ModelFileInvalid,
                               TokenRefused, RestoreRefused, KeepingBusy, EnvironmentMismatch, NotRepeatable, IncidentRefused,
-                              IncidentChanged, ApprovalRefused
+                              IncidentChanged, ApprovalRefused, FormRefused, ActOvertaken
       BackendError            SourceUnavailable, StorageUnavailable, ArtifactCorrupt, ArtifactMissing, JournalCorrupt,
                               SchemaTooNew, NotReady, TableCorrupt, BackupCorrupt, AnswerTooLate
 
@@ -81,11 +81,13 @@ from keepwell.errors.projects import (
     ProjectNotFound,
 )
 from keepwell.errors.refusals import (
+    ActOvertaken,
     AnswersDiffer,
     ApprovalRefused,
     CycleRefused,
     EnvironmentMismatch,
     FormatRefused,
+    FormRefused,
     IncidentChanged,
     IncidentRefused,
     KeepingBusy,
@@ -102,6 +104,7 @@ from keepwell.errors.root import KeepwellError, listed
 from keepwell.errors.settings import SettingError, SettingInvalid, SettingUnknown
 
 __all__ = [
+    "ActOvertaken",
     "AnswerTooLate",
     "AnswersDiffer",
     "ApprovalRefused",
@@ -122,6 +125,7 @@ __all__ = [
     "EstimatorInvalid",
     "ExtraMissing",
     "FeatureBanned",
+    "FormRefused",
     "FormatRefused",
     "FrameInvalid",
     "FunctionBroken",

@@ -161,6 +161,31 @@ class KeepingBusy(Refused):
         super().__init__(f"Cannot {act} {folder}: another backup or clean-up is at work there. Wait for it.", folder=str(folder), act=act)
 
 
+class FormRefused(Refused):
+    """A form did not come from a page that this server made for this browser."""
+
+    status = 403
+    headline = "The form was not accepted"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Nothing was changed: {reason}. Open the page again and send it from there.", reason=reason)
+
+
+class ActOvertaken(Refused):
+    """Somebody else acted between the page that showed the difference and the form that agreed to it."""
+
+    headline = "Somebody else was faster"
+
+    def __init__(self, model: str, seen: str, now: str) -> None:
+        super().__init__(
+            f"Nothing was changed: the champion of '{model}' is version {now} now, and was version {seen} on the page that you agreed to. "
+            "Look at the difference again.",
+            model=model,
+            seen=seen,
+            now=now,
+        )
+
+
 class IncidentRefused(Refused):
     """An act does not fit how an incident is."""
 

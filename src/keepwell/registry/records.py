@@ -34,6 +34,20 @@ class Version:
     card: str
     facts: dict[str, Any]
 
+    def _repr_html_(self) -> str:
+        from keepwell import notebook
+        from keepwell.wording import interval, when
+
+        facts = [
+            ("Gate", self.sentence),
+            ("Made", when(self.as_of)),
+            ("Built by", self.run),
+            ("Model file", f"{self.format}, {self.model_file[:12]}"),
+        ]
+        scores = [(name, interval(metric)) for name, metric in self.facts.get("metrics", {}).items()]
+        word = "passed" if self.passed else "refused"
+        return notebook.card(word, f"Version {self.number}, {word} at the gate", facts, [("Metric", "Value (95 %)"), *scores])
+
 
 @dataclass(frozen=True)
 class AliasChange:

@@ -6,12 +6,14 @@ The record comes in; a dated report goes out, as facts and as HTML, Markdown or 
 from keepwell.reporting.keeping import kept_report, list_reports, report_due
 from keepwell.reporting.periods import EVERY, Period, last_full, period_of
 from keepwell.reporting.records import Act, Report, Value, Vital
-from keepwell.reporting.rendering import FORMATS, render
+from keepwell.reporting.rendering import FORMATS, ICONS, render, rows_of
 from keepwell.reporting.report import make_report
+from keepwell.reporting.vitals import points
 
 __all__ = [
     "EVERY",
     "FORMATS",
+    "ICONS",
     "Act",
     "Period",
     "Report",
@@ -22,6 +24,8 @@ __all__ = [
     "list_reports",
     "make_report",
     "period_of",
+    "points",
     "render",
     "report_due",
+    "rows_of",
 ]

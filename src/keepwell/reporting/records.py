@@ -89,6 +89,14 @@ class Report:
         found: dict[str, Any] = _plain(asdict(self))
         return found
 
+    def _repr_html_(self) -> str:
+        from keepwell.notebook import card
+        from keepwell.reporting.rendering import rows_of
+
+        facts = [("Period", self.period), ("Compared", self.compared), ("Served", "; ".join(self.served) or "no version")]
+        facts += [("To decide", line) for line in self.decide]
+        return card(self.word, self.headline, facts, [("Vital sign", "This period", "Before", "Expected", ""), *rows_of(self.vitals)])
+
 
 def report_of(facts: dict[str, Any]) -> Report:
     """A report from its plain values."""

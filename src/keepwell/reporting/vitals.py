@@ -72,14 +72,14 @@ def vitals(task: Task, metric: str, now: Span, before: Span, expected: float | N
     return tuple(found)
 
 
-def points(metric: str, scored: pl.DataFrame) -> list[dict[str, Any]]:
-    """Loss over time: up to 24 stretches of labelled rows, each with its mean, its 95 % interval and its middle moment."""
+def points(metric: str, scored: pl.DataFrame, most: int = MOST_POINTS) -> list[dict[str, Any]]:
+    """Loss over time: up to `most` stretches of labelled rows, each with its mean, its 95 % interval and its middle moment."""
     known = scored.filter(pl.col("label").is_not_null())
     if known.is_empty():
         return []
     loss = losses(metric, known["label"].to_numpy(), known["answer"].to_numpy())
     found = []
-    for part in np.array_split(np.arange(known.height), int(np.clip(known.height // LEAST_ROWS, 1, MOST_POINTS))):
+    for part in np.array_split(np.arange(known.height), int(np.clip(known.height // LEAST_ROWS, 1, most))):
         mean, low, high = mean_interval(loss[part])
         middle = known["time"][int(part[len(part) // 2])]
         point = {"time": middle.isoformat(), "loss": mean, "rows": len(part)}

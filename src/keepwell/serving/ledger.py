@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +11,8 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from keepwell.storage import KNOWN, Database, Table
+from keepwell.errors import PredictionNotFound
+from keepwell.storage import COMMIT, KNOWN, Database, Table
 
 MOMENT = pl.Datetime("us", "UTC")
 PREDICTION_KEY = ("prediction_id",)
@@ -99,6 +101,20 @@ def representative(predictions: pl.DataFrame) -> pl.DataFrame:
     ordered = predictions.lazy().sort(pl.col("origin") != "batch", "made_at", maintain_order=True)
     chosen = ordered.with_columns(one.alias("_one")).unique(["_one", "time"], keep="first", maintain_order=True)
     return chosen.drop("_one").sort("time").collect()
+
+
+def find_prediction(predictions: Table, labels: Table, prediction_id: str) -> dict[str, Any]:
+    """One kept prediction, its inputs read, with the newest label where it is known.
+
+    Raises
+    ------
+    PredictionNotFound
+    """
+    kept = predictions.rows()
+    if kept.is_empty() or (kept := kept.filter(pl.col("prediction_id") == prediction_id)).is_empty():
+        raise PredictionNotFound(prediction_id)
+    row = joined(kept, labels.rows(since=kept["time"][0], until=kept["time"][0])).drop(COMMIT, KNOWN, strict=False).to_dicts()[0]
+    return {**row, "inputs": json.loads(row["inputs"])}
 
 
 def shadow_answers(rows: pl.DataFrame, answer: np.ndarray, version: int, role: str) -> pl.DataFrame:

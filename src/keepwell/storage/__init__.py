@@ -9,7 +9,7 @@ from keepwell.storage.chains import append_once, canonical, head_of
 from keepwell.storage.database import HEAD, Database, insert_once
 from keepwell.storage.engines import to_json
 from keepwell.storage.files import Files, Listed
-from keepwell.storage.history import Event, list_events, person, record_event
+from keepwell.storage.history import Event, last_event, list_events, person, record_event
 from keepwell.storage.moments import literal
 from keepwell.storage.payloads import COMMIT, KNOWN
 from keepwell.storage.sums import Flaw, flaws
@@ -38,6 +38,7 @@ __all__ = [
     "hash_at",
     "head_of",
     "insert_once",
+    "last_event",
     "list_events",
     "literal",
     "person",

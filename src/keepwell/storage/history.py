@@ -94,3 +94,8 @@ def list_events(
     if limit is not None:
         query = query.limit(limit)
     return [Event(row.kind, row.as_of, row.sentence, row.facts, row.by) for row in reversed(connection.execute(query).all())]
+
+
+def last_event(connection: sa.Connection, model: str) -> int:
+    """The number of the newest line; 0 when nothing has happened. It grows with every line, so it says whether there is news."""
+    return int(connection.execute(sa.select(sa.func.max(events.c.seq)).where(events.c.model == model)).scalar() or 0)

@@ -81,6 +81,13 @@ class Run:
     ended: datetime | None
     facts: dict[str, Any]
 
+    def _repr_html_(self) -> str:
+        from keepwell.notebook import card
+        from keepwell.wording import took, when
+
+        facts = [("Because", self.reason), ("For", when(self.as_of)), ("Took", took(self.begun, self.ended))]
+        return card(self.status, f"{self.run} {self.status}: {self.sentence}", facts)
+
 
 def begin_run(connection: sa.Connection, model: str, run: Run) -> None:
     """Keep that a build began, once."""

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from keepwell.cli import screen
+from keepwell.wording import number, when
 
 if TYPE_CHECKING:
     from keepwell import Project
@@ -42,7 +42,7 @@ def between(project: Project, before: int | None, after: int) -> Difference:
     new = project.version(after)
     old = project.version(before) if before is not None and before != after else None
     lines = [
-        Line("made", screen.when(old.as_of) if old else "–", screen.when(new.as_of), ""),
+        Line("made", when(old.as_of) if old else "–", when(new.as_of), ""),
         Line("gate", _gate(old), _gate(new), "" if new.passed else "the gate refused it: --override is needed"),
         *_metrics(old, new),
         Line("trained on", _span(old), _span(new), ""),
@@ -70,7 +70,7 @@ def _gate(version: Version | None) -> str:
 
 
 def _span(version: Version | None) -> str:
-    return "–" if version is None else f"{screen.when(version.facts['trained_from'])} to {screen.when(version.facts['trained_until'])}"
+    return "–" if version is None else f"{when(version.facts['trained_from'])} to {when(version.facts['trained_until'])}"
 
 
 def _rows(version: Version | None) -> str:
@@ -85,7 +85,7 @@ def _metrics(old: Version | None, new: Version) -> list[Line]:
         if value is None:
             continue
         was = (old.facts["metrics"].get(name) or {}).get("value") if old else None
-        lines.append(Line(name, screen.number(was), screen.number(value), "each on its own held-out days" if old and not lines else ""))
+        lines.append(Line(name, number(was), number(value), "each on its own held-out days" if old and not lines else ""))
     return lines
 
 

@@ -1,0 +1,43 @@
+"""The address of every page that a record has something for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import quote
+
+from keepwell import Project
+
+
+def addresses(project: Project) -> Iterator[str]:
+    home = f"/models/{quote(project.name, safe='')}"
+    yield from ("/", "/runs", "/system", "/record", f"/sources/{project.settings.source.kind}", f"/checkups/{project.name}")
+    yield from (
+        f"{home}{page}"
+        for page in (
+            "",
+            "?since=all",
+            "/why",
+            "/history",
+            "/ledger",
+            "/versions",
+            "/plan",
+            "/run",
+            "/pause",
+            "/incidents",
+            "/incidents?all=1",
+        )
+    )
+    yield f"/checkups/{project.name}/30d"
+    for version in project.versions():
+        yield f"{home}/versions/{version.number}"
+        yield f"{home}/versions/compare?before={version.number}&after=1"
+        if version.number != project.aliases().get("champion"):
+            yield f"{home}/promote?version={version.number}"
+    for incident in project.incidents():
+        yield f"{home}/incidents/{incident.number}"
+    for run in project.runs(2):
+        yield f"/runs/{run.run}"
+    for row in project.predictions(limit=1):
+        yield f"{home}/predictions/{row['prediction_id']}"
+    for row in project.quarantine()[:1]:
+        yield f"/sources/{project.settings.source.kind}/decide?act=release&row={row['row_id']}"

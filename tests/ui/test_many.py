@@ -1,0 +1,59 @@
+"""The rounds of many models, and records as cards in a notebook."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import httpx
+import pytest
+from pages import BROWSER, words_of
+from starlette.requests import Request
+
+from keepwell import Project
+from keepwell.ui.desk import Desk
+from keepwell.ui.looking import row_of, show_rounds
+from keepwell.ui.sessions import Sessions
+
+WORDS = ("well", "watch", "unwell", "unknown", "paused")
+
+
+def request(query: str = "") -> Request:
+    headers = [(b"accept", BROWSER["accept"].encode()), (b"host", b"127.0.0.1")]
+    return Request({"type": "http", "method": "GET", "path": "/", "query_string": query.encode(), "headers": headers, "scheme": "http"})
+
+
+@pytest.mark.parametrize(("n", "shown"), [(50, 50), (1000, 100)])
+def test_of_many_models_the_worst_come_first_on_a_page_that_stays_small(shared: tuple[Project, httpx.Client], n: int, shown: int) -> None:
+    desk = Desk(shared[0], Sessions(None), lambda: 0)
+    row = row_of(desk, desk.mark())
+    rows = [{**row, "status": replace(row["status"], model=f"model-{place:04}", word=WORDS[place % 5])} for place in range(n)]
+    page = show_rounds(desk, request(), "", rows, []).body.decode()
+    assert len(page) < 200_000 and page.count("<tr>") == shown + 1
+    words = words_of(page)
+    assert "unwell model-0002" in words and words.find("unwell model-0002") < words.rfind("model-00")
+    if shown == n:
+        assert words.index("unwell model-0047") < words.index("unknown model-0003") < words.index("watch model-0001")
+    else:
+        assert "well model-0000" not in words.replace("unwell", "")
+        last = words_of(show_rounds(desk, request(f"skip={n - 100}"), "", rows, []).body.decode())
+        assert "model-0995" in last and "well" in last
+
+
+def test_records_are_cards_in_a_notebook(shared: tuple[Project, httpx.Client]) -> None:
+    project = shared[0]
+    cards = {
+        "is unknown": project.status(),
+        "the scale changed in warmth": project.why(),
+        "Vital sign": project.checkup("30d"),
+        "Version 1, passed at the gate": project.version(1),
+        project.runs(1)[0].run: project.runs(1)[0],
+    }
+    for words, record in cards.items():
+        card = record._repr_html_()
+        assert words in card, card
+        assert "<script" not in card and "http" not in card and len(card) < 20_000
+
+
+def test_a_card_holds_hostile_names_as_text(shared: tuple[Project, httpx.Client]) -> None:
+    hostile = replace(shared[0].status(), model="<script>alert(1)</script>", owner="<img src=x onerror=alert(1)>" * 200)
+    assert "<script" not in hostile._repr_html_() and "<img" not in hostile._repr_html_()
