@@ -228,8 +228,11 @@ class Looking:
         StorageUnavailable : the file cannot be written.
         """
         from keepwell.evidence import bundle
+        from keepwell.reporting import kept_report, render
 
-        return bundle(self.context, Path(file))
+        names = [event.facts["period"] for event in self.checkups()]
+        kept = {name: report for name in names if (report := kept_report(self.context, name)) is not None}
+        return bundle(self.context, Path(file), {f"{name}.html": render(report, "html") for name, report in kept.items()})
 
     def changes(self, since: datetime | None = None, until: datetime | None = None, around: datetime | str | None = None) -> Changes:
         """Everything that changed in a span, or around a moment or the newest decline's ``"onset"``.

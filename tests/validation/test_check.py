@@ -255,7 +255,7 @@ def test_a_finding_says_since_when_also_where_rows_were_accepted_before_it_was_k
     mixed = pl.concat([HISTORY[400:457], turned(HISTORY[457:460])])
     report = check(CONTRACT, turned(WEEK), recent=mixed, now=NOW)
     (finding,) = [f for f in report.findings if f.kind == "unit change"]
-    assert finding.first == HISTORY["day"][457].isoformat()
+    assert (finding.after, finding.first) == (HISTORY["day"][456].isoformat(), WEEK["day"][0].isoformat())
     assert finding.what.startswith("looks as if delivered in °C instead of °F")
     (single,) = check(CONTRACT, first_value("pressure", 5503.8)(WEEK), recent=RECENT, now=NOW).findings
-    assert (single.kind, single.first) == ("out of range", WEEK["day"][0].isoformat())
+    assert (single.kind, single.first, single.after) == ("out of range", WEEK["day"][0].isoformat(), RECENT["day"][-1].isoformat())

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from keepwell.cli import screen
-from keepwell.cli.door import HERE, AsJson, Folder, command, examples, opened, show_json
+from keepwell.cli.door import HERE, AsJson, Folder, command, examples, opened, send_after, show_json
 
 Challenger = Annotated[str, typer.Argument(help="A number, or challenger.", show_default=False)]
 Comment = Annotated[str, typer.Option("--comment", "-m", help="Why; kept on record.")]
@@ -29,6 +29,7 @@ def approve(version: Challenger, folder: Folder = HERE, comment: Comment = "", a
     """Say yes to a challenger; with enough approvals it becomes champion."""
     with opened(folder) as project:
         said = project.approve(version, comment=comment)
+        send_after(project)
         champion = project.aliases().get("champion")
     if as_json:
         show_json({**vars(said), "champion": champion})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from keepwell.cli import screen
-from keepwell.cli.door import HERE, AsJson, Folder, command, examples, opened, read_moment, read_span, show_json
+from keepwell.cli.door import HERE, AsJson, Folder, command, examples, opened, read_moment, read_span, send_after, show_json
 
 if TYPE_CHECKING:
     from keepwell.incidents import Incident
@@ -229,6 +229,7 @@ def _hours(hours: float | None) -> str:
 def _act(folder: Any, number: int, act: str, what: tuple[Any, ...], by: str | None, revision: int | None, as_json: bool) -> None:
     with opened(folder) as project:
         incident: Incident = project.act_on(number, act, *what, by=by, revision=revision)
+        send_after(project)
         found = project.incident(incident.number)
     if as_json:
         show_json(found.as_dict())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from keepwell.cli import screen
-from keepwell.cli.door import FAILED, HERE, USAGE, AsJson, Folder, command, examples, fail, opened, say_on_error, show_json
+from keepwell.cli.door import FAILED, HERE, USAGE, AsJson, Folder, command, examples, fail, opened, say_on_error, send_after, show_json
 from keepwell.difference import Difference, between
 from keepwell.wording import interval
 
@@ -159,6 +159,7 @@ def promote(
         if not _agreed(difference, "Promote", dry_run=dry_run, yes=yes, as_json=as_json):
             return
         done = project.promote(version, reason=reason or "by hand", override=override)
+        send_after(project)
     _told(difference, done, as_json)
 
 
@@ -189,6 +190,7 @@ def rollback(
         if not _agreed(difference, "Roll back", dry_run=dry_run, yes=yes, as_json=as_json):
             return
         done = project.rollback(version, reason=reason or "by hand", override=override)
+        send_after(project)
     _told(difference, done, as_json)
 
 

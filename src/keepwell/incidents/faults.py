@@ -96,9 +96,15 @@ def recovery_of(said: Said) -> End:
 
 
 def of_finding(key: str, finding: Mapping[str, Any], since: datetime, now: datetime) -> Fault:
-    """A finding of the contract that speaks of a broken feed; it began after the last batch without it, at `since`."""
+    """A finding of the contract that speaks of a broken feed.
+
+    It began after the last row without it, and no later than its first row; where the finding does not say these, after the last batch
+    without it, at `since`.
+    """
     kind, column = str(finding["kind"]), str(finding["column"] or "")
     is_source = kind == STALE
+    after, first = (datetime.fromisoformat(text) if (text := finding.get(name)) else None for name in ("after", "first"))
+    what = str(finding.get("what") or "").partition(": ")[0] or _what(str(finding["message"]))
     aside = "broken rows wait in quarantine" if finding["action"] == "quarantine" else "its rows are kept"
     return Fault(
         key=key,
@@ -107,10 +113,10 @@ def of_finding(key: str, finding: Mapping[str, Any], since: datetime, now: datet
         cls="data_quality",
         kind=kind.replace(" ", "_"),
         column="" if is_source else column,
-        first=min(since, now),
-        last=min(since, now) if is_source else now,
+        first=min(after or since, now),
+        last=min(since, now) if is_source else min(first or now, now),
         headline="gets no new data" if is_source else "gets broken data",
-        words=_short(f"{kind}{f' in {column}' if column and not is_source else ''}: {_what(str(finding['message']))}"),
+        words=_short(f"{kind}{f' in {column}' if column and not is_source else ''}: {what}"),
         facts={"rows": finding["rows"], "aside": "" if is_source else aside},
     )
 

@@ -26,6 +26,8 @@ from keepwell.deployment import (
     living_trials,
     together,
 )
+from keepwell.incidents import owner_of
+from keepwell.notifying import Notice, Severity, enqueue
 from keepwell.orchestration import trying
 from keepwell.orchestration.context import Context
 from keepwell.orchestration.rehearsing import rehearse
@@ -100,6 +102,7 @@ def _say_waiting(connection: sa.Connection, context: Context, number: int, becau
     who = " for two people" if count == 2 else ""
     sentence = f"Version {number} {because} and waits as challenger{who}: {act}"
     record_event(connection, context.name, key, Event("waiting", as_of, sentence, {"version": number}))
+    _notify(connection, context, key, "approval.needed", number, sentence, as_of)
 
 
 def conclude(context: Context, cycle: str, as_of: datetime) -> list[str]:
@@ -185,7 +188,10 @@ def _return(context: Context, trial: Trial, reason: str, as_of: datetime) -> str
         if aliases_now(connection, context.name).get(CHAMPION) != trial.beside:
             return None  # somebody was quicker
         key = f"{trial.key}/returned"
-        deployment.rollback(connection, context.name, as_of=as_of, by=KEEPWELL, reason=reason, key=key, to=trial.version, kind="returned")
+        done = deployment.rollback(
+            connection, context.name, as_of=as_of, by=KEEPWELL, reason=reason, key=key, to=trial.version, kind="returned"
+        )
+        _notify(connection, context, key, "model.returned", done.champion, done.sentence, as_of)
     return "returned"
 
 
@@ -211,11 +217,21 @@ def promote(
         done = deployment.promote(
             connection, context.name, ref, as_of=as_of, by=by, reason=reason, key=key, override=override, approvals=approvals
         )
-        _begin_probation(connection, context, done, as_of, key)
+        _follow_up(connection, context, done, as_of, key)
     return done
 
 
-def _begin_probation(connection: sa.Connection, context: Context, done: Rollout, as_of: datetime, key: str) -> None:
+def _notify(connection: sa.Connection, context: Context, key: str, kind: str, version: int, sentence: str, at: datetime) -> None:
+    """Let the model's owner and deputy know of a version that came, went or waits; in the transaction of the fact."""
+    owned = owner_of(context.settings.owner, "concept_shift", "")
+    severity: Severity = "info" if kind == "model.promoted" else "warning"
+    notice = Notice(kind, f"{context.name}: version {version}", sentence, severity, owned.people, at, {"version": version})
+    enqueue(connection, context.name, key, notice)
+
+
+def _follow_up(connection: sa.Connection, context: Context, done: Rollout, as_of: datetime, key: str) -> None:
+    """What belongs to a promotion: its owner is told, and the former champion goes on unseen for its probation."""
+    _notify(connection, context, key, "model.promoted", done.champion, done.sentence, as_of)
     days = context.settings.promotion.probation_days
     if done.before is None or days == 0:
         return
@@ -248,7 +264,7 @@ def approve(context: Context, ref: int | str, *, by: str, comment: str, at: date
             key = f"{trial.key}/approved"
             reason = f"approved by {' and '.join(who)}{f': {comment}' if comment else ''}"
             done = deployment.promote(connection, context.name, number, as_of=at, by=" and ".join(who), reason=reason, key=key)
-            _begin_probation(connection, context, done, at, key)
+            _follow_up(connection, context, done, at, key)
     if done is not None and done.before is not None:
         rehearse(context, done.before, at=at, by=by, key=f"{trial.key}/approved/rehearsed")
     return said

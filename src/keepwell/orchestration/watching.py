@@ -16,7 +16,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from keepwell.diagnosis import CLASSES, Change, Explanation
-from keepwell.errors import FrameInvalid
+from keepwell.errors import FrameInvalid, WatchStateInvalid
 from keepwell.monitoring import Said, Signal, Watch, get_watch, get_watch_state, list_signals, plain, record_signal, record_watch, tell
 from keepwell.orchestration.context import Context
 from keepwell.serving import joined, last_batch, representative
@@ -77,7 +77,11 @@ def watch(context: Context, version: int, as_of: datetime, connection: sa.Connec
     if known is not None and (until is None or _closing(until, known[1]["batch_days"]) <= known[1]["closed"]):
         return Watched(version, None, known[1])
     try:
-        watching = _open(context, version, known[0] if known else None, connection, lived=is_again)
+        try:
+            watching = _open(context, version, known[0] if known else None, connection, lived=is_again)
+        except WatchStateInvalid:
+            known = None  # an earlier release wrote it: the watch begins anew, from the same rows
+            watching = _open(context, version, None, connection)
     except FrameInvalid as error:
         ended = _ended(context, version, as_of, connection)
         return Watched(version, None, {"unwatched": error.message, "again": (as_of + AGAIN).isoformat(), "ended": ended})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta
 
+from keepwell.notifying import Notice, enqueue
 from keepwell.orchestration import Context
 from keepwell.reporting.periods import last_full
 from keepwell.reporting.records import Report, report_of
@@ -33,7 +34,12 @@ def report_due(context: Context, now: datetime) -> Report | None:
     digest = context.artifacts.put(json_of(report))
     facts = {"period": period.name, "since": period.since.isoformat(), "until": period.until.isoformat(), "report": digest}
     with context.database.begin() as connection:
-        record_event(connection, context.name, key, Event(KIND, now, f"Check-up of {period.name}: {report.headline}", facts))
+        sentence = f"Check-up of {period.name}: {report.headline}"
+        record_event(connection, context.name, key, Event(KIND, now, sentence, facts))
+        owner = (report.owner,) if report.owner else ()
+        enqueue(
+            connection, context.name, key, Notice("checkup.ready", f"{context.name}: {period.name}", sentence, "info", owner, now, facts)
+        )
     return report
 
 

@@ -34,6 +34,7 @@ def document(report: Report) -> bytes:
     _vitals(page, report)
     acts = [f"{day(act.at)}: {act.sentence}" + (f" - {act.effect}" if act.effect else "") for act in report.done]
     for title, lines, none in (
+        ("Incidents", list(report.incidents), "None."),
         ("Declines", [one["sentence"] for one in report.declines], "None was told."),
         ("What was done", acts, "Nothing was done, and nothing had to be."),
         (f"What moved, against {report.drift_against}", list(report.drift), "No column is listed."),

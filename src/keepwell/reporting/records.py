@@ -56,6 +56,7 @@ class Report:
     ----------
     headline : how the model was at the end of the period. compared : how that compares with the period before.
     points : loss over time, as dicts of time, loss, low, high, rows. expected : loss at evaluation of what served, or None.
+    incidents : told in the period or still open at its end, one sentence each.
     declines : of the period, as dicts of sentence, told, ended, causes and parts (name, amount).
     drift : columns that moved against the same days a year before (or the period before), one sentence each.
     decide, unknown : one sentence each.
@@ -75,6 +76,7 @@ class Report:
     vitals: tuple[Vital, ...]
     points: tuple[dict[str, Any], ...]
     expected: float | None
+    incidents: tuple[str, ...]
     declines: tuple[dict[str, Any], ...]
     done: tuple[Act, ...]
     drift: tuple[str, ...]
@@ -103,7 +105,7 @@ def report_of(facts: dict[str, Any]) -> Report:
     moments = {name: datetime.fromisoformat(facts[name]) for name in ("since", "until", "made_at")}
     vitals = tuple(Vital(**{**one, "now": _value(one["now"]), "before": _value(one["before"])}) for one in facts["vitals"])
     done = tuple(Act(**{**one, "at": datetime.fromisoformat(one["at"])}) for one in facts["done"])
-    lists = {name: tuple(facts[name]) for name in ("served", "points", "declines", "drift", "decide", "unknown")}
+    lists = {name: tuple(facts.get(name, ())) for name in ("served", "points", "incidents", "declines", "drift", "decide", "unknown")}
     return Report(**{**facts, **moments, **lists, "vitals": vitals, "done": done})
 
 

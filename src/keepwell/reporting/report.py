@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from keepwell.errors import KeepwellError
 from keepwell.evaluation import losses, mean_interval
+from keepwell.incidents import Incident, list_incidents, tell
 from keepwell.ingestion import gathered_between
 from keepwell.monitoring import get_watch, last_checkup
 from keepwell.orchestration import Context, count_cycles
@@ -63,6 +64,7 @@ def make_report(context: Context, period: Period, now: datetime | None = None) -
         waiting = aliases_now(connection, context.name).get(CHALLENGER)
         challenger = get_version(connection, context.name, waiting) if waiting is not None else None
         watch = get_watch(connection, context.name, served[-1].number) if served and served[-1].number is not None else None
+        incidents = list_incidents(connection, context.name)
         newest = last_checkup(connection, context.name, before=end)
     # As it stood at its last check-up: what the silence since then means is for the report of the next period.
     standing = status(context, newest.as_of if newest is not None and newest.as_of >= period.since else end)
@@ -90,6 +92,7 @@ def make_report(context: Context, period: Period, now: datetime | None = None) -
         vitals=signs,
         points=tuple(points(context.metric, both)),
         expected=expected,
+        incidents=tuple(tell(one) for one in incidents if _concerns(one, period, end)),
         declines=tuple(_decline(one) for one in told),
         done=tuple(_acts(context, events, served, span, end)),
         drift=drift,
@@ -111,6 +114,10 @@ def _span(context: Context, period: Period, now: datetime, connection: sa.Connec
     gathered = gathered_between(connection, context.name, period.since, last)
     done, failed = (count_cycles(connection, context.name, state, period.since, last) for state in ("done", "failed"))
     return Span(scored, due, rows.height, gathered.new, gathered.quarantined, done, failed, gathered.failures)
+
+
+def _concerns(incident: Incident, period: Period, end: datetime) -> bool:
+    return incident.told_at < end and (incident.closed_at is None or incident.closed_at >= period.since)
 
 
 def _served(changes: list[AliasChange], period: Period) -> Iterator[str]:

@@ -105,7 +105,7 @@ def check(
     for found in marks:
         if found.breaks:
             broken |= found.where
-    findings = [replace(found.finding, first=_first(contract, typed, recent, found)) for found in marks]
+    findings = [_since(contract, typed, recent, found) for found in marks]
     findings += _stale(contract, typed.filter(pl.Series(~broken)) if broken.any() else typed, recent, now)
     if strictness == "stop" and broken.any():
         raise ContractBroken([finding.message for finding in findings if finding.action == "quarantine"])
@@ -117,15 +117,19 @@ def check(
     return Report(tuple(findings), good, _with_reason(batch.filter(pl.Series(aside)), [(m, m.where[aside]) for m in marks if m.breaks]))
 
 
-def _first(contract: Contract, typed: pl.DataFrame, recent: pl.DataFrame, found: Mark) -> str:
-    """ISO time of the earliest row that shows a finding."""
+def _since(contract: Contract, typed: pl.DataFrame, recent: pl.DataFrame, found: Mark) -> Finding:
+    """The finding with its moments: of the first row that shows it, and of the last one before that does not."""
     if contract.time not in typed.columns:
-        return ""
-    times = typed[contract.time].filter(pl.Series(found.where))
-    if found.earlier and contract.time in recent.columns:
-        times = recent[contract.time].tail(found.earlier)
-    first = times.min()
-    return _aware(first).isoformat() if first is not None else ""
+        return found.finding
+    times = typed[contract.time]
+    first = times.filter(pl.Series(found.where)).min()
+    if first is None:
+        return found.finding
+    before = [times.filter(times < first)]
+    if contract.time in recent.columns:
+        before.append(recent[contract.time].head(recent.height - found.earlier))
+    after = max((newest for some in before if (newest := some.filter(some < first).max()) is not None), default=None)
+    return replace(found.finding, first=_aware(first).isoformat(), after=_aware(after).isoformat() if after is not None else "")
 
 
 def _order(contract: Contract, typed: pl.DataFrame) -> np.ndarray | None:

@@ -94,7 +94,9 @@ class Finding:
     action : "quarantine" when those rows are broken, "note" when they stay.
     is_fault : hold retraining, the feed itself looks broken.
     what : what is wrong, without the counts.
-    first : ISO time of the earliest row that shows it, also of one that was accepted before it was known; "" when rows have no time.
+    first : ISO time of the batch's earliest row that shows it; "" when none has a time.
+    after : ISO time of the newest row that does not show it and lies before all that do, also those that were accepted before it was
+        known; "" when there is none.
     conversion : of a unit change, which one it is (`Conversion.story`); a later batch that may go on in that unit is told so.
     """
 
@@ -107,6 +109,7 @@ class Finding:
     is_fault: bool = False
     what: str = ""
     first: str = ""
+    after: str = ""
     conversion: str = ""
 
 
