@@ -16,6 +16,7 @@ from processes import client_of, running
 from projects import BUILT_AT
 
 from keepwell import Project
+from keepwell.serving import made_ready
 from keepwell.training import from_bytes
 
 PREDICT = "/models/tiny/predict"
@@ -67,7 +68,7 @@ def two(tiny: Path) -> Path:
 def test_a_rollback_under_load_fails_no_request_and_brings_the_old_answers_back(two: Path) -> None:
     with Project(two) as project:
         golden = from_bytes(project.context.artifacts.get(project.version(1).facts["golden"]["rows"]))
-        before = {number: project.context.load(number).answer(golden).tolist() for number in (1, 2)}
+        before = {number: made_ready(project.context.load(number)).answer(golden.rows()) for number in (1, 2)}
     assert before[1] != before[2]
     with running(two, "serve") as (_, line):
         with client_of(line) as client:

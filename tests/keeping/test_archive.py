@@ -203,7 +203,7 @@ def test_rows_of_an_older_shape_come_up_to_the_newest(archive: Path) -> None:
     assert {name: len(rows) for name, rows in found.items() if rows and name != "chains"} == {
         name: len(rows) for name, rows in first.items()
     }
-    assert [row["hash"] for row in found["decisions"]] == [row["hash"] for row in record["decisions"]]
+    assert [row["hash"] for row in found["aliases"]] == [row["hash"] for row in record["aliases"]]
     assert found["versions"][0]["facts"] == record["versions"][0]["facts"]
 
 

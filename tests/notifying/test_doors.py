@@ -199,7 +199,7 @@ def test_the_long_running_process_sends_and_goes_on_after_kill_9(tiny, what):
         finally:
             process.kill()
             process.communicate()
-        assert set(receiver.ids) == {event_id("tiny", "incident/7")}
+        assert event_id("tiny", "incident/7") in receiver.ids  # beside what the process notices by itself: silence, in a record this old
 
 
 def test_after_a_cycle_of_today_the_outside_is_told_and_a_failed_ping_is_said(tiny, receiver):

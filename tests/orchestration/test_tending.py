@@ -310,11 +310,11 @@ def test_notices_that_are_not_told_are_an_incident(folder: Path) -> None:
         now = datetime.now(UTC)
         with project.context.database.begin() as connection:
             enqueue(connection, project.name, "x", Notice("incident.opened", "x", "x", "info", ("Mira",), now, {}))
-        project.look(now + timedelta(minutes=59))
+        project.look(now + timedelta(minutes=29))
         assert "dead notifier" not in {one.kind for one in project.incidents()}
-        project.look(now + timedelta(minutes=62))
+        project.look(now + timedelta(minutes=32))
         assert "dead notifier" in {one.kind for one in project.incidents()}
-        assert project.status(now + timedelta(minutes=63)).word == "unknown"
+        assert project.status(now + timedelta(minutes=33)).word == "unknown"
 
 
 def test_a_server_that_nobody_asks_is_noticed_where_somebody_is_expected(folder: Path) -> None:

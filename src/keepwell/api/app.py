@@ -9,7 +9,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Response
-from fastapi.responses import PlainTextResponse
 from fastapi.routing import APIRoute
 
 from keepwell.api import reading
@@ -61,6 +60,12 @@ def create_app(project: Project) -> Guard:
     return Guard(Net(Door(app, quick)), app, serve, sessions)
 
 
+def _content(media_type: str, kind: str) -> dict[int | str, dict[str, Any]]:
+    """The description of an answer that is no JSON object of ours."""
+    shape = {"type": kind, "items": {"type": "object"}} if kind == "array" else {"type": kind}
+    return {200: {"description": "Answered", "content": {media_type: {"schema": shape}}}}
+
+
 def _version() -> str:
     try:
         return version("keepwell")
@@ -81,7 +86,9 @@ def _add_health(app: FastAPI, service: Service) -> None:
         ]
         return json_answer({"keepwell": app.version, "model": project.name, "openapi": app.openapi_url, "routes": routes})
 
-    @app.get("/metrics", summary="What was counted, as Prometheus reads it", response_class=PlainTextResponse)
+    @app.get(
+        "/metrics", summary="What was counted, as Prometheus reads it", response_class=Response, responses=_content("text/plain", "string")
+    )
     def metrics() -> Response:
         return Response(service.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
@@ -146,7 +153,12 @@ def _add_reading(app: FastAPI, service: Service) -> None:
         _known(project, name)
         return json_answer(reading.changes(project, since, until, around))
 
-    @app.get("/events", summary="What was told, as CloudEvents, after a cursor")
+    @app.get(
+        "/events",
+        summary="What was told, as CloudEvents, after a cursor",
+        response_class=Response,
+        responses=_content("application/cloudevents-batch+json", "array"),
+    )
     def events(
         after: Annotated[int, Query(ge=0, le=MOST, description="Cursor: `sequence` of the last event that is known; 0 for all.")] = 0,
         model: Annotated[str | None, Query(description="Of this model.")] = None,

@@ -72,9 +72,9 @@ def check(context: Context, cycle: str, as_of: datetime, asked: bool) -> bool:
         before = last_checkup(connection, context.name, before=as_of)
         word = before.verdict if before else "unknown"
         champion = aliases_now(connection, context.name).get(CHAMPION)
-        rows = deciding.scored(context, as_of - timedelta(days=context.settings.check.window_days), as_of, connection)
+        lived = deciding.scored(context, as_of - timedelta(days=context.settings.check.window_days), as_of, connection)
         watched = watching.watch(context, champion, as_of, connection) if champion is not None else None
-        rows = _without(rows, watched)
+        rows = _without(lived, watched)
         checkup = _checkup(context, as_of, gathered, rows, champion, word, watched)
         state = deciding.state_of(
             context,
@@ -98,7 +98,7 @@ def check(context: Context, cycle: str, as_of: datetime, asked: bool) -> bool:
         gathered=gathered,
         checkup=checkup,
         decision=decision,
-        rows=rows,
+        rows=lived,
         champion=champion,
         trained_until=state.trained_until,
         built=state.last_build,

@@ -230,10 +230,12 @@ def _notify(connection: sa.Connection, context: Context, key: str, kind: str, ve
 
 
 def _follow_up(connection: sa.Connection, context: Context, done: Rollout, as_of: datetime, key: str) -> None:
-    """What belongs to a promotion: its owner is told, and the former champion goes on unseen for its probation."""
-    _notify(connection, context, key, "model.promoted", done.champion, done.sentence, as_of)
+    """What belongs to taking another's place: the owner is told, and the former champion goes on unseen for its probation."""
     days = context.settings.promotion.probation_days
-    if done.before is None or days == 0:
+    if done.before is None:
+        return
+    _notify(connection, context, key, "model.promoted", done.champion, done.sentence, as_of)
+    if days == 0:
         return
     known = trying.terms_of(context, done.before, done.champion)
     until = as_of + timedelta(days=days)
