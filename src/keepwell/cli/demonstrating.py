@@ -121,11 +121,14 @@ class _Telling:
             return
         for event in events:
             if event.kind in TOLD:
-                self._console.print(f"{event.as_of:%Y-%m-%d}  {_short(event.sentence)}", highlight=False, markup=False, soft_wrap=True)
+                self._console.print(f"{event.as_of:%Y-%m-%d}  {_short(event)}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _short(sentence: str) -> str:
-    return sentence if len(sentence) <= WIDTH else sentence[: WIDTH - 1].rsplit(" ", 1)[0] + " …"
+def _short(event: Event) -> str:
+    """One line of it; what is said of an incident is said in full."""
+    if len(event.sentence) <= WIDTH or event.kind.startswith("incident_"):
+        return event.sentence
+    return event.sentence[: WIDTH - 1].rsplit(" ", 1)[0] + " …"
 
 
 def _show(outcome: Outcome) -> None:

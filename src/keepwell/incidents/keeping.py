@@ -30,7 +30,8 @@ def keep(connection: sa.Connection, changes: Iterable[Change], around: Around) -
         incident, line = change.incident, change.activity
         if line.kind in ON_THE_TIMELINE:
             facts = {"incident": incident.number, "severity": incident.severity, "owner": incident.owner}
-            sentence = f"Incident {incident.number}: {line.sentence}"
+            words = tell(incident, around) if line.kind == "opened" else line.sentence
+            sentence = f"Incident {incident.number}: {words}"
             record_event(
                 connection, incident.model, f"incident/{line.key}", Event(f"incident_{line.kind}", line.at, sentence, facts, by=line.by)
             )
