@@ -177,8 +177,17 @@ class Looking:
             return get_version(connection, self.name, ref)
 
     def card(self, ref: int | str) -> str:
-        """The model card of a version, Markdown."""
-        return self.context.artifacts.get(self.version(ref).card).decode()
+        """The model card of a version, Markdown: as it was written when it was built, and of the champion what its newest check-up says."""
+        from keepwell.registry import CHAMPION
+        from keepwell.reporting import in_use, kept_report
+
+        version = self.version(ref)
+        card = self.context.artifacts.get(version.card).decode()
+        kept = self.checkups()
+        if not kept or self.aliases().get(CHAMPION) != version.number:
+            return card
+        report = kept_report(self.context, kept[-1].facts["period"])
+        return f"{card.rstrip()}\n\n{in_use(report)}" if report is not None else card
 
     def serving(self, at: datetime | None = None) -> tuple[Version | None, list[AliasChange]]:
         """The version that served at a moment (default now), and the champion's whole history."""

@@ -171,3 +171,10 @@ def test_the_command_writes_files_by_their_name_and_lists_what_was_kept(lived: P
 def test_an_unknown_form_is_refused(lived: Path) -> None:
     with Project(lived) as project, pytest.raises(InputInvalid, match="html, md, json, pdf"):
         render(project.checkup("2026-02"), "doc")
+
+
+def test_the_card_of_the_champion_says_how_it_is_in_use(lived: Path) -> None:
+    with Project(lived) as project:
+        card, report = project.card("champion"), project.checkup("2026-03")
+    assert f"## In use, 2026-03\n\n{report.headline}" in card
+    assert report.compared in card

@@ -6,7 +6,7 @@ The record comes in; a dated report goes out, as facts and as HTML, Markdown or 
 from keepwell.reporting.keeping import kept_report, list_reports, report_due
 from keepwell.reporting.periods import EVERY, Period, last_full, period_of
 from keepwell.reporting.records import Act, Report, Value, Vital
-from keepwell.reporting.rendering import FORMATS, ICONS, render, rows_of
+from keepwell.reporting.rendering import FORMATS, ICONS, in_use, render, rows_of
 from keepwell.reporting.report import make_report
 from keepwell.reporting.vitals import points
 
@@ -19,6 +19,7 @@ __all__ = [
     "Report",
     "Value",
     "Vital",
+    "in_use",
     "kept_report",
     "last_full",
     "list_reports",

@@ -62,6 +62,15 @@ def rows_of(vitals: tuple[Vital, ...]) -> list[tuple[str, str, str, str, str]]:
     return [(one.name, shown(one.now, one.form), shown(one.before, one.form), number(one.expected, one.form), one.word) for one in vitals]
 
 
+def in_use(report: Report) -> str:
+    """What a check-up adds to the model card: how the version is in use, Markdown."""
+    rows = [row[:2] for row in rows_of(report.vitals[:4])]
+    table = "\n".join(markdown_table(("Vital sign", "Value"), rows, texts=2))
+    lines = [f"## In use, {report.period}", "", report.headline, "", f"{report.compared}.", "", table]
+    lines += ["", *(f"- {line}" for line in (*report.incidents, *report.unknown))]
+    return "\n".join(lines).rstrip() + "\n"
+
+
 def _html(report: Report) -> bytes:
     charts = (
         [svg(performance_chart(list(report.points), report.metric, report.since, report.expected, report.declines))]
