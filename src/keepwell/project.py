@@ -127,16 +127,19 @@ class Project(Looking):
 
         A kill in between loses nothing: called again it goes on where it was.
         """
-        from keepwell.orchestration import last_cycle
+        from keepwell.orchestration import last_cycle, rehearse_when_due
 
         with self.context.database.read() as connection:
             newest = last_cycle(connection, self.name, "done")
-        moment = since
+        moment, lived = since, None
         while moment <= until:
             if newest is None or moment > newest.as_of:
                 yield self.run(moment)
+                lived = moment
             moment += every
         self.flush()
+        if lived is not None:
+            rehearse_when_due(self.context, lived, now=lived)
 
     def resume(self) -> list[CycleRecord]:
         """Finish cycles that a crash left unfinished."""

@@ -14,7 +14,7 @@ from keepwell.orchestration.feedback import post_labels
 from keepwell.orchestration.looking import look
 from keepwell.orchestration.proof import Repeated, Reproduction
 from keepwell.orchestration.quarantine import DROPPED, RELEASED, decide_quarantine, list_quarantine
-from keepwell.orchestration.rehearsing import rehearse, rehearsed_today
+from keepwell.orchestration.rehearsing import rehearse, rehearse_when_due, rehearsed_today
 from keepwell.orchestration.reloading import reload_code
 from keepwell.orchestration.reproducing import reproduce
 from keepwell.orchestration.schedule import Scheduler, due, next_tick
@@ -59,6 +59,7 @@ __all__ = [
     "post_labels",
     "promote",
     "rehearse",
+    "rehearse_when_due",
     "rehearsed_today",
     "reject",
     "reload_code",

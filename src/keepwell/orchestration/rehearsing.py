@@ -41,9 +41,14 @@ def rehearse(context: Context, number: int, *, at: datetime, by: str, key: str) 
     return found
 
 
-def rehearse_when_due(context: Context, as_of: datetime) -> Rehearsed | None:
-    """Once a day, rehearse the version that a rollback would go to; nothing for a moment that has long passed."""
-    if datetime.now(UTC) - as_of > DAY or context.rehearsed_on == as_of.date():
+def rehearse_when_due(context: Context, as_of: datetime, now: datetime | None = None) -> Rehearsed | None:
+    """Once a day, rehearse the version that a rollback would go to; nothing for a moment that has long passed.
+
+    Parameters
+    ----------
+    now : the present, aware; default the wall clock. A backfill rehearses once, at its end, which is its present.
+    """
+    if (now or datetime.now(UTC)) - as_of > DAY or context.rehearsed_on == as_of.date():
         return None
     with context.database.read() as connection:
         number = way_back(connection, context.name)
