@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 DEMO := demo-rain
-WORKERS ?= 3
+WORKERS ?= 4
 
 PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
 # The same tests on other stores: real servers, from packages (tests/stores.py).

@@ -19,7 +19,7 @@ settings.register_profile("keepwell", deadline=None, derandomize=True)
 settings.load_profile("keepwell")
 
 MARKERS = {
-    "sqlite(reason)": "is about SQLite's own files",
+    "sqlite(reason)": "runs on SQLite alone: is about its files, or gains nothing by a second run",
     "local(reason)": "is about tables or artifacts in a local folder",
 }
 

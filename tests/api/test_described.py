@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from keepwell import Project
 
+pytestmark = pytest.mark.sqlite("asks the description, not the stores")
+
 schemathesis = pytest.importorskip("schemathesis")
 CASES = int(os.environ.get("KEEPWELL_TEST_CASES", "10"))
 MODES = schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE

@@ -17,6 +17,8 @@ from keepwell.registry import list_versions
 from keepwell.retraining import list_decisions
 from keepwell.serving import joined, representative
 
+pytestmark = pytest.mark.sqlite("takes the loop through eight years; what decides there is arithmetic")
+
 SITES = ("north", "south", "east", "west", "middle")
 FIRST, DAYS = date(2024, 1, 1), 700
 BEGIN, YEAR, WEEK = datetime(2024, 12, 1, 6, tzinfo=UTC), timedelta(days=364), timedelta(days=7)

@@ -17,6 +17,8 @@ from keepwell.errors import EmptyWindow, SettingInvalid, SettingUnknown
 from keepwell.rehearsal import BUILT_IN, Rehearsal, read_policies
 from keepwell.rehearsal.outcomes import Alarm, false_alarms, rolling_loss
 
+pytestmark = pytest.mark.sqlite("replays in a record of its own, which is SQLite")
+
 DAY = datetime(2025, 6, 1, tzinfo=UTC)
 FOUR_WEEKS = timedelta(days=28)
 

@@ -16,7 +16,10 @@ from listening import listening_at
 from keepwell import Project
 
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is on the path; on Debian: apt-get install chromium")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium is on the path; on Debian: apt-get install chromium"),
+    pytest.mark.sqlite("looks at what the other tests of pages have asked of every store"),
+]
 SERIOUS = ("serious", "critical")
 
 

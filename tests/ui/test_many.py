@@ -14,6 +14,8 @@ from keepwell.ui.desk import Desk
 from keepwell.ui.looking import row_of, show_rounds
 from keepwell.ui.sessions import Sessions
 
+pytestmark = pytest.mark.sqlite("looks at what the other tests of pages have asked of every store")
+
 WORDS = ("well", "watch", "unwell", "unknown", "paused")
 
 
