@@ -108,10 +108,7 @@ def test_a_period_without_anything_says_so(lived: Path) -> None:
 
 def test_a_replaced_version_is_asked_again_to_say_whether_it_helped(lived: Path, tmp_path: Path) -> None:
     """Version 2 learned the labels turned round and was let live all the same."""
-    import shutil
-
-    folder = tmp_path / "tiny"
-    shutil.copytree(lived, folder)
+    folder = stores.copy_project(lived, tmp_path / "tiny")
     with Project(folder, {"gate": {"beat_baselines": False}}) as project:
         bad = (folder / "model.py").read_text().replace("fit(X, y)", "fit(X, 1 - y)")
         (folder / "model.py").write_text(bad)
