@@ -19,6 +19,7 @@ settings.register_profile("keepwell", deadline=None, derandomize=True)
 settings.load_profile("keepwell")
 
 DOORS = {"cli", "doors", "readiness", "reporting", "ui"}  # they ask the functions that other tests have asked on every store
+ONCE = ("[sqlite]", "-before]")  # a kill before a step is the kill after the one before it; what names SQLite has run there
 MARKERS = {
     "sqlite(reason)": "runs on SQLite alone: is about its files, or gains nothing by a second run",
     "local(reason)": "is about tables or artifacts in a local folder",
@@ -47,7 +48,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--stores"):
-        chosen = [item for item in items if stores.reached_by(item) and item.path.parent.name not in DOORS]
+        chosen = [item for item in items if stores.reached_by(item) and item.path.parent.name not in DOORS and not item.name.endswith(ONCE)]
         config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
         items[:] = chosen
 

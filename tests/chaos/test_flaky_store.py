@@ -91,6 +91,7 @@ def lived(folder: Path) -> dict[str, Any]:
     return {**record, "events": events, "chains": [head for head in record["chains"] if head["chain"] != "events"]}
 
 
+@pytest.mark.sqlite("has an object store of its own")
 def test_with_half_of_all_requests_failing_the_record_ends_the_same(tmp_path: Path) -> None:
     calm, disturbed = on_s3(tmp_path / "calm" / "tiny"), on_s3(tmp_path / "disturbed" / "tiny")
     assert run_in_process(live, calm[0], meeting(os.environ["AWS_ENDPOINT_URL"]), calm[1]) == 0
