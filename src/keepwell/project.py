@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -50,7 +50,7 @@ class Project(Looking):
         self.context: Context = Context.open(self.folder, flags)
         self.settings: Settings = self.context.settings
         self._engine: Engine | None = None
-        self._reported: date | None = None
+        self._reported: str | None = None  # the newest period whose check-up was seen to
 
     def __enter__(self) -> Self:
         return self
@@ -115,12 +115,16 @@ class Project(Looking):
         return record
 
     def _report(self, moment: datetime) -> None:
-        """Write the check-up of a period that has ended. It is asked for once a day at most, for most cycles end no period."""
-        from keepwell.reporting import report_due
+        """Write the check-up of a period that has ended; the record is asked once a period, for most cycles end none."""
+        every = self.settings.report.every
+        if every == "never":
+            return
+        from keepwell.reporting import last_full, report_due
 
-        if moment.date() != self._reported:
-            report_due(self.context, moment)
-            self._reported = moment.date()
+        period = last_full(every, moment)
+        if period.name != self._reported:
+            report_due(self.context, period, moment)
+            self._reported = period.name
 
     def backfill(self, since: datetime, until: datetime, every: timedelta) -> Iterator[CycleRecord]:
         """Run the cycles of a span of time, oldest first; those that have run are passed over quickly.

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from keepwell.notifying import Notice, enqueue
 from keepwell.orchestration import Context
-from keepwell.reporting.periods import last_full
+from keepwell.reporting.periods import Period
 from keepwell.reporting.records import Report, report_of
 from keepwell.reporting.report import json_of, make_report
 from keepwell.storage import Event, list_events, record_event
@@ -15,15 +15,11 @@ from keepwell.storage import Event, list_events, record_event
 KIND = "checkup"
 
 
-def report_due(context: Context, now: datetime) -> Report | None:
-    """Make and keep the report of the period that has just ended, once; None when there is none to make.
+def report_due(context: Context, period: Period, now: datetime) -> Report | None:
+    """Make and keep the report of a period that has ended, once; None when there is none to make.
 
     Before the first cycle of a period there is nothing to say about it: the first report is of the first period with a cycle in it.
     """
-    every = context.settings.report.every
-    if every == "never":
-        return None
-    period = last_full(every, now)
     key = f"{KIND}/{period.name}"
     with context.database.read() as connection:
         lived = list_events(connection, context.name, until=period.until - timedelta(microseconds=1), limit=1)

@@ -5,7 +5,7 @@ Other rooms hand this one rows, bytes and facts; it answers them back as they we
 
 from keepwell.storage.artifacts import ArtifactStore, digest_of
 from keepwell.storage.breaks import Break, Chain, dumped, follow, hash_at, walk
-from keepwell.storage.chains import append_once, canonical, head_of
+from keepwell.storage.chains import append_once, canonical
 from keepwell.storage.database import HEAD, Database, insert_once
 from keepwell.storage.engines import to_json
 from keepwell.storage.files import Files, Listed
@@ -36,7 +36,6 @@ __all__ = [
     "flaws",
     "follow",
     "hash_at",
-    "head_of",
     "insert_once",
     "last_event",
     "list_events",

@@ -105,9 +105,3 @@ def _head(connection: sa.Connection, chain: str, model: str) -> Any:
         insert_once(connection, heads, {"model": model, "chain": chain, "place": 0, "hash": FIRST})
         found = connection.execute(LAST, mine).one()
     return found
-
-
-def head_of(connection: sa.Connection, model: str, chain: str = "events") -> tuple[int, str]:
-    """The last place of a chain and its hash; (0, FIRST) while it is empty."""
-    found = connection.execute(sa.select(heads.c.place, heads.c.hash).where(heads.c.model == model, heads.c.chain == chain)).first()
-    return (found.place, found.hash) if found else (0, FIRST)
