@@ -209,6 +209,9 @@ class ServeSection(Section):
         description="durable: an answer is sent when the disk has it; async: before that; a crash may lose the last answers.",
     )
     ship_s: float = Field(5.0, gt=0, description="How often closed journal segments go to the predictions table, seconds.")
+    replayed_rows: int = Field(
+        50, ge=0, description="So many of the newly served rows are computed again from the tables in each cycle; 0 never."
+    )
 
 
 class PartySection(Section):

@@ -6,19 +6,23 @@ A version and rows come in; answers with ids go out. An answer is given only onc
 from keepwell.serving.agreement import BOUND, Agreement, Ready, compared, made_ready
 from keepwell.serving.journal import Journal
 from keepwell.serving.ledger import (
+    BY_HAND,
     CANARY,
     LABEL_KEY,
     LABELS,
     LEDGER,
+    LOOKED_UP,
     POSTED,
     PREDICTION_KEY,
     SHADOW_KEY,
+    SHADOWS,
     batch_id,
     batch_predictions,
     find_prediction,
     joined,
     keep_journal,
     paired,
+    prediction_rows,
     representative,
     shadow_answers,
 )
@@ -41,12 +45,15 @@ from keepwell.serving.tables import (
 
 __all__ = [
     "BOUND",
+    "BY_HAND",
     "CANARY",
     "LABELS",
     "LABEL_KEY",
     "LEDGER",
+    "LOOKED_UP",
     "POSTED",
     "PREDICTION_KEY",
+    "SHADOWS",
     "SHADOW_KEY",
     "Agreement",
     "Journal",
@@ -68,6 +75,7 @@ __all__ = [
     "last_batch",
     "made_ready",
     "paired",
+    "prediction_rows",
     "read_segment",
     "record_batch",
     "record_labelling",
