@@ -214,6 +214,14 @@ class ServeSection(Section):
     )
 
 
+class LookupSection(Section):
+    """Requests that name only an entity: its features are computed from the newest observations."""
+
+    entities: int = Field(100_000, ge=0, description="So many entities' newest rows are held in memory; others are read when asked.")
+    max_age_days: float | None = Field(None, gt=0, description="Data older than this is stale, days; default [check] max_age_days.")
+    when_stale: Literal["flag", "refuse"] = Field("flag", description="flag: answer and say is_stale; refuse: 503, and no answer.")
+
+
 class PartySection(Section):
     """Who is told about one kind of cause, instead of the model's owner and deputy."""
 
@@ -412,6 +420,7 @@ class Settings(BaseSettings):
     watch: WatchSection = WatchSection()
     schedule: ScheduleSection = ScheduleSection()
     serve: ServeSection = ServeSection()
+    lookup: LookupSection = LookupSection()
     owner: OwnerSection = OwnerSection()
     report: ReportSection = ReportSection()
     incidents: IncidentsSection = IncidentsSection()

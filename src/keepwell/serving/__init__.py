@@ -31,7 +31,7 @@ from keepwell.serving.runtimes import Runtime
 from keepwell.serving.segments import closed_segments
 from keepwell.serving.segments import read as read_segment
 from keepwell.serving.shipping import ship
-from keepwell.serving.signature import Row, Signature
+from keepwell.serving.signature import Name, Row, Signature
 from keepwell.serving.tables import (
     Labelling,
     get_batch,
@@ -58,6 +58,7 @@ __all__ = [
     "Agreement",
     "Journal",
     "Labelling",
+    "Name",
     "Predictor",
     "Ready",
     "Row",
