@@ -31,11 +31,10 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True)
 class Whose:
-    """Whose row, of when (ISO, UTC), both empty for a row that was not named; `origin` says who brought its features."""
+    """Whose row, of when (ISO, UTC); both empty for a row that was not named."""
 
     entity: str = ""
     time: str = ""
-    origin: str = "api"
 
 
 NOBODY = Whose()
@@ -55,6 +54,7 @@ class _Ask:
     ready: Ready
     rows: Sequence[Row]
     whose: Sequence[Whose] | None
+    origin: str
     done: asyncio.Future[Answered]
     answered: Answered | None = field(default=None)
 
@@ -73,14 +73,16 @@ class Batcher:
         self._is_due = self._is_busy = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="answers")
 
-    def ask(self, ready: Ready, rows: Sequence[Row], whose: Sequence[Whose] | None = None) -> asyncio.Future[Answered]:
+    def ask(
+        self, ready: Ready, rows: Sequence[Row], whose: Sequence[Whose] | None = None, *, origin: str = "api"
+    ) -> asyncio.Future[Answered]:
         """Answer rows that were read and checked; `whose` may be left out when no row is named.
 
         The future raises InputInvalid when the version cannot answer them, EstimatorInvalid when the answer is no
         finite number, StorageUnavailable when it could not be kept; in all these cases nothing was answered.
         """
         loop = asyncio.get_running_loop()
-        ask = _Ask(ready, rows, whose, loop.create_future())
+        ask = _Ask(ready, rows, whose, origin, loop.create_future())
         self._waiting.append(ask)
         if not self._is_due and not self._is_busy:
             self._is_due = True
@@ -239,7 +241,7 @@ def _records(ready: Ready, ask: _Ask, made_at: str) -> list[bytes]:
                 "version": number,
                 "answer": value,
                 "made_at": made_at,
-                "origin": one.origin,
+                "origin": ask.origin,
                 "inputs": packed(row),
             }
         )

@@ -21,7 +21,7 @@ from keepwell.api.recent import Held
 from keepwell.api.replies import Reply, header_of, sent
 from keepwell.api.service import Service
 from keepwell.errors import KeepwellError
-from keepwell.serving import Name, Ready
+from keepwell.serving import LOOKED_UP, Name, Ready
 
 ALL = "all"  # entity of a model that has none
 
@@ -81,7 +81,7 @@ class PlainRoute:
                 return False
             if whose is None or not 0 < len(rows) <= self._max_rows:
                 return False
-            answered = await service.batcher.ask(ready, rows, whose)
+            answered = await service.batcher.ask(ready, rows, whose, origin=LOOKED_UP if held else "api")
         except KeepwellError as error:
             service.meter.refuse("json", type(error).__name__)
             answer = refusal(error)

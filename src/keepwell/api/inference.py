@@ -18,7 +18,7 @@ from keepwell.api.replies import Reply, header_of, sent
 from keepwell.api.service import Service
 from keepwell.api.tensors import Request, datatype_of, read, to_bytes
 from keepwell.errors import InputInvalid, KeepwellError, MediaTypeUnknown, ModelNotFound, VersionNotFound
-from keepwell.serving import Ready, Row
+from keepwell.serving import LOOKED_UP, Ready, Row
 
 LONGEST = 200  # characters of an entity's name
 IDS = "prediction_id"  # the output that names what was kept
@@ -111,7 +111,7 @@ class Inference:
             rows = self._rows(ready, request, values)
             return await batcher.ask(ready, rows, _named(ready, parameters, len(rows))), {}
         held = await self._service.recent.find(ready, entities, datetime.now(UTC))
-        answered = await batcher.ask(ready, [one.row for one in held], [one.whose for one in held])
+        answered = await batcher.ask(ready, [one.row for one in held], [one.whose for one in held], origin=LOOKED_UP)
         # Of the oldest row: parameters hold no lists.
         return answered, self._service.recent.freshness.told(min(one.time for one in held), datetime.now(UTC))
 

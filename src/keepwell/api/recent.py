@@ -20,7 +20,7 @@ from keepwell.api.batching import Whose
 from keepwell.errors import DataStale, InputInvalid
 from keepwell.ingestion import key_of, last_gather
 from keepwell.orchestration import Context
-from keepwell.serving import LOOKED_UP, Predictor, Ready, Row
+from keepwell.serving import Predictor, Ready, Row
 from keepwell.settings import Settings
 from keepwell.storage import literal
 
@@ -38,7 +38,7 @@ class Held:
     @property
     def whose(self) -> Whose:
         """Whose row of when, for the ledger."""
-        return Whose(self.entity, self.time.isoformat(timespec="microseconds"), LOOKED_UP)
+        return Whose(self.entity, self.time.isoformat(timespec="microseconds"))
 
 
 class Recent:
