@@ -196,6 +196,7 @@ class ServeSection(Section):
 
     host: str = Field("127.0.0.1", description="Address to listen on; beyond loopback a token is required.")
     port: int = Field(8321, ge=0, le=65535, description="Port; 0 takes a free one.")
+    grpc_port: int | None = Field(None, ge=0, le=65535, description="Also answer by gRPC at this port; 0 takes a free one (extra grpc).")
     token: SecretStr | None = Field(None, description="Bearer token; set it in the environment as KEEPWELL_SERVE__TOKEN.")
     packages: Literal["tell", "refuse"] = Field(
         "tell", description="When the packages here are not those a version was built with: tell (doctor, log), or refuse to answer."

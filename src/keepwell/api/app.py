@@ -15,6 +15,7 @@ from keepwell.api import reading
 from keepwell.api.bodies import ErrorBody, LabelsAnswer, LabelsBody, PredictAnswer, PredictBody, WordBody
 from keepwell.api.door import Door, PlainRoute, Route
 from keepwell.api.failures import json_answer, refusal, shape_errors
+from keepwell.api.grpc_door import grpc_door
 from keepwell.api.guard import Guard, Net
 from keepwell.api.incidents import add_incidents
 from keepwell.api.protocols import add_protocols
@@ -39,7 +40,7 @@ def create_app(project: Project) -> Guard:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with service.running():
+        async with service.running(), grpc_door(lambda: guarded, serve) as app.state.grpc_port:
             yield
 
     # Without the documentation pages: they load their scripts from a CDN.
@@ -47,6 +48,7 @@ def create_app(project: Project) -> Guard:
     serve = project.settings.serve
     sessions, live = Sessions(serve.token.get_secret_value() if serve.token else None), Live(lambda: mark_of(project))
     desk = Desk(project, sessions, service.ship)
+    app.state.grpc_port = None
     app.state.live, app.state.warm = live, lambda: warm(desk)  # who runs the server for long ends its streams, and warms its pages
     app.add_middleware(Pages, desk=desk, live=live)
     app.add_middleware(Net)  # inside the framework's own, which would answer a fault in its way
@@ -57,7 +59,8 @@ def create_app(project: Project) -> Guard:
     add_incidents(app, project)
     quick: dict[tuple[str, str], Route] = {("POST", f"/models/{project.name}/predict"): PlainRoute(service)}
     quick |= add_protocols(app, service)
-    return Guard(Net(Door(app, quick)), app, serve, sessions)
+    guarded = Guard(Net(Door(app, quick)), app, serve, sessions)
+    return guarded
 
 
 def _content(media_type: str, kind: str) -> dict[int | str, dict[str, Any]]:

@@ -21,6 +21,7 @@ from keepwell.errors import InputInvalid, KeepwellError, MediaTypeUnknown, Model
 from keepwell.serving import LOOKED_UP, Ready, Row
 
 LONGEST = 200  # characters of an entity's name
+PROTOCOL = "keepwell.protocol"  # where a scope says by which protocol it came, when not by HTTP
 IDS = "prediction_id"  # the output that names what was kept
 EXTENSIONS = ["binary_tensor_data", "model_repository"]
 TYPES = ("application/json", "application/octet-stream")  # some clients send JSON under the second name
@@ -78,7 +79,7 @@ class Inference:
             },
         }
 
-    async def infer(self, headers: Sequence[tuple[bytes, bytes]], body: bytes, version: str | None = None) -> Reply:
+    async def infer(self, headers: Sequence[tuple[bytes, bytes]], body: bytes, version: str | None = None, protocol: str = "v2") -> Reply:
         """Answer an inference request; what cannot be answered is refused in the protocol's form."""
         begin = time.perf_counter()
         service = self._service
@@ -92,10 +93,10 @@ class Inference:
             wanted = self.wanted(request)
             answered, parameters = await self.answer(ready, request, values)
         except KeepwellError as error:
-            service.meter.refuse("v2", type(error).__name__)
+            service.meter.refuse(protocol, type(error).__name__)
             return v2_error(error)
         answer = self._reply(request, wanted, answered, parameters)
-        service.meter.answer("v2", answered.version, len(answered.ids), time.perf_counter() - begin)
+        service.meter.answer(protocol, answered.version, len(answered.ids), time.perf_counter() - begin)
         return answer
 
     async def answer(self, ready: Ready, request: Request, values: list[list[Any]]) -> tuple[Answered, dict[str, Any]]:
@@ -117,7 +118,8 @@ class Inference:
 
     async def route(self, scope: Scope, body: bytes, send: Send) -> bool:
         """The same as a quick route."""
-        await sent(send, await self.infer(scope["headers"], body), header_of(scope["headers"], b"accept-encoding"))
+        answer = await self.infer(scope["headers"], body, protocol=scope.get(PROTOCOL, "v2"))
+        await sent(send, answer, header_of(scope["headers"], b"accept-encoding"))
         return True
 
     def _entities(self, ready: Ready, request: Request, values: list[list[Any]]) -> list[str]:

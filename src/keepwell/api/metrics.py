@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-PROTOCOLS = ("json", "v2", "invocations")
+PROTOCOLS = ("json", "v2", "grpc", "invocations")
 
 
 class Meter:
