@@ -223,6 +223,14 @@ class LookupSection(Section):
     when_stale: Literal["flag", "refuse"] = Field("flag", description="flag: answer and say is_stale; refuse: 503, and no answer.")
 
 
+class TelemetrySection(Section):
+    """Traces for OpenTelemetry (extra `telemetry`); what Prometheus reads stands at /metrics without any setting."""
+
+    traces: Literal["off", "otlp"] = Field("off", description="otlp: spans of each request go to a collector by OTLP over HTTP.")
+    endpoint: str | None = Field(None, description="The collector, such as http://localhost:4318; default as OTEL_EXPORTER_OTLP_ENDPOINT.")
+    share: float = Field(1.0, ge=0, le=1, description="Of the requests whose caller did not decide, trace this share.")
+
+
 class PartySection(Section):
     """Who is told about one kind of cause, instead of the model's owner and deputy."""
 
@@ -422,6 +430,7 @@ class Settings(BaseSettings):
     schedule: ScheduleSection = ScheduleSection()
     serve: ServeSection = ServeSection()
     lookup: LookupSection = LookupSection()
+    telemetry: TelemetrySection = TelemetrySection()
     owner: OwnerSection = OwnerSection()
     report: ReportSection = ReportSection()
     incidents: IncidentsSection = IncidentsSection()

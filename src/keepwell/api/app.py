@@ -8,6 +8,7 @@ from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
 
+from anyio import to_thread
 from fastapi import FastAPI, Query, Response
 from fastapi.routing import APIRoute
 
@@ -20,6 +21,7 @@ from keepwell.api.guard import Guard, Net
 from keepwell.api.incidents import add_incidents
 from keepwell.api.protocols import add_protocols
 from keepwell.api.service import Service
+from keepwell.api.tracing import Tracing
 from keepwell.errors import InputInvalid, ModelNotFound, NotReady
 from keepwell.project import Project
 from keepwell.ui import Desk, Live, Pages, Sessions, mark_of, warm
@@ -36,12 +38,14 @@ def create_app(project: Project) -> Guard:
     ------
     StorageUnavailable : the journal's folder cannot be written.
     """
-    service = Service(project)
+    service, tracing = Service(project), Tracing.of(project.settings.telemetry, project.name)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with service.running(), grpc_door(lambda: guarded, serve) as app.state.grpc_port:
             yield
+        if tracing is not None:
+            await to_thread.run_sync(tracing.close)
 
     # Without the documentation pages: they load their scripts from a CDN.
     app = FastAPI(title="Keepwell", version=_version(), lifespan=lifespan, docs_url=None, redoc_url=None, responses=REFUSALS)
@@ -59,7 +63,7 @@ def create_app(project: Project) -> Guard:
     add_incidents(app, project)
     quick: dict[tuple[str, str], Route] = {("POST", f"/models/{project.name}/predict"): PlainRoute(service)}
     quick |= add_protocols(app, service)
-    guarded = Guard(Net(Door(app, quick)), app, serve, sessions)
+    guarded = Guard(Net(Door(app, quick, tracing)), app, serve, sessions)
     return guarded
 
 

@@ -17,6 +17,7 @@ from keepwell.api.failures import v2_error
 from keepwell.api.replies import Reply, header_of, sent
 from keepwell.api.service import Service
 from keepwell.api.tensors import Request, datatype_of, read, to_bytes
+from keepwell.api.tracing import ended, started
 from keepwell.errors import InputInvalid, KeepwellError, MediaTypeUnknown, ModelNotFound, VersionNotFound
 from keepwell.serving import LOOKED_UP, Ready, Row
 
@@ -89,8 +90,10 @@ class Inference:
             kind = header_of(headers, b"content-type").split(b";")[0].strip().lower().decode("latin-1")
             if kind not in ("", *TYPES):
                 raise MediaTypeUnknown("content type", kind, TYPES)
+            since = started()
             request, values = read(body, _json_bytes(headers))
             wanted = self.wanted(request)
+            ended("features", since)
             answered, parameters = await self.answer(ready, request, values)
         except KeepwellError as error:
             service.meter.refuse(protocol, type(error).__name__)
