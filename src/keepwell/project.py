@@ -119,12 +119,20 @@ class Project(Looking):
         every = self.settings.report.every
         if every == "never":
             return
+        from keepwell.errors import KeepwellError
         from keepwell.reporting import last_full, report_due
+        from keepwell.storage import Event, record_event
 
         period = last_full(every, moment)
-        if period.name != self._reported:
+        if period.name == self._reported:
+            return
+        try:
             report_due(self.context, period, moment)
             self._reported = period.name
+        except KeepwellError as problem:  # the cycle is done whatever becomes of its check-up, which the next cycle tries again
+            with self.context.database.begin() as connection:
+                told = Event("report_failed", moment, f"The check-up of {period.name} was not written: {problem.message}", {})
+                record_event(connection, self.name, f"report/{period.name}/failed", told)
 
     def backfill(self, since: datetime, until: datetime, every: timedelta) -> Iterator[CycleRecord]:
         """Run the cycles of a span of time, oldest first; those that have run are passed over quickly.

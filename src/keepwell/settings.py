@@ -6,6 +6,7 @@ Precedence, weakest first: defaults < `keepwell.toml` < `.env` < environment (`K
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import re
 import tomllib
@@ -22,6 +23,7 @@ from keepwell.hiding import ADDRESSES, HIDDEN, shown
 
 FILE = "keepwell.toml"
 PREFIX = "KEEPWELL_"
+MOST_TRIED = 64  # fits of a search, at each build
 SCHEMA_DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -401,6 +403,10 @@ class Settings(BaseSettings):
     gather: GatherSection = GatherSection()
     contract: ContractSection = ContractSection()
     train: dict[str, Any] = Field(default_factory=dict, description="Free table, handed to the train function as `settings`.")
+    search: dict[str, tuple[Any, ...]] = Field(
+        default_factory=dict,
+        description="Free table: name in [train] -> values. Each build tries every combination on the newest quarter of its training rows.",
+    )
     build: BuildSection = BuildSection()
     gate: GateSection = GateSection()
     promotion: PromotionSection = PromotionSection()
@@ -423,6 +429,15 @@ class Settings(BaseSettings):
     people: dict[str, PersonSection] = Field(default_factory=dict, description="Who can be told, by name.")
     webhooks: tuple[WebhookSection, ...] = Field((), description="Machines that are told.")
     notify: NotifySection = NotifySection()
+
+    @field_validator("search")
+    @classmethod
+    def _search_is_bounded(cls, value: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
+        if empty := [name for name, values in value.items() if not values]:
+            raise ValueError(f"no value to try for {', '.join(empty)}: give a list")
+        if (count := math.prod(len(values) for values in value.values())) > MOST_TRIED:
+            raise ValueError(f"{count:,} combinations, at most {MOST_TRIED} are tried at each build: give fewer values")
+        return value
 
     @field_validator("people", "webhooks", "notify", mode="before")
     @classmethod
@@ -544,7 +559,7 @@ def names_in(table: Mapping[str, Any]) -> Iterator[list[str]]:
             yield [section]
 
 
-FREE = {"train", "people", "runbooks"}  # tables whose names are the user's own
+FREE = {"train", "search", "people", "runbooks"}  # tables whose names are the user's own
 TOLD = ("people", "webhooks", "notify")  # tables that hold addresses
 
 

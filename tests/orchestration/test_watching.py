@@ -18,6 +18,8 @@ from keepwell import Project
 from keepwell.cli import app
 from keepwell.monitoring import get_watch, get_watch_state
 
+pytestmark = pytest.mark.once("what is found is arithmetic on rows that other tests read from every store")
+
 SITES = ("north", "south", "east", "west", "middle")
 FIRST = date(2025, 1, 1)
 BUILT = datetime(2026, 3, 1, 6, tzinfo=UTC)
