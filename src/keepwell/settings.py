@@ -23,6 +23,7 @@ from keepwell.hiding import ADDRESSES, HIDDEN, shown
 
 FILE = "keepwell.toml"
 PREFIX = "KEEPWELL_"
+LOG_FLOOR_DAYS = 183  # Regulation (EU) 2024/1689, articles 19 and 26(6): six months at least
 MOST_TRIED = 64  # fits of a search, at each build
 SCHEMA_DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -333,6 +334,11 @@ class RetentionSection(Section):
     versions: int = Field(10, ge=0, description="The newest versions that passed the gate stay whole.")
     days: float = Field(90, ge=0, description="Versions that passed and are younger stay whole, days.")
     refused_days: float = Field(30, ge=0, description="Refused versions and failed builds keep their files so long, days.")
+    predictions_days: float | None = Field(
+        None,
+        ge=LOG_FLOOR_DAYS,
+        description="Kept predictions of older days go; default never. Not less than 183: logs of what a model answered must often be kept six months.",
+    )
     artifact_hours: float = Field(24, ge=1, description="No artifact younger than this is removed: a running build may need it, hours.")
     workflow_days: float = Field(30, ge=1, description="The workflow library's rows of ended cycles stay so long, days.")
     backup_days: float = Field(7, gt=0, description="`keepwell doctor` notes when the newest backup is older, days.")
