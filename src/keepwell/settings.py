@@ -337,7 +337,7 @@ class RetentionSection(Section):
     predictions_days: float | None = Field(
         None,
         ge=LOG_FLOOR_DAYS,
-        description="Kept predictions of older days go; default never. Not less than 183: logs of what a model answered must often be kept six months.",
+        description="Predictions of older days go; default never. 183 at least: such logs must often be kept six months.",
     )
     artifact_hours: float = Field(24, ge=1, description="No artifact younger than this is removed: a running build may need it, hours.")
     workflow_days: float = Field(30, ge=1, description="The workflow library's rows of ended cycles stay so long, days.")
