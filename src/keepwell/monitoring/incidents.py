@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keepwell.detection import BETS, day_of
+from keepwell.detection import BETS
 from keepwell.diagnosis import HARM, Explanation, explain
 
 if TYPE_CHECKING:
@@ -18,18 +18,22 @@ MEASURED = 0.02  # the same for a rise that labels have measured, less its stand
 SURE = 2.0  # harm of so many times what makes a decline, three standard errors surely, needs no second look
 LOOKS, OFTEN, AGAIN = (0, 1, 2), 4, 28  # batches after something new rings at which it is looked at: these, then every 4th, then every 28th
 RECOVERED = 200.0  # how much the bets must win before an incident has ended
+MOST = 1.0  # standard errors that a batch may count for in them: at least 15 batches are needed
+NEWEST, SURELY = 4, 1.645  # batches, and standard errors below half of what it was, at which an incident is no longer diagnosed
+NOTHING_WON = [float("-inf")] * len(BETS)
 SETTLING = (1, 2, 4, 7, 10, 14, 21, 28)  # batches after a decline was told at which its diagnosis is made better
 
 
 @dataclass(eq=False)
 class Incident:
-    """A decline that was told: its number, in which batch, the channels that rang, and the columns it blames."""
+    """A decline that was told: its number, in which batch, the channels that rang, its explanation and the newest batch this has seen."""
 
     number: int
     told: int
     channels: np.ndarray
     explanation: Explanation
-    recovery: list[float] = field(default_factory=lambda: [float("-inf")] * len(BETS))
+    seen: int
+    recovery: list[float] = field(default_factory=NOTHING_WON.copy)
 
 
 @dataclass(eq=False)
@@ -72,7 +76,7 @@ def judge(watch: Watch, number: int) -> list[Signal]:
     judgement.harmful = judgement.harmful + (2 if _is_sure(explanation) else 1) if harm > HARM * explanation.expected and is_new else 0
     if (is_proven and not watch.open_incidents) or judgement.harmful >= 2:
         watch.incidents += 1
-        watch.open_incidents.append(Incident(watch.incidents, number, ringing, explanation))
+        watch.open_incidents.append(Incident(watch.incidents, number, ringing, explanation, number))
         watch.judgement = None
         return [*signals, watch.signal("decline", number, explanation.causes, explanation)]
     told = [one for one in explanation.causes if one.cls in ("data_quality", "covariate_shift") and one.column not in watch.told_columns]
@@ -122,34 +126,62 @@ def _is_proven(watch: Watch, ringing: np.ndarray, explanation: Explanation) -> b
 
 
 def _settle(watch: Watch, number: int) -> list[Signal]:
-    """Better diagnoses of what was told lately."""
+    """Better diagnoses of what was told lately, while it lasts: batches after its end say nothing of it."""
     signals = []
     for incident in watch.open_incidents:
-        if number - incident.told in SETTLING:
-            incident.explanation = explain(replace(watch.case(), ringing=incident.channels))
-            signals.append(watch.signal("decline", number, incident.explanation.causes, incident.explanation, incident.number))
+        if number - incident.told not in SETTLING or _looks_over(watch, incident):
+            continue
+        explanation = explain(replace(watch.case(), ringing=incident.channels))
+        if watch.batch_of(explanation.began.at) > incident.told:  # another change, on top of this one
+            continue
+        if explanation.began.channel != incident.explanation.began.channel:
+            incident.recovery = NOTHING_WON.copy()
+        incident.explanation, incident.seen = explanation, number
+        signals.append(watch.signal("decline", number, explanation.causes, explanation, incident.number))
     return signals
 
 
+def _looks_over(watch: Watch, incident: Incident) -> bool:
+    """Are the newest batches surely less than half as far off as it was?"""
+    at, off = _off(watch, incident)
+    if at is None:
+        return False
+    z = watch.series.z[watch.series.numbers >= watch.batch_of(incident.explanation.began.at), at]
+    newest = z[np.isfinite(z)][-NEWEST:]
+    return bool(len(newest)) and float(newest.mean()) * np.sign(off) < abs(off) / 2 - SURELY / np.sqrt(len(newest))
+
+
+def _off(watch: Watch, incident: Incident) -> tuple[int | None, float]:
+    """The channel of an incident's onset (None when it cannot be asked), and how far off it was, in the mean, while it was diagnosed."""
+    names = [channel.name for channel in watch.reference.channels]
+    if incident.explanation.began.channel not in names:
+        return None, 0.0
+    at, series = names.index(incident.explanation.began.channel), watch.series
+    changed = (series.numbers >= watch.batch_of(incident.explanation.began.at)) & (series.numbers <= incident.seen)
+    z = series.z[changed, at]
+    off = float(np.nanmean(z)) if np.isfinite(z).any() else 0.0
+    return (at, off) if off else (None, 0.0)
+
+
 def _recover(watch: Watch, number: int) -> list[Signal]:
-    """The end of an incident: bets against its channel being still half as far off as it was, taken anew until they win."""
+    """The end of an incident: bets against its channel being still half as far off as it was, taken anew until they win.
+
+    No batch wins much: a fault may pass over a few of them. How far off labels are is known only after a while, so they are waited for.
+    """
     signals = []
     for incident in list(watch.open_incidents):
-        settled = incident.told + SETTLING[-1]
-        places = [at for at, channel in enumerate(watch.reference.channels) if channel.name == incident.explanation.began.channel]
-        if not places or number <= settled:
+        at, off = _off(watch, incident)
+        if at is None or number <= incident.told:
             continue
-        at = places[0]
-        series, began = watch.series, day_of(incident.explanation.began.at)
-        changed = (series.numbers >= watch.reference.batch_of(np.array([began]))[0]) & (series.numbers <= settled)
-        off = float(np.nanmean(series.z[changed, at])) if np.isfinite(series.z[changed, at]).any() else 0.0
-        z = float(series.z[-1, at]) if not watch.reference.channels[at].is_of_labels else watch.newest_labelled(at, number)
-        if not np.isfinite(z) or off == 0.0:
+        is_of_labels = watch.reference.channels[at].is_of_labels
+        z = watch.newest_labelled(at, number) if is_of_labels else float(watch.series.z[-1, at])
+        if not np.isfinite(z):
             continue
-        back = abs(off) / 2 - z * np.sign(off)
+        back = min(abs(off) / 2 - z * np.sign(off), MOST)
         incident.recovery = (np.logaddexp(incident.recovery, 0.0) + BETS * back - BETS**2 / 2).tolist()
-        if np.logaddexp.reduce(incident.recovery) - np.log(len(BETS)) >= np.log(RECOVERED):
-            watch.detector.reset(incident.channels)
+        is_settled = not is_of_labels or number > incident.told + SETTLING[-1]
+        if is_settled and np.logaddexp.reduce(incident.recovery) - np.log(len(BETS)) >= np.log(RECOVERED):
             watch.open_incidents.remove(incident)
+            watch.forget(incident, number)
             signals.append(watch.signal("recovered", number, incident.explanation.causes, incident.explanation, incident.number))
     return signals
