@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keepwell.detection import BETS
-from keepwell.diagnosis import HARM, Explanation, explain
+from keepwell.diagnosis import DOUBTLESS, HARM, Explanation, explain, is_disproved
 
 if TYPE_CHECKING:
     from keepwell.monitoring.signals import Signal
@@ -65,6 +65,8 @@ def judge(watch: Watch, number: int) -> list[Signal]:
     age = number - judgement.since
     if age not in LOOKS and age % (OFTEN if age < AGAIN else AGAIN) and not judgement.harmful:
         return signals
+    # Where something has rung for long a few odd batches are told apart from a new fault by a second look only.
+    is_first = number - float(np.min(watch.rang[ringing])) <= AGAIN
     explanation, ringing = _explained(watch, ringing)
     is_proven, harm = _is_proven(watch, ringing, explanation), (explanation.harm or 0.0) - (explanation.harm_error or 0.0)
     known = {cause.column for incident in watch.open_incidents for cause in incident.explanation.causes[:1] if cause.column}
@@ -73,7 +75,10 @@ def judge(watch: Watch, number: int) -> list[Signal]:
     is_new = not watch.open_incidents or (
         cause is not None and cause.cls == "data_quality" and cause.column not in known and explanation.began.at > watch.told_until()
     )
-    judgement.harmful = judgement.harmful + (2 if _is_sure(explanation) else 1) if harm > HARM * explanation.expected and is_new else 0
+    is_harmful = is_new and harm > HARM * explanation.expected
+    if explanation.rise is not None and is_disproved(explanation.harm or 0.0, explanation.rise, explanation.rise_error or 0.0):
+        is_harmful = False
+    judgement.harmful = judgement.harmful + (2 if is_first and _is_sure(explanation) else 1) if is_harmful else 0
     if (is_proven and not watch.open_incidents) or judgement.harmful >= 2:
         watch.incidents += 1
         watch.open_incidents.append(Incident(watch.incidents, number, ringing, explanation, number))
@@ -90,21 +95,22 @@ def _explained(watch: Watch, ringing: np.ndarray) -> tuple[Explanation, np.ndarr
     """Why these channels ring, and which of them that explains.
 
     What rang long before has another cause, often a harmless one, and its sharp onset would hide what is new: so the channels that began
-    lately are asked by themselves, and are heard when there is no doubt about the harm.
+    lately are asked by themselves, and are heard when there is no doubt about the harm. So is the loss of a slice, beside others.
     """
     times = np.sort(watch.rang[ringing])
     apart = np.flatnonzero(np.diff(times) > AGAIN)
-    if len(apart):
-        newest = ringing & (watch.rang > times[apart[-1]])
-        explanation = explain(replace(watch.case(), ringing=newest))
-        if _is_sure(explanation):
-            return explanation, newest
+    slices = ringing & np.array([channel.kind == "slice" for channel in watch.reference.channels])
+    asked = [ringing & (watch.rang > times[apart[-1]])] if len(apart) else []
+    for some in [*asked, *([slices] if slices.any() and (slices != ringing).any() else [])]:
+        explanation = explain(replace(watch.case(), ringing=some))
+        if _is_sure(explanation) or (some is slices and _is_proven(watch, slices, explanation)):
+            return explanation, some
     return explain(replace(watch.case(), ringing=ringing)), ringing
 
 
 def _is_sure(explanation: Explanation) -> bool:
     """Is the harm large, whatever its error?"""
-    return (explanation.harm or 0.0) - 3 * (explanation.harm_error or 0.0) > SURE * HARM * explanation.expected
+    return (explanation.harm or 0.0) - DOUBTLESS * (explanation.harm_error or 0.0) > SURE * HARM * explanation.expected
 
 
 def _is_proven(watch: Watch, ringing: np.ndarray, explanation: Explanation) -> bool:
