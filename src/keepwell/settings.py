@@ -173,6 +173,9 @@ class WatchSection(Section):
     batch_days: float | None = Field(
         None, gt=0, description="Days that are tested together; default a day, more where fewer than five rows come."
     )
+    slices: str | None = Field(
+        None, description='A feature for whose values the loss is watched by itself too, such as the horizon of a forecast; or "entity".'
+    )
 
     @field_validator("false_alarms")
     @classmethod
