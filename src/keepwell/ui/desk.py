@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 
 from keepwell.errors import InputInvalid, ModelNotFound
+from keepwell.orchestration import CycleRecord
 from keepwell.project import Project
 from keepwell.registry import Version
 from keepwell.status import Status
@@ -29,7 +31,8 @@ Found = TypeVar("Found")
 class Desk:
     """One project as pages see it.
 
-    `ship` moves acknowledged answers into the ledger; `said` is what an act told a session, shown on its next page.
+    `ship` moves acknowledged answers into the ledger; `said` is what an act told a session, shown on its next page;
+    `cycle` is the newest one that a page began.
     """
 
     project: Project
@@ -38,6 +41,7 @@ class Desk:
     kept: Remembered = field(default_factory=Remembered)
     said: dict[str, tuple[str, bool]] = field(default_factory=dict)
     acting: threading.Lock = field(default_factory=threading.Lock)
+    cycle: Future[CycleRecord] | None = None
 
     @property
     def name(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from keepwell.deployment import way_back
 from keepwell.orchestration import CycleRecord
 from keepwell.registry import CHALLENGER, CHAMPION
 from keepwell.retraining import list_decisions
@@ -48,9 +49,16 @@ def row_of(desk: Desk, mark: str) -> dict[str, Any]:
         "status": status,
         "decline": lasting,
         "coming": desk.coming(mark),
+        "back": desk.once(mark, "way back", make=lambda: way_back_of(desk)),
         "cause": lasting.ranked[0].sentence if lasting and lasting.ranked else None,
         "checkup": checkups[-1] if checkups else None,
     }
+
+
+def way_back_of(desk: Desk) -> int | None:
+    """The version that a rollback would go to; None when it would be refused."""
+    with desk.project.context.database.read() as connection:
+        return way_back(connection, desk.name)
 
 
 def model(desk: Desk, request: Request) -> Response:
@@ -77,7 +85,7 @@ def model(desk: Desk, request: Request) -> Response:
         around=AROUND,
         champion=aliases.get(CHAMPION),
         challenger=aliases.get(CHALLENGER),
-        previous=aliases.get("previous"),
+        previous=desk.once(mark, "way back", make=lambda: way_back_of(desk)),
         events=list(reversed(events)),
     )
 
