@@ -15,6 +15,7 @@ from keepwell.errors import InputInvalid, ModelNotFound
 from keepwell.orchestration import CycleRecord
 from keepwell.project import Project
 from keepwell.registry import Version
+from keepwell.rehearsal import Rehearsal
 from keepwell.status import Status
 from keepwell.ui.ranges import Range, range_of
 from keepwell.ui.remembering import Remembered, mark_of
@@ -95,6 +96,10 @@ class Desk:
     def aliases(self, mark: str) -> dict[str, int]:
         """Alias -> version number."""
         return self.once(mark, "aliases", make=self.project.aliases)
+
+    def rehearsed(self, mark: str) -> tuple[datetime, Rehearsal] | None:
+        """When policies were rehearsed last, and what they came to."""
+        return self.once(mark, "rehearsed", f"{datetime.now(UTC):%Y-%m-%dT%H:%M}", make=self.project.rehearsed)
 
     def newest(self, mark: str) -> datetime:
         """The moment of the newest cycle, or now before there is one."""

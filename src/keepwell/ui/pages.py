@@ -15,7 +15,7 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keepwell.errors import KeepwellError, NotFound, RouteNotFound
-from keepwell.ui import acting, caring, data, looking, pictures, recording, system, versioning
+from keepwell.ui import acting, caring, data, inbox, looking, pictures, policies, recording, system, versioning
 from keepwell.ui.acting import sign_in_address
 from keepwell.ui.desk import Desk
 from keepwell.ui.forms import Form, check_form, form_of
@@ -48,6 +48,8 @@ TWINS: tuple[tuple[str, View], ...] = (  # programs get JSON at these
     ("/", looking.rounds),
     ("/models/{model}", looking.model),
     ("/models/{model}/why", looking.why),
+    ("/inbox", inbox.inbox),
+    ("/models/{model}/changes", recording.changes),
     ("/models/{model}/history", recording.history),
     ("/models/{model}/versions", versioning.versions),
     ("/models/{model}/predictions/{prediction_id}", data.prediction),
@@ -56,10 +58,12 @@ TWINS: tuple[tuple[str, View], ...] = (  # programs get JSON at these
 )
 PAGES: tuple[tuple[str, View], ...] = (
     ("/models/{model}/plan", looking.plan),
+    ("/models/{model}/policy", policies.policy),
     ("/models/{model}/ledger", data.ledger),
     ("/models/{model}/versions/compare", versioning.compare),
     ("/models/{model}/versions/{ref}", versioning.version),
     ("/models/{model}/charts/{chart}.svg", pictures.chart_file),
+    ("/models/{model}/charts/{chart}", pictures.numbers),
     ("/runs", recording.runs),
     ("/runs/{run}", recording.run),
     ("/sources/{name}", data.source),
