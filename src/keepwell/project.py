@@ -275,31 +275,46 @@ class Project(Looking):
 
     # --- acts ---------------------------------------------------------------------------------------------------------
 
-    def promote(self, ref: int | str, *, reason: str, override: bool = False, as_of: datetime | None = None) -> Rollout:
+    def promote(
+        self, ref: int | str, *, reason: str, override: bool = False, as_of: datetime | None = None, seen: int | None = None
+    ) -> Rollout:
         """Make a version champion from now on.
+
+        Parameters
+        ----------
+        seen : the champion that the act rests on (0: none); when another one is champion by now, the act is refused.
 
         Raises
         ------
-        VersionNotFound, PromotionRefused
+        VersionNotFound, PromotionRefused, ActOvertaken
         """
         from keepwell.orchestration import needed, promote
 
         moment = as_of or datetime.now(UTC)
         key = f"act/{uuid.uuid4().hex}"
         return promote(
-            self.context, ref, as_of=moment, by=_who(), reason=reason, key=key, override=override, approvals=needed(self.context)
+            self.context, ref, as_of=moment, by=_who(), reason=reason, key=key, override=override, approvals=needed(self.context), seen=seen
         )
 
-    def rollback(self, to: int | str | None = None, *, reason: str, as_of: datetime | None = None, override: bool = False) -> Rollout:
+    def rollback(
+        self,
+        to: int | str | None = None,
+        *,
+        reason: str,
+        as_of: datetime | None = None,
+        override: bool = False,
+        seen: int | None = None,
+    ) -> Rollout:
         """Go back to the previous champion: model, features code and contract together. It is rehearsed first, unless it was today.
 
         Parameters
         ----------
         override : go back even though the rehearsal fails.
+        seen : the champion that the act rests on (0: none); when another one is champion by now, the act is refused.
 
         Raises
         ------
-        RollbackRefused, VersionNotFound
+        RollbackRefused, VersionNotFound, ActOvertaken
         """
         from keepwell.deployment import rollback
 
@@ -310,7 +325,7 @@ class Project(Looking):
             if known is None or not known.passed:
                 self.rehearse_rollback(target, at=moment)
         with self.context.database.begin() as connection:
-            return rollback(connection, self.name, as_of=moment, by=_who(), reason=reason, key=key, to=to, override=override)
+            return rollback(connection, self.name, as_of=moment, by=_who(), reason=reason, key=key, to=to, override=override, seen=seen)
 
     def _way_back(self, to: int | str | None) -> int | None:
         from keepwell.deployment import way_back

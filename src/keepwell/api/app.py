@@ -111,6 +111,10 @@ def _add_reading(app: FastAPI, service: Service) -> None:
         _known(project, name)
         return json_answer(project.status().as_dict())
 
+    @app.get("/inbox", summary="What waits for a person, across the models of the record")
+    def inbox(who: Annotated[str | None, Query(description="For this person; default for anybody.")] = None) -> Response:
+        return json_answer(project.inbox(who).as_dict())
+
     @app.get("/models/{name}/why", summary="Since when it declines, and why")
     def why(name: str, limit: Annotated[int, Query(ge=1, le=100)] = 5) -> Response:
         _known(project, name)
