@@ -14,6 +14,7 @@ from keepwell.looking import Looking
 
 if TYPE_CHECKING:
     from keepwell.deployment import Approval, Rehearsed, Rollout
+    from keepwell.following import Followed
     from keepwell.incidents import Change, Incident
     from keepwell.keeping import Backup, Freed, Manifest, Told
     from keepwell.notifying import Notifier
@@ -256,6 +257,24 @@ class Project(Looking):
         from keepwell.serving import find_prediction
 
         return find_prediction(self.context.predictions, self.context.labels, prediction_id)
+
+    def explain(self, prediction_id: str, *, now: datetime | None = None) -> Followed:
+        """Follow one prediction: what was asked, with which features, who answered what, and what came true.
+
+        Raises
+        ------
+        PredictionNotFound
+        """
+        from keepwell.errors import PredictionNotFound
+        from keepwell.following import explain
+
+        moment = now or datetime.now(UTC)
+        try:
+            return explain(self.context, prediction_id, moment)
+        except PredictionNotFound:
+            if not self.ship():  # it may still have been in the journal
+                raise
+        return explain(self.context, prediction_id, moment)
 
     def answer(self, rows: Sequence[Mapping[str, Any]], *, entity: str = "", time: datetime | None = None) -> list[dict[str, Any]]:
         """Answer rows of features by the champion, and keep the answers. Each has its `prediction_id`.

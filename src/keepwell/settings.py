@@ -215,6 +215,17 @@ class ServeSection(Section):
         description="durable: an answer is sent when the disk has it; async: before that; a crash may lose the last answers.",
     )
     ship_s: float = Field(5.0, gt=0, description="How often closed journal segments go to the predictions table, seconds.")
+    replayed_rows: int = Field(
+        50, ge=0, description="So many of the newly served rows are computed again from the tables in each cycle; 0 never."
+    )
+
+
+class LookupSection(Section):
+    """Requests that name only an entity: its features are computed from the newest observations."""
+
+    entities: int = Field(100_000, ge=0, description="So many entities' newest rows are held in memory; others are read when asked.")
+    max_age_days: float | None = Field(None, gt=0, description="Data older than this is stale, days; default [check] max_age_days.")
+    when_stale: Literal["flag", "refuse"] = Field("flag", description="flag: answer and say is_stale; refuse: 503, and no answer.")
 
 
 class PartySection(Section):
@@ -424,6 +435,7 @@ class Settings(BaseSettings):
     watch: WatchSection = WatchSection()
     schedule: ScheduleSection = ScheduleSection()
     serve: ServeSection = ServeSection()
+    lookup: LookupSection = LookupSection()
     owner: OwnerSection = OwnerSection()
     report: ReportSection = ReportSection()
     incidents: IncidentsSection = IncidentsSection()

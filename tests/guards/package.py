@@ -28,7 +28,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("diff",),
     ("reporting",),
     ("charts",),
-    ("keeping", "rehearsal", "status", "upcoming", "why"),
+    ("following", "keeping", "rehearsal", "status", "upcoming", "why"),
     ("orchestration",),
     ("incidents",),
     ("retraining",),

@@ -176,6 +176,11 @@ def _add_reading(app: FastAPI, service: Service) -> None:
         _known(project, name)
         return json_answer(reading.prediction(service, prediction_id))
 
+    @app.get("/models/{name}/predictions/{prediction_id}/steps", summary="One prediction, followed through its steps")
+    def steps(name: str, prediction_id: str) -> Response:
+        _known(project, name)
+        return json_answer(reading.steps(service, prediction_id))
+
 
 def _add_acts(app: FastAPI, service: Service) -> None:
     project = service.project

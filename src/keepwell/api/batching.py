@@ -31,10 +31,11 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True)
 class Whose:
-    """Whose row, of when (ISO, UTC); both empty for a row that was not named."""
+    """Whose row, of when (ISO, UTC), both empty for a row that was not named; `origin` says who brought its features."""
 
     entity: str = ""
     time: str = ""
+    origin: str = "api"
 
 
 NOBODY = Whose()
@@ -238,7 +239,7 @@ def _records(ready: Ready, ask: _Ask, made_at: str) -> list[bytes]:
                 "version": number,
                 "answer": value,
                 "made_at": made_at,
-                "origin": "api",
+                "origin": one.origin,
                 "inputs": packed(row),
             }
         )

@@ -17,10 +17,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from keepwell.api.batching import Whose
 from keepwell.api.failures import raw_headers_of, refusal
 from keepwell.api.guard import BODY
+from keepwell.api.recent import Held
 from keepwell.api.replies import Reply, header_of, sent
 from keepwell.api.service import Service
 from keepwell.errors import KeepwellError
-from keepwell.serving import Ready
+from keepwell.serving import Name, Ready
 
 ALL = "all"  # entity of a model that has none
 
@@ -68,13 +69,18 @@ class PlainRoute:
         ):
             return False
         read = ready.signature.read(body)
-        if read is None or not 0 < len(read[0]) <= self._max_rows:
-            return False
-        rows, named = read
-        whose = _keys(ready, named)
-        if whose is None:
-            return False
+        held: list[Held] = []
         try:
+            if read is not None:
+                rows, named = read
+                whose = _keys(ready, named)
+            elif (entities := _entities(body)) and len(entities) <= self._max_rows and ready.signature.is_plain:
+                held = await service.recent.find(ready, entities, datetime.now(UTC))
+                rows, whose = [one.row for one in held], [one.whose for one in held]
+            else:
+                return False
+            if whose is None or not 0 < len(rows) <= self._max_rows:
+                return False
             answered = await service.batcher.ask(ready, rows, whose)
         except KeepwellError as error:
             service.meter.refuse("json", type(error).__name__)
@@ -88,21 +94,40 @@ class PlainRoute:
         if whose:
             for prediction, one in zip(predictions, whose, strict=True):
                 prediction |= ({"entity": one.entity} if one.entity else {}) | ({"time": one.time} if one.time else {})
+        if held:
+            now = datetime.now(UTC)
+            for prediction, looked_up in zip(predictions, held, strict=True):
+                prediction |= service.recent.freshness.told(looked_up.time, now)
         content = _encode({"model": service.project.name, "version": number, "predictions": predictions})
         await sent(send, Reply(200, content), header_of(scope["headers"], b"accept-encoding"))
         service.meter.answer("json", number, len(rows), time.perf_counter() - begin)
         return True
 
 
+class _Entities(msgspec.Struct, forbid_unknown_fields=True):
+    entities: list[Name]
+
+
+_read_entities = msgspec.json.Decoder(_Entities).decode
+
+
+def _entities(body: bytes) -> list[str]:
+    """The entities that a request names instead of rows; none when it is not such a request."""
+    try:
+        return _read_entities(body).entities
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return []
+
+
 def _keys(ready: Ready, named: Sequence[tuple[str | None, str | None]]) -> list[Whose] | None:
     """Whose rows they are; nothing when none is named, None when a time is none."""
     if all(one == (None, None) for one in named):
         return []
-    found = [_whose(ready, *one) for one in named]
+    found = [whose_of(ready, *one) for one in named]
     return None if None in found else [one for one in found if one is not None]
 
 
-def _whose(ready: Ready, entity: str | None, time: str | None) -> Whose | None:
+def whose_of(ready: Ready, entity: str | None, time: str | None) -> Whose | None:
     """Whose row of when; None when the time is none."""
     if not time:
         return Whose(entity or "") if time is None else None

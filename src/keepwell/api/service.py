@@ -17,6 +17,7 @@ from keepwell.api.batching import Batcher
 from keepwell.api.bodies import PredictBody
 from keepwell.api.champion import Champion
 from keepwell.api.metrics import Meter
+from keepwell.api.recent import Recent
 from keepwell.errors import KeepwellError
 from keepwell.project import Project
 from keepwell.serving import Journal
@@ -39,6 +40,7 @@ class Service:
         self.project = project
         self.champion = Champion(project.context)
         self.meter = Meter()
+        self.recent = Recent(project.context)
         self.journal = Journal(project.journal_folder)
         self.batcher = Batcher(self.journal, self.meter, is_durable=project.settings.serve.log == "durable")
 
@@ -81,6 +83,10 @@ class Service:
         self.meter.shipped_at = time.time()
         return shipped
 
+    def _gathered(self) -> None:
+        """Take up for look-ups what gathers have brought."""
+        self.recent.look(self.champion.now)
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Follow the champion and ship the journal meanwhile; at the end seal and ship what is left."""
@@ -88,6 +94,7 @@ class Service:
         await asyncio.wait({first}, timeout=FIRST_LOAD_S)
         tasks = [
             asyncio.create_task(_every(LOOK_S, self.champion.look)),
+            asyncio.create_task(_every(LOOK_S, self._gathered)),
             asyncio.create_task(_every(self.project.settings.serve.ship_s, self.ship)),
         ]
         try:

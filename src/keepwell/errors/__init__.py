@@ -13,7 +13,7 @@
                               TokenRefused, RestoreRefused, KeepingBusy, EnvironmentMismatch, NotRepeatable, IncidentRefused,
                               IncidentChanged, ApprovalRefused, FormRefused, ActOvertaken, CycleOvertaken
       BackendError            SourceUnavailable, StorageUnavailable, ArtifactCorrupt, ArtifactMissing, JournalCorrupt,
-                              SchemaTooNew, NotReady, TableCorrupt, BackupCorrupt, AnswerTooLate
+                              SchemaTooNew, NotReady, TableCorrupt, BackupCorrupt, AnswerTooLate, DataStale
 
 A leaf takes facts, keeps them as attributes and writes the message itself: what was asked, what was found, what to do.
 `status` is the HTTP answer, `headline` the bold line the command line prints first, `exit_code` the process's answer.
@@ -27,6 +27,7 @@ from keepwell.errors.backends import (
     ArtifactMissing,
     BackendError,
     BackupCorrupt,
+    DataStale,
     JournalCorrupt,
     NotReady,
     SchemaTooNew,
@@ -122,6 +123,7 @@ __all__ = [
     "CycleOvertaken",
     "CycleRefused",
     "DataError",
+    "DataStale",
     "EmptyWindow",
     "EnvironmentMismatch",
     "EstimatorInvalid",

@@ -37,6 +37,8 @@ SHADOWS: dict[str, Any] = {
     "role": pl.String,
 }
 CANARY = "canary"  # origin of a live answer that a challenger gave
+LOOKED_UP = "look-up"  # of an answer to a request that named only an entity: the features came from the tables
+BY_HAND = "by hand"  # of an answer to a row that a person made up
 LABELS: dict[str, Any] = {"entity": pl.String, "time": MOMENT, "prediction_id": pl.String, "label": pl.Float64, "origin": pl.String}
 POSTED = "posted"  # origin of a label that somebody posted; those of the project's own function have "label"
 
@@ -110,11 +112,22 @@ def find_prediction(predictions: Table, labels: Table, prediction_id: str) -> di
     ------
     PredictionNotFound
     """
+    kept = prediction_rows(predictions, prediction_id)
+    row = joined(kept, labels.rows(since=kept["time"][0], until=kept["time"][0])).drop(COMMIT, KNOWN, strict=False).to_dicts()[0]
+    return {**row, "inputs": json.loads(row["inputs"])}
+
+
+def prediction_rows(predictions: Table, prediction_id: str) -> pl.DataFrame:
+    """The ledger's row of one prediction, as a frame of one row.
+
+    Raises
+    ------
+    PredictionNotFound
+    """
     kept = predictions.rows()
     if kept.is_empty() or (kept := kept.filter(pl.col("prediction_id") == prediction_id)).is_empty():
         raise PredictionNotFound(prediction_id)
-    row = joined(kept, labels.rows(since=kept["time"][0], until=kept["time"][0])).drop(COMMIT, KNOWN, strict=False).to_dicts()[0]
-    return {**row, "inputs": json.loads(row["inputs"])}
+    return kept
 
 
 def shadow_answers(rows: pl.DataFrame, answer: np.ndarray, version: int, role: str) -> pl.DataFrame:

@@ -8,7 +8,7 @@ from keepwell.training.answers import answers, latency_ms
 from keepwell.training.boosters import NativeModel
 from keepwell.training.code import Code, Outline, git_state
 from keepwell.training.environment import Packages, check_environment, environment, environment_lock, lock_of, machine, needed_packages
-from keepwell.training.features import features_of, labels_of, prove_no_lookahead
+from keepwell.training.features import TOLERANCE, features_of, labels_of, prove_no_lookahead
 from keepwell.training.fit import check_estimator, fit
 from keepwell.training.formats import ModelFile, canonical_digest
 from keepwell.training.formats import load as load_model
@@ -23,6 +23,7 @@ from keepwell.training.steps import Result, Runner, StepRecord, Trial, identity_
 from keepwell.training.tables import Proof, Run, begin_run, end_run, get_run, list_proofs, list_runs, list_steps, record_proof
 
 __all__ = [
+    "TOLERANCE",
     "Code",
     "ModelFile",
     "NativeModel",
