@@ -53,6 +53,7 @@ def create_app(project: Project) -> Guard:
     shape_errors(app)
     _add_health(app, service)
     _add_reading(app, service)
+    _add_following(app, service)
     _add_acts(app, service)
     add_incidents(app, project)
     quick: dict[tuple[str, str], Route] = {("POST", f"/models/{project.name}/predict"): PlainRoute(service)}
@@ -170,6 +171,10 @@ def _add_reading(app: FastAPI, service: Service) -> None:
     ) -> Response:
         _known(project, model or project.name)
         return reading.events(project, after, limit)
+
+
+def _add_following(app: FastAPI, service: Service) -> None:
+    project = service.project
 
     @app.get("/models/{name}/predictions/{prediction_id}", summary="One prediction and its label")
     def prediction(name: str, prediction_id: str) -> Response:
