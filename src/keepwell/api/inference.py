@@ -68,6 +68,7 @@ class Inference:
             "parameters": {
                 "runtime": ready.agreement.as_dict(),
                 "log": self._service.project.settings.serve.log,
+                "log_share": self._service.project.settings.serve.log_share,
                 "takes_missing": ready.takes_missing,
                 "one_tensor": ready.signature.is_numeric,  # all features as one tensor of shape [-1, features]
                 "latency_ms_when_built": facts.get("latency_ms"),
@@ -149,7 +150,8 @@ class Inference:
     def _reply(self, request: Request, wanted: list[tuple[str, bool]], answered: Answered) -> Reply:
         outputs, parts = [], []
         for name, as_bytes in wanted:
-            datatype, values = ("BYTES", answered.ids) if name == IDS else ("FP64", answered.values)
+            # Where only a share is kept, the id of what is not is empty.
+            datatype, values = ("BYTES", [one or "" for one in answered.ids]) if name == IDS else ("FP64", answered.values)
             output: dict[str, Any] = {"name": name, "datatype": datatype, "shape": [len(values)]}
             if as_bytes:
                 parts.append(to_bytes(values, datatype))
@@ -164,6 +166,7 @@ class Inference:
                 "id": request.id or uuid.uuid4().hex,
                 "outputs": outputs,
             }
+            | ({"parameters": log} if (log := self._service.log_told) else {})
         )
         if not parts:
             return Reply(200, content)

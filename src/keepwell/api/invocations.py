@@ -46,7 +46,7 @@ class Invocations:
         except KeepwellError as error:
             service.meter.refuse("invocations", type(error).__name__)
             return mlflow_error(error)
-        content = {"predictions": answered.values, "prediction_ids": answered.ids, "version": answered.version}
+        content = {"predictions": answered.values, "prediction_ids": answered.ids, "version": answered.version, **service.log_told}
         service.meter.answer("invocations", answered.version, len(rows), time.perf_counter() - begin)
         return Reply(200, _encode(content))
 

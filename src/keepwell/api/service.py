@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +19,7 @@ from keepwell.api.champion import Champion
 from keepwell.api.metrics import Meter
 from keepwell.errors import KeepwellError
 from keepwell.project import Project
-from keepwell.serving import Journal
+from keepwell.serving import Journal, Log, RemoteJournal
 
 LOOK_S = 0.25  # how often the champion alias is looked at; a look is one small read, under a millisecond
 FIRST_LOAD_S = 30.0  # a start waits this long for the champion, so that the first caller is not turned away
@@ -30,17 +30,32 @@ log = logging.getLogger("keepwell.api")
 class Service:
     """Answers requests of one project.
 
+    Parameters
+    ----------
+    log_path : socket of the process that writes the log; None writes it here.
+    ships : also moves what was written to the ledger, which one process of several does.
+    others : what other processes of this server counted.
+
     Raises
     ------
     StorageUnavailable : the journal's folder cannot be written; nothing could be acknowledged.
     """
 
-    def __init__(self, project: Project) -> None:
-        self.project = project
+    def __init__(
+        self, project: Project, log_path: str | None = None, *, ships: bool = True, others: Callable[[], Iterable[Meter]] = tuple
+    ) -> None:
+        serve = project.settings.serve
+        self.project, self._ships, self._others = project, ships, others
         self.champion = Champion(project.context)
         self.meter = Meter()
-        self.journal = Journal(project.journal_folder)
-        self.batcher = Batcher(self.journal, self.meter, is_durable=project.settings.serve.log == "durable")
+        self.journal: Log = RemoteJournal(log_path) if log_path else Journal(project.journal_folder)
+        self.batcher = Batcher(self.journal, self.meter, is_durable=serve.log == "durable", share=serve.log_share)
+        self.log_told = {} if serve.log == "durable" else {"log": serve.log}  # what an answer says of its durability
+
+    @property
+    def can_log(self) -> bool:
+        """Whether there is somebody who writes the log."""
+        return not isinstance(self.journal, RemoteJournal) or self.journal.is_there
 
     async def predict(self, body: PredictBody) -> dict[str, Any]:
         """Answer what the quick route does not read: entities, and whatever must be refused in words.
@@ -53,21 +68,28 @@ class Service:
         begin = time.perf_counter()
         try:
             predictor, settings = self.champion.ready().predictor, self.project.settings.serve
-            arguments = (self.project.context, predictor, body, settings.max_rows, datetime.now(UTC), self.champion.challenger)
+            challenger = self.champion.challenger.predictor if self.champion.challenger else None
+            arguments = (self.project.context, predictor, body, settings.max_rows, datetime.now(UTC), challenger)
             answered = await to_thread.run_sync(answer, *arguments)
             # Refused at once when too much waits for the disk: waiting here would stop every other request too.
             await asyncio.wrap_future(self.journal.append_many(answered.records, wait_s=0))
         except KeepwellError as error:
             self.meter.refuse("json", type(error).__name__)
             raise
-        self.meter.answer("json", predictor.version.number, len(answered.records), time.perf_counter() - begin)
-        return answered.reply
+        number, versions = predictor.version.number, [one["version"] for one in answered.reply["predictions"]]
+        theirs = (challenger.version.number, len(versions) - versions.count(number)) if challenger else None
+        self.meter.answer("json", number, len(versions), time.perf_counter() - begin, theirs)
+        return answered.reply | self.log_told
 
     def metrics(self) -> bytes:
-        """What was counted, for Prometheus."""
+        """What was counted by all processes of this server, for Prometheus."""
+        total = Meter()
+        for meter in (self.meter, *self._others()):
+            total.add(meter)
+        total.shipped_at = self.meter.shipped_at
         ready = self.champion.now
         state = {"version": ready.number if ready else None, "runtime": ready.agreement.runtime if ready else None}
-        return self.meter.page(self.project.name, lambda: state)
+        return total.page(self.project.name, lambda: state)
 
     def ship(self) -> int:
         """Move everything acknowledged until now into the ledger. Blocks. Answers how many.
@@ -84,12 +106,13 @@ class Service:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Follow the champion and ship the journal meanwhile; at the end seal and ship what is left."""
+        if isinstance(self.journal, RemoteJournal):
+            await self.journal.open()
         first = asyncio.create_task(to_thread.run_sync(self.champion.look))
         await asyncio.wait({first}, timeout=FIRST_LOAD_S)
-        tasks = [
-            asyncio.create_task(_every(LOOK_S, self.champion.look)),
-            asyncio.create_task(_every(self.project.settings.serve.ship_s, self.ship)),
-        ]
+        tasks = [asyncio.create_task(_every(LOOK_S, self.champion.look))]
+        if self._ships:
+            tasks.append(asyncio.create_task(_every(self.project.settings.serve.ship_s, self.ship)))
         try:
             yield
         finally:
@@ -98,7 +121,8 @@ class Service:
             await asyncio.wait([first, *tasks])
             self.batcher.close()
             await to_thread.run_sync(self.journal.close)
-            await _said("Shipping", lambda: to_thread.run_sync(self.project.ship))
+            if self._ships:
+                await _said("Shipping", lambda: to_thread.run_sync(self.project.ship))
 
 
 async def _every(pause_s: float, act: Callable[[], object]) -> None:

@@ -22,8 +22,11 @@ from keepwell.serving.ledger import (
     representative,
     shadow_answers,
 )
+from keepwell.serving.log_writer import obey_only, stop_of, write_log
 from keepwell.serving.predictor import Predictor, signature_of
+from keepwell.serving.remote import Log, RemoteJournal, write_for_others
 from keepwell.serving.runtimes import Runtime
+from keepwell.serving.sampling import is_kept
 from keepwell.serving.segments import closed_segments
 from keepwell.serving.segments import read as read_segment
 from keepwell.serving.shipping import ship
@@ -51,8 +54,10 @@ __all__ = [
     "Agreement",
     "Journal",
     "Labelling",
+    "Log",
     "Predictor",
     "Ready",
+    "RemoteJournal",
     "Row",
     "Runtime",
     "Signature",
@@ -63,10 +68,12 @@ __all__ = [
     "find_prediction",
     "get_batch",
     "get_labelling",
+    "is_kept",
     "joined",
     "keep_journal",
     "last_batch",
     "made_ready",
+    "obey_only",
     "paired",
     "read_segment",
     "record_batch",
@@ -75,6 +82,9 @@ __all__ = [
     "shadow_answers",
     "ship",
     "signature_of",
+    "stop_of",
     "total_labels",
     "total_predictions",
+    "write_for_others",
+    "write_log",
 ]
