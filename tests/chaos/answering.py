@@ -1,0 +1,142 @@
+"""Kill a server at random moments while it answers, and compare what it acknowledged with its ledger."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import sqlalchemy as sa
+from loading import Load, loading
+from processes import running
+
+from keepwell import Project
+
+PATH = "/models/tiny/predict"
+BODIES = [[{"warmth": place / 3, "cloud": place % 7 / 7}] * (1 + place % 3) for place in range(9)]
+ANSWERS_BETWEEN = 150  # at least so many between two kills
+KEEPER, WORKER, WRITER = "all", "one that answers", "the log writer"
+SHIPPER = "all, in shipping"
+
+# The first segment that this process has kept, or has read, is its last.
+SHIPPER_DIES = """
+import os, signal
+from keepwell.serving import shipping
+def dying(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+def wrapped(act):
+    def last(*given):
+        found = act(*given)
+        found = list(found) if found is not None else None
+        dying()
+    return last
+shipping.discard, shipping.read = {discard}, {read}
+"""
+STEPS = {
+    "before keeping": {"discard": "shipping.discard", "read": "wrapped(shipping.read)"},
+    "between keeping and removing": {"discard": "dying", "read": "shipping.read"},
+    "after removing": {"discard": "wrapped(shipping.discard)", "read": "shipping.read"},
+}
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What was acknowledged, and what the ledger holds of it."""
+
+    kills: Counter[str]
+    answers: int
+    acknowledged: int
+    lost: int
+    doubled: int
+    unasked: int  # kept, and its answer did not arrive
+    refusals: Counter[int]
+    broken: int
+
+    @property
+    def is_right(self) -> bool:
+        """Nothing lost, nothing doubled, and no refusal without its reason."""
+        return not self.lost and not self.doubled and set(self.refusals) <= {503}
+
+
+def killed(folder: Path, victims: Sequence[str], *, workers: int, seed: int = 1, tell: Callable[[str], None] = lambda _: None) -> Ending:
+    """Serve under load while `victims` are killed with -9, one after the other; what was killed is started again when more is to come.
+
+    `SHIPPER` followed by a step of `STEPS` kills the whole server at that step of a shipment.
+    """
+    draw, left = random.Random(seed), [*victims]
+    with loading("http://127.0.0.1:9", PATH, BODIES) as load:
+        while left:
+            step = left[0].removeprefix(SHIPPER).strip() if left[0].startswith(SHIPPER) else None
+            prelude = SHIPPER_DIES.format(**STEPS[step]) if step else ""
+            with running(folder, "serve", prelude=prelude, workers=workers) as (process, line):
+                load.url = line
+                is_there = True
+                while left and is_there and (step or not left[0].startswith(SHIPPER)):
+                    victim = left.pop(0)
+                    tell(f"{len(victims) - len(left)}: {victim}; {len(load.answered)} answers until now")
+                    if step:
+                        process.wait(60)
+                        is_there = False
+                    else:
+                        load.wait(ANSWERS_BETWEEN)
+                        time.sleep(draw.uniform(0.0, 0.5))
+                        is_there = _kill(victim, process.pid, draw)
+                if is_there and not left:
+                    load.wait(ANSWERS_BETWEEN)
+                if is_there:
+                    process.send_signal(signal.SIGTERM)
+                    assert process.wait(60) == 0
+        load.is_over.set()
+    return _ending(folder, load, victims)
+
+
+def _kill(victim: str, pid: int, draw: random.Random) -> bool:
+    """Kill it; False when the server is gone by it."""
+    server = psutil.Process(pid)
+    if victim == KEEPER:
+        server.send_signal(signal.SIGKILL)
+        return False
+    # The log writer is the first that was started, then those that answer; what Python starts besides is none of them.
+    crew = [one for one in server.children() if "resource_tracker" not in " ".join(one.cmdline())]
+    crew.sort(key=_holds_journal, reverse=True)
+    assert crew and _holds_journal(crew[0]), "no log writer"
+    one = crew[0] if victim == WRITER else draw.choice(crew[1:])
+    one.send_signal(signal.SIGKILL)
+    return True
+
+
+def _holds_journal(process: psutil.Process) -> bool:
+    links = Path(f"/proc/{process.pid}/fd")
+    try:
+        return any(link.readlink().suffix == ".lock" for link in links.iterdir())
+    except OSError:
+        return False
+
+
+def added_rows(project: Project) -> int:
+    """How many rows were ever added from the journal."""
+    with project.context.database.read() as connection:
+        return int(connection.execute(sa.text("SELECT sum(rows) FROM commits WHERE key LIKE 'journal/%'")).scalar() or 0)
+
+
+def _ending(folder: Path, load: Load, victims: Sequence[str]) -> Ending:
+    with Project(folder) as project:
+        project.ship()
+        kept = project.context.predictions.rows().filter(origin="api")["prediction_id"]
+        added = added_rows(project)
+    ids = load.ids
+    return Ending(
+        kills=Counter(victim.split(",")[0] if not victim.startswith(SHIPPER) else victim for victim in victims),
+        answers=len(load.answered),
+        acknowledged=len(ids),
+        lost=len(set(ids) - set(kept)),
+        doubled=added - len(kept) + len(ids) - len(set(ids)),
+        unasked=len(set(kept) - set(ids)),
+        refusals=Counter(status for status, _ in load.refused),
+        broken=len(load.broken),
+    )
