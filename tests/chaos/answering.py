@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import sqlalchemy as sa
+from disks import Disk
 from loading import Load, loading
 from processes import running
 
@@ -92,7 +93,40 @@ def killed(folder: Path, victims: Sequence[str], *, workers: int, seed: int = 1,
                     process.send_signal(signal.SIGTERM)
                     assert process.wait(60) == 0
         load.is_over.set()
-    return _ending(folder, load, victims)
+    return _ending(folder, [load], victims)
+
+
+def starved(folder: Path, disk: Disk, *, workers: int) -> tuple[Ending, set[tuple[int, str | None]]]:
+    """Serve under load, with the journal on a disk that gets full, then read-only, each time until it is well again.
+
+    Returns
+    -------
+    What was acknowledged and kept, and how requests were refused meanwhile.
+    """
+    with (folder / "keepwell.toml").open("a") as settings:
+        settings.write(f"\n[store]\njournal = '{disk.folder / 'journal'}'\n")
+    with running(folder, "serve", workers=workers) as (process, line):
+        with loading(line, PATH, BODIES) as full:
+            full.wait(ANSWERS_BETWEEN)
+            _until(lambda: disk.fill() or len(full.refused) > 20, "a full disk is not told")  # what is shipped makes room
+            disk.empty()
+            full.wait(ANSWERS_BETWEEN)
+        _until(lambda: disk.try_remount("ro"), "the journal is still being written")  # it is sealed and shipped when nothing comes
+        with loading(line, PATH, BODIES) as read_only:
+            _until(lambda: len(read_only.refused) > 20, "a read-only disk is not told")
+            assert not read_only.answered
+            disk.remount("rw")
+            read_only.wait(ANSWERS_BETWEEN)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    return _ending(folder, [full, read_only], []), {*full.refused, *read_only.refused}
+
+
+def _until(is_so: Callable[[], bool], otherwise: str, seconds: float = 60.0) -> None:
+    until = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < until, otherwise
+        time.sleep(0.02)
 
 
 def _kill(victim: str, pid: int, draw: random.Random) -> bool:
@@ -124,19 +158,19 @@ def added_rows(project: Project) -> int:
         return int(connection.execute(sa.text("SELECT sum(rows) FROM commits WHERE key LIKE 'journal/%'")).scalar() or 0)
 
 
-def _ending(folder: Path, load: Load, victims: Sequence[str]) -> Ending:
+def _ending(folder: Path, loads: Sequence[Load], victims: Sequence[str]) -> Ending:
     with Project(folder) as project:
         project.ship()
         kept = project.context.predictions.rows().filter(origin="api")["prediction_id"]
         added = added_rows(project)
-    ids = load.ids
+    ids = [name for load in loads for name in load.ids]
     return Ending(
         kills=Counter(victim.split(",")[0] if not victim.startswith(SHIPPER) else victim for victim in victims),
-        answers=len(load.answered),
+        answers=sum(len(load.answered) for load in loads),
         acknowledged=len(ids),
         lost=len(set(ids) - set(kept)),
         doubled=added - len(kept) + len(ids) - len(set(ids)),
         unasked=len(set(kept) - set(ids)),
-        refusals=Counter(status for status, _ in load.refused),
-        broken=len(load.broken),
+        refusals=Counter(status for load in loads for status, _ in load.refused),
+        broken=sum(len(load.broken) for load in loads),
     )

@@ -7,10 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from answering import KEEPER, SHIPPER_DIES, STEPS, WORKER, WRITER, added_rows, killed
+from answering import KEEPER, SHIPPER_DIES, STEPS, WORKER, WRITER, added_rows, killed, starved
+from disks import CannotMount, mounted
 from processes import SOURCES
 
 from keepwell import Project
@@ -33,6 +35,17 @@ def test_kills_under_load_lose_no_acknowledged_answer_and_double_none(tiny: Path
     ending = killed(tiny, [WORKER, WRITER, KEEPER], workers=2)
     assert ending.is_right, ending
     assert ending.acknowledged > 400
+
+
+def test_a_full_disk_and_a_read_only_one_refuse_and_what_was_acknowledged_is_kept(tiny: Path, tmp_path: Path) -> None:
+    with ExitStack() as mount:
+        try:
+            disk = mount.enter_context(mounted(tmp_path / "disk"))
+        except CannotMount as error:
+            pytest.skip(str(error))
+        ending, refusals = starved(tiny, disk, workers=0)
+    assert ending.is_right and not ending.broken, ending
+    assert refusals == {(503, "1")}
 
 
 SHIPS = """
