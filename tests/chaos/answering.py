@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 import signal
+import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,24 +76,23 @@ def killed(folder: Path, victims: Sequence[str], *, workers: int, seed: int = 1,
         while left:
             step = left[0].removeprefix(SHIPPER).strip() if left[0].startswith(SHIPPER) else None
             prelude = SHIPPER_DIES.format(**STEPS[step]) if step else ""
-            with running(folder, "serve", prelude=prelude, workers=workers) as (process, line):
+            with suppress(Died), _serving(folder, prelude, workers) as (process, line):
                 load.url = line
-                is_there = True
-                while left and is_there and (step or not left[0].startswith(SHIPPER)):
+                if step:
+                    process.wait(60)
+                    raise Died
+                while left and not left[0].startswith(SHIPPER):
                     victim = left.pop(0)
                     tell(f"{len(victims) - len(left)}: {victim}; {len(load.answered)} answers until now")
-                    if step:
-                        process.wait(60)
-                        is_there = False
-                    else:
-                        load.wait(ANSWERS_BETWEEN)
-                        time.sleep(draw.uniform(0.0, 0.5))
-                        is_there = _kill(victim, process.pid, draw)
-                if is_there and not left:
                     load.wait(ANSWERS_BETWEEN)
-                if is_there:
-                    process.send_signal(signal.SIGTERM)
-                    assert process.wait(60) == 0
+                    time.sleep(draw.uniform(0.0, 0.5))
+                    _kill(victim, process.pid, draw)
+                if not left:
+                    load.wait(ANSWERS_BETWEEN)
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(60) == 0
+            if step:
+                tell(f"{len(victims) - len(left) + 1}: {left.pop(0)}; {len(load.answered)} answers until now")
         load.is_over.set()
     return _ending(folder, [load], victims)
 
@@ -129,19 +130,34 @@ def _until(is_so: Callable[[], bool], otherwise: str, seconds: float = 60.0) -> 
         time.sleep(0.02)
 
 
-def _kill(victim: str, pid: int, draw: random.Random) -> bool:
-    """Kill it; False when the server is gone by it."""
+class Died(Exception):
+    """The server is gone, as it should."""
+
+
+@contextmanager
+def _serving(folder: Path, prelude: str, workers: int) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """As `running`; with a prelude it dies, and may do so before it has said its line."""
+    try:
+        with running(folder, "serve", prelude=prelude, workers=workers) as found:
+            yield found
+    except AssertionError:
+        if not prelude:
+            raise
+        raise Died from None
+
+
+def _kill(victim: str, pid: int, draw: random.Random) -> None:
+    """Kill it. Raises Died when the server is gone by it."""
     server = psutil.Process(pid)
     if victim == KEEPER:
         server.send_signal(signal.SIGKILL)
-        return False
+        raise Died
     # The log writer is the first that was started, then those that answer; what Python starts besides is none of them.
     crew = [one for one in server.children() if "resource_tracker" not in " ".join(one.cmdline())]
     crew.sort(key=_holds_journal, reverse=True)
     assert crew and _holds_journal(crew[0]), "no log writer"
     one = crew[0] if victim == WRITER else draw.choice(crew[1:])
     one.send_signal(signal.SIGKILL)
-    return True
 
 
 def _holds_journal(process: psutil.Process) -> bool:

@@ -162,14 +162,14 @@ def _ending(send: Send) -> Send:
 
 async def _tell(told: Connection, service: Service, stop: asyncio.Event) -> None:
     """Say what was counted, again and again, and at the end; that it is said at all shows that this process lives."""
-    told.send("ready")
-    while not stop.is_set():
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), TELL_S)
-        try:
+    try:
+        told.send("ready")
+        while not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), TELL_S)
             told.send(service.meter)
-        except OSError:
-            stop.set()
+    except OSError:  # nobody hears it any more
+        stop.set()
 
 
 def log_to_stderr() -> None:
