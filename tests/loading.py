@@ -40,6 +40,7 @@ class Load:
     path: str
     bodies: Sequence[list[dict[str, Any]]]
     most: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
     answered: list[Given] = field(default_factory=list)
     refused: list[tuple[int, str | None]] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
@@ -78,7 +79,7 @@ class Load:
         """Ask once; answers the connection for the next time."""
         try:
             sent = time.time()
-            connection.request("POST", self.path, self._contents[at], {"Content-Type": "application/json"})
+            connection.request("POST", self.path, self._contents[at], {"Content-Type": "application/json", **self.headers})
             answer = connection.getresponse()
             content = answer.read()
         except (OSError, http.client.HTTPException) as error:
@@ -103,10 +104,16 @@ def address_of(line: str) -> str:
 
 @contextmanager
 def loading(
-    url: str, path: str, bodies: Sequence[list[dict[str, Any]]], *, connections: int = 8, most: int | None = None
+    url: str,
+    path: str,
+    bodies: Sequence[list[dict[str, Any]]],
+    *,
+    connections: int = 8,
+    most: int | None = None,
+    headers: dict[str, str] | None = None,
 ) -> Iterator[Load]:
     """Ask from so many connections meanwhile; with `most`, until so many requests were sent, which is then waited for."""
-    load = Load(url, path, bodies, most)
+    load = Load(url, path, bodies, most, headers or {})
     threads = [threading.Thread(target=load._ask, daemon=True) for _ in range(connections)]
     for thread in threads:
         thread.start()

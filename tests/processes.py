@@ -31,7 +31,9 @@ def running(folder: Path, *what: str, prelude: str = "", **serve: Any) -> Iterat
     """A process that serves or works, with these settings of `[serve]`, and the line it said. `prelude` runs in it first."""
     environment = {**os.environ, "PYTHONPATH": str(SOURCES), "PYTHONUNBUFFERED": "1"}
     arguments = [sys.executable, "-c", prelude + RUNNER, str(folder), json.dumps(serve), *what]
-    process = subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        arguments, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     try:
         assert process.stdout
         line = process.stdout.readline()

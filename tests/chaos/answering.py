@@ -153,7 +153,8 @@ def _kill(victim: str, pid: int, draw: random.Random) -> None:
         server.send_signal(signal.SIGKILL)
         raise Died
     # The log writer is the first that was started, then those that answer; what Python starts besides is none of them.
-    crew = [one for one in server.children() if "resource_tracker" not in " ".join(one.cmdline())]
+    living = [one for one in server.children() if one.status() != psutil.STATUS_ZOMBIE]
+    crew = [one for one in living if "resource_tracker" not in " ".join(one.cmdline())]
     crew.sort(key=_holds_journal, reverse=True)
     assert crew and _holds_journal(crew[0]), "no log writer"
     one = crew[0] if victim == WRITER else draw.choice(crew[1:])

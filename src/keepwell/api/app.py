@@ -64,10 +64,11 @@ def create_app(project: Project, log_path: str | None = None, *, others: Callabl
 
     # Without the documentation pages: they load their scripts from a CDN.
     app = FastAPI(title="Keepwell", version=_version(), lifespan=lifespan, docs_url=None, redoc_url=None, responses=REFUSALS)
-    serve = project.settings.serve
-    sessions, live = Sessions(serve.token.get_secret_value() if serve.token else None), Live(lambda: mark_of(project))
+    token = project.settings.serve.token
+    sessions, live = Sessions(token.get_secret_value() if token else None), Live(lambda: mark_of(project))
     desk = Desk(project, sessions, service.ship)
-    app.state.live, app.state.warm = live, lambda: warm(desk)  # who runs the server for long ends its streams, and warms its pages
+    # Who runs the server for long ends its streams, warms its pages, and has its settings read again.
+    app.state.live, app.state.warm, app.state.read_again = live, lambda: warm(desk), service.read_again
     app.add_middleware(Pages, desk=desk, live=live)
     app.add_middleware(Net)  # inside the framework's own, which would answer a fault in its way
     shape_errors(app)
@@ -77,7 +78,7 @@ def create_app(project: Project, log_path: str | None = None, *, others: Callabl
     add_incidents(app, project)
     quick: dict[tuple[str, str], Route] = {("POST", f"/models/{project.name}/predict"): PlainRoute(service)}
     quick |= add_protocols(app, service)
-    guarded = App(Net(Door(app, quick)), serve, sessions)
+    guarded = App(Net(Door(app, quick)), lambda: project.settings.serve, sessions)
     guarded.described = app
     return guarded
 

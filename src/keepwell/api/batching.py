@@ -70,7 +70,7 @@ class Batcher:
     """
 
     def __init__(self, journal: Log, meter: Meter, *, is_durable: bool = True, share: float = 1.0) -> None:
-        self._journal, self._meter, self._is_durable, self._share = journal, meter, is_durable, share
+        self._journal, self._meter, self.is_durable, self.share = journal, meter, is_durable, share
         self._waiting: list[_Ask] = []
         self._is_due = self._is_busy = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="answers")
@@ -151,10 +151,10 @@ class Batcher:
                     ask.done.set_exception(values)
                 continue
             ids = ask.ids or new_ids(len(values))
-            kept_ids: list[str | None] = [name if is_kept(name, self._share) else None for name in ids] if self._share < 1.0 else [*ids]
+            kept_ids: list[str | None] = [name if is_kept(name, self.share) else None for name in ids] if self.share < 1.0 else [*ids]
             ask.answered = Answered(kept_ids, values, ready.number)
             good.append(ask)
-            records += _records(ready, ask, made_at, self._share)
+            records += _records(ready, ask, made_at, self.share)
         if not records:
             self._tell(good, None)
             return
@@ -163,7 +163,7 @@ class Batcher:
         except KeepwellError as error:
             self._tell(good, error)
             return
-        if self._is_durable:
+        if self.is_durable:
             kept.add_done_callback(lambda done: _soon(loop, self._tell, good, done.exception()))
         else:
             kept.add_done_callback(lambda done: self._lost(len(records), done))

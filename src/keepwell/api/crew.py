@@ -19,8 +19,9 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from keepwell.api.leaving import REQUEST_GRACE_S
 from keepwell.api.metrics import Meter
-from keepwell.api.working import REQUEST_GRACE_S, Places, answer_requests
+from keepwell.api.working import LEAVE, READ_AGAIN, Places, answer_requests
 from keepwell.errors import StorageUnavailable
 from keepwell.project import Project
 from keepwell.serving import write_log
@@ -35,12 +36,11 @@ log = logging.getLogger("keepwell")
 
 @dataclass(eq=False)
 class _Member:
-    """One process; `replaces` is the one that ends when this one is ready."""
+    """One process."""
 
     what: str
     process: Any
     told: Connection
-    replaces: _Member | None = None
     heard_at: float = field(default_factory=time.monotonic)
     is_ready: bool = False
     is_leaving: bool = False
@@ -49,8 +49,12 @@ class _Member:
     def leave(self) -> None:
         """Tell it to end."""
         self.is_leaving = True
-        with suppress(OSError):  # it has gone already
-            self.told.send("leave")
+        self.tell(LEAVE)
+
+    def tell(self, word: str) -> None:
+        """Tell it something; one that has gone does not hear it."""
+        with suppress(OSError):
+            self.told.send(word)
 
 
 class Crew:
@@ -74,12 +78,11 @@ class Crew:
         self._places = Places(port, self.log_path, door_path)
         self._spawn = multiprocessing.get_context("spawn")
         self._members: list[_Member] = []
-        self._to_renew: list[_Member] = []
         self._due: list[tuple[float, str]] = []  # when which is started again
         self._failures, self._said = dict.fromkeys((ANSWERS, WRITES), 0), ""
         self._gone = Meter()
         self._changed = threading.Condition()
-        self._wake, self._woken = multiprocessing.Pipe()
+        self._wake, self._woken = multiprocessing.Pipe()  # ends a wait of the watching thread
         self._is_closed = False
         self._watching = threading.Thread(target=self._watch, name="crew", daemon=True)
 
@@ -109,14 +112,17 @@ class Crew:
         with self._changed:
             return [self._gone, *[member.meter for member in self._members]]
 
-    def renew(self) -> None:
-        """Have new ones take over, one by one, with the settings as they are on disk; each answers before an old one ends."""
-        self._wake.send_bytes(b"renew")
+    def read_again(self) -> None:
+        """Have those that answer read the settings again."""
+        with self._changed:
+            for member in self._members:
+                if member.what == ANSWERS:
+                    member.tell(READ_AGAIN)
 
     def stop_answering(self) -> None:
         """Let those that answer end: what they have is answered, the port is closed."""
         with self._changed:
-            self._due, self._to_renew = [], []
+            self._due = [one for one in self._due if one[1] != ANSWERS]
             leaving = [member for member in self._members if member.what == ANSWERS]
             self._places.port.close()
             for member in leaving:
@@ -154,7 +160,7 @@ class Crew:
     def _ready(self, what: str) -> int:
         return sum(member.is_ready and member.what == what for member in self._members)
 
-    def _begin(self, what: str, replaces: _Member | None = None) -> None:
+    def _begin(self, what: str) -> None:
         told, theirs = self._spawn.Pipe()
         project, target, arguments = self._project, write_log, (self._project.journal_folder, self._writer_door, theirs)
         if what == ANSWERS:
@@ -162,7 +168,7 @@ class Crew:
         process = self._spawn.Process(target=target, args=arguments, name=f"keepwell {what}")
         process.start()
         theirs.close()
-        self._members.append(_Member(what, process, told, replaces))
+        self._members.append(_Member(what, process, told))
 
     def _watch(self) -> None:
         while not self._is_closed:
@@ -174,24 +180,13 @@ class Crew:
             found = wait([*by_pipe, *by_end, self._woken], max(0.0, min(1.0, soonest)))
             with self._changed:
                 for one in found:
-                    if one is self._woken:
-                        self._obey(self._woken.recv_bytes())
-                    elif one in by_pipe:
+                    if one in by_pipe:
                         self._hear(by_pipe[one])
                 for one in found:  # last words are heard before an end is seen
                     if one in by_end:
                         self._see_end(by_end[one])
                 self._tend()
                 self._changed.notify_all()
-
-    def _obey(self, word: bytes) -> None:
-        if word == b"renew" and not self._to_renew and not any(member.replaces for member in self._members):
-            self._to_renew = [member for member in self._members if member.what == ANSWERS and not member.is_leaving]
-            self._renew_next()
-
-    def _renew_next(self) -> None:
-        if self._to_renew:
-            self._begin(ANSWERS, self._to_renew.pop(0))
 
     def _hear(self, member: _Member) -> None:
         try:
@@ -206,10 +201,6 @@ class Crew:
             member.meter = said
         elif said == "ready":
             member.is_ready, self._failures[member.what] = True, 0
-            if member.replaces:
-                member.replaces.leave()
-                member.replaces = None
-                self._renew_next()
         else:
             self._said = str(said)
             log.error("The process that %s cannot go on: %s", member.what, said)
@@ -226,10 +217,6 @@ class Crew:
         log.warning("The process that %s ended (%s).", member.what, member.process.exitcode)
         if not member.is_ready:
             self._failures[member.what] += 1
-        if member.replaces:
-            log.error("The others go on as they are; nothing was renewed.")
-            self._to_renew = []
-            return
         pause_s = PAUSES_S[min(self._failures[member.what], len(PAUSES_S) - 1)]
         self._due.append((time.monotonic() + pause_s, member.what))
 

@@ -56,8 +56,6 @@ class PlainRoute:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._max_rows = service.project.settings.serve.max_rows
-        self._share = service.project.settings.promotion.canary_share
         self._kind = "probability" if service.project.context.outline.task == "binary" else "prediction"
 
     async def __call__(self, scope: Scope, body: bytes, send: Send) -> bool:
@@ -68,7 +66,7 @@ class PlainRoute:
         if ready is None or not header_of(scope["headers"], b"content-type").startswith(b"application/json"):
             return False
         read = ready.signature.read(body)
-        if read is None or not 0 < len(read[0]) <= self._max_rows:
+        if read is None or not 0 < len(read[0]) <= service.project.settings.serve.max_rows:
             return False
         rows, named = read
         whose = _keys(ready, named)
@@ -104,7 +102,9 @@ class PlainRoute:
         """Answers by both, and which rows the challenger answered; those that it cannot answer the champion does."""
         batcher, name, ids = self._service.batcher, self._service.project.name, new_ids(len(rows))
         named = [one.entity or drawn for one, drawn in zip(whose or [NOBODY] * len(rows), ids, strict=True)]
-        theirs = [at for at, one in enumerate(named) if takes(name, challenger.number, one, self._share)]
+        theirs = [
+            at for at, one in enumerate(named) if takes(name, challenger.number, one, self._service.project.settings.promotion.canary_share)
+        ]
         ours = sorted({*range(len(rows))} - {*theirs})
 
         async def asked(who: Ready, places: list[int], origin: str) -> list[tuple[int, str | None, float]]:

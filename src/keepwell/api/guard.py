@@ -34,13 +34,14 @@ class Guard:
     Parameters
     ----------
     app : what answers.
+    serve : the bounds, as they are now; the token is that of the beginning.
     sessions : of browsers; a signed-in one passes like the token.
     """
 
-    def __init__(self, app: ASGIApp, serve: ServeSection, sessions: Sessions) -> None:
+    def __init__(self, app: ASGIApp, serve: Callable[[], ServeSection], sessions: Sessions) -> None:
         self.app, self.sessions = app, sessions
-        self.max_body_kb, self._read_s, self._answer_s = serve.max_body_kb, serve.read_s, serve.answer_s
-        token = serve.token.get_secret_value() if serve.token else None
+        self._serve, given = serve, serve().token
+        token = given.get_secret_value() if given else None
         self.expected = f"Bearer {token}".encode() if token else None
         self._running: dict[asyncio.Task[object], tuple[float, bool]] = {}  # task -> (must be done by, is its body here)
         self._swept: set[asyncio.Task[object]] = set()
@@ -57,7 +58,7 @@ class Guard:
         task = asyncio.current_task()
         assert task is not None
         loop = asyncio.get_running_loop()
-        self._running[task] = (loop.time() + self._read_s, False)
+        self._running[task] = (loop.time() + self._serve().read_s, False)
         if self._sweeper is None:
             self._sweeper = loop.call_later(SWEEP_S, self._sweep, loop)
         try:
@@ -66,7 +67,7 @@ class Guard:
             if task not in self._swept:
                 raise
             task.uncancel()
-            late = AnswerTooLate(self._answer_s) if self._running[task][1] else BodyTooSlow(self._read_s)
+            late = AnswerTooLate(self._serve().answer_s) if self._running[task][1] else BodyTooSlow(self._serve().read_s)
             await _close(late, scope, receive, send)
         finally:
             self._running.pop(task, None)
@@ -94,21 +95,21 @@ class Guard:
             encoding = headers.get(b"content-encoding", b"identity")
             if body is not None and encoding != b"identity":
                 try:
-                    body = _unpacked(body, encoding.decode("latin-1").strip().lower(), self.max_body_kb * 1024)
+                    body = _unpacked(body, encoding.decode("latin-1").strip().lower(), self._serve().max_body_kb * 1024)
                 except KeepwellError as error:
                     await refusal_at(scope["path"], error)(scope, receive, send)
                     return
             if body is None:
-                await _close(BodyTooLarge(self.max_body_kb), scope, receive, send)
+                await _close(BodyTooLarge(self._serve().max_body_kb), scope, receive, send)
                 return
             scope[BODY] = body
             receive = _replay(body, receive)
-        self._running[task] = (math.inf if is_stream(scope["path"]) else now() + self._answer_s, True)
+        self._running[task] = (math.inf if is_stream(scope["path"]) else now() + self._serve().answer_s, True)
         await self.app(scope, receive, send)
 
     async def _read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes | None:
         """The whole body, or None when it is too large."""
-        limit, read = self.max_body_kb * 1024, 0
+        limit, read = self._serve().max_body_kb * 1024, 0
         message = await receive()
         if not message.get("more_body", False) and len(whole := message.get("body", b"")) <= limit:  # as nearly all are
             return bytes(whole)

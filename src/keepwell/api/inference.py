@@ -32,7 +32,6 @@ class Inference:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._name = service.project.name
-        self._max_rows = service.project.settings.serve.max_rows
         self.output = "probability" if service.project.context.outline.task == "binary" else "prediction"
 
     def known(self, name: str, version: str | None = None) -> None:
@@ -131,8 +130,8 @@ class Inference:
     def _count(self, n: int) -> int:
         if not n:
             raise InputInvalid("There is no row to answer", "Send at least one.")
-        if n > self._max_rows:
-            raise InputInvalid(f"{n} rows are more than {self._max_rows}", "Send fewer at once, or raise serve.max_rows.")
+        if n > (most := self._service.project.settings.serve.max_rows):
+            raise InputInvalid(f"{n} rows are more than {most}", "Send fewer at once, or raise serve.max_rows.")
         return n
 
     def _wanted(self, request: Request) -> list[tuple[str, bool]]:

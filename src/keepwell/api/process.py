@@ -13,12 +13,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
-
-import uvicorn
+from typing import Any
 
 from keepwell.api.app import create_app
 from keepwell.api.crew import Crew
-from keepwell.api.working import REQUEST_GRACE_S, log_to_stderr
+from keepwell.api.leaving import LeavingServer
+from keepwell.api.working import log_to_stderr
 from keepwell.errors import KeepwellError, SettingInvalid
 from keepwell.orchestration import CycleRecord, Scheduler, last_cycle, reload_code
 from keepwell.project import Project
@@ -159,31 +159,15 @@ def _url(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-class _Server(uvicorn.Server):
-    """uvicorn, but it says our line when it listens, and a signal that stops it does not also kill the process after."""
+class _Server(LeavingServer):
+    """It says our line when it listens, and ends what belongs to it when it stops."""
 
     def __init__(self, project: Project, started: Callable[[], None], crew: Crew | None) -> None:
         app = create_app(project, crew.log_path, others=crew.meters) if crew else create_app(project)
-        config = uvicorn.Config(
-            app,
-            loop="uvloop",
-            http="httptools",
-            ws="none",
-            lifespan="on",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=REQUEST_GRACE_S,
-        )
-        super().__init__(config)
+        super().__init__(app)
         state = app.described.state
         self._tell, self._live, self._warm, self._crew = started, state.live, state.warm, crew
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._live.close()  # else it would wait for pages that watch
-        if self._crew:
-            await asyncio.to_thread(self._crew.stop_answering)
-        await super().shutdown(sockets)
+        self._read_again = state.read_again
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -192,19 +176,22 @@ class _Server(uvicorn.Server):
         self._tell()
         threading.Thread(target=self._warm, name="keepwell-pages", daemon=True).start()
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
-        if crew := self._crew:
-            before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: crew.renew())
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._live.close()  # else it would wait for pages that watch
+        if self._crew:
+            await asyncio.to_thread(self._crew.stop_answering)
+        await super().shutdown(sockets)
+
+    def handlers(self) -> dict[int, Any]:
+        found = super().handlers()
+        if not sys.stdin or not sys.stdin.isatty():  # in a terminal it says that the terminal is gone, and ends the process
+            found[signal.SIGHUP] = lambda *_: threading.Thread(target=self._read_settings, name="settings").start()
+        return found
+
+    def _read_settings(self) -> None:
+        self._read_again()
+        if self._crew:
+            self._crew.read_again()
 
 
 @contextlib.contextmanager

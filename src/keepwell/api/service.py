@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -20,9 +21,12 @@ from keepwell.api.metrics import Meter
 from keepwell.errors import KeepwellError
 from keepwell.project import Project
 from keepwell.serving import Journal, Log, RemoteJournal
+from keepwell.settings import read
 
 LOOK_S = 0.25  # how often the champion alias is looked at; a look is one small read, under a millisecond
 FIRST_LOAD_S = 30.0  # a start waits this long for the champion, so that the first caller is not turned away
+
+LIVE = ("max_body_kb", "max_rows", "read_s", "answer_s", "log", "log_share")  # of [serve], read again by `read_again`
 
 log = logging.getLogger("keepwell.api")
 
@@ -44,13 +48,33 @@ class Service:
     def __init__(
         self, project: Project, log_path: str | None = None, *, ships: bool = True, others: Callable[[], Iterable[Meter]] = tuple
     ) -> None:
-        serve = project.settings.serve
         self.project, self._ships, self._others = project, ships, others
         self.champion = Champion(project.context)
+        self._shipping = threading.Lock()
         self.meter = Meter()
         self.journal: Log = RemoteJournal(log_path) if log_path else Journal(project.journal_folder)
-        self.batcher = Batcher(self.journal, self.meter, is_durable=serve.log == "durable", share=serve.log_share)
-        self.log_told = {} if serve.log == "durable" else {"log": serve.log}  # what an answer says of its durability
+        self.batcher = Batcher(self.journal, self.meter)
+        self.log_told: dict[str, str] = {}  # what an answer says of its durability
+        self._follow()
+
+    def _follow(self) -> None:
+        serve = self.project.settings.serve
+        self.batcher.is_durable, self.batcher.share = serve.log == "durable", serve.log_share
+        self.log_told = {} if serve.log == "durable" else {"log": serve.log}
+
+    def read_again(self) -> None:
+        """Take over those settings that can change while requests are answered; impossible ones are said in the log, and none taken."""
+        try:
+            found = read(self.project.folder, self.project.flags)
+        except KeepwellError as error:
+            log.error("The settings cannot be used, those until now go on: %s", error.message)
+            return
+        now = self.project.settings
+        serve = now.serve.model_copy(update={name: getattr(found.serve, name) for name in LIVE})
+        promotion = now.promotion.model_copy(update={"canary_share": found.promotion.canary_share})
+        self.project.settings = self.project.context.settings = now.model_copy(update={"serve": serve, "promotion": promotion})
+        self._follow()
+        log.info("The settings were read again")
 
     @property
     def can_log(self) -> bool:
@@ -98,8 +122,9 @@ class Service:
         ------
         StorageUnavailable, JournalCorrupt
         """
-        self.journal.roll()
-        shipped = self.project.ship()
+        with self._shipping:  # another's shipment that is under way may hold what was asked for
+            self.journal.roll()
+            shipped = self.project.ship()
         self.meter.shipped_at = time.time()
         return shipped
 

@@ -7,16 +7,15 @@ import contextlib
 import logging
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import uvicorn
 import uvloop
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from keepwell.api.door import Door, PlainRoute, Route
 from keepwell.api.failures import refusal_at
@@ -24,6 +23,7 @@ from keepwell.api.forwarding import Forward
 from keepwell.api.guard import Guard, Net
 from keepwell.api.inference import Inference
 from keepwell.api.invocations import Invocations
+from keepwell.api.leaving import LeavingServer
 from keepwell.api.replies import Reply, sent
 from keepwell.api.service import Service
 from keepwell.errors import KeepwellError, NotReady
@@ -31,9 +31,8 @@ from keepwell.project import Project
 from keepwell.serving import obey_only, stop_of
 from keepwell.ui import Sessions
 
+LEAVE, READ_AGAIN = "leave", "read again"  # what such a process is told
 TELL_S = 0.5  # how often a process that answers says that it lives, and what it has counted
-LAST_WORDS_S = 0.5  # connections are told to end for so long before they are ended
-REQUEST_GRACE_S = 10
 HEALTH = frozenset({"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/ping"})
 
 _encode = msgspec.json.Encoder().encode
@@ -62,56 +61,33 @@ def answer_requests(folder: Path, flags: Mapping[str, Any], places: Places, told
 
 async def _answering(project: Project, places: Places, told: Connection) -> None:
     service = Service(project, places.log_path, ships=False)
-    front = Front(service, Forward(places.keeper_path, project.name))
-    config = uvicorn.Config(
-        front,
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=REQUEST_GRACE_S,
-    )
-    server = _Server(config)
-    stop = stop_of(told)
+    forward = Forward(places.keeper_path, project.name)
+    server = _Server(Front(service, forward), lifespan=False)
+    stop = stop_of(told, {READ_AGAIN: lambda: asyncio.ensure_future(asyncio.to_thread(service.read_again))})
     async with service.running():
         telling = asyncio.create_task(_tell(told, service, stop))
         serving = asyncio.create_task(server.serve([places.port]))
         await asyncio.wait({asyncio.create_task(stop.wait()), serving}, return_when=asyncio.FIRST_COMPLETED)
-        await server.leave(front)
+        server.should_exit = True
         await serving
-        stop.set()
         await telling
-    await front.forward.close()
+    await forward.close()
 
 
-class _Server(uvicorn.Server):
-    """uvicorn, stopped by the process that started this one and by no signal."""
+class _Server(LeavingServer):
+    """Stopped by the process that started this one."""
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def leave(self, front: Front) -> None:
-        """Take no more connections, and ask those that are open to end with their next answer, before they are ended."""
-        for server in getattr(self, "servers", ()):
-            server.close()
-        front.is_leaving = True
-        loop = asyncio.get_running_loop()
-        until = loop.time() + LAST_WORDS_S
-        while self.server_state.connections and loop.time() < until:
-            await asyncio.sleep(0.02)
-        self.should_exit = True
+    def handlers(self) -> dict[int, Any]:
+        return {}
 
 
 class Front:
     """ASGI app of a process that answers: predictions and health here, everything else by the process that keeps the model."""
 
     def __init__(self, service: Service, forward: Forward) -> None:
-        self._service, self.forward = service, forward
+        self._service, self._forward = service, forward
         project = service.project
-        serve, name = project.settings.serve, project.name
+        name = project.name
         inference, invocations = Inference(service), Invocations(service)
         routes: dict[tuple[str, str], Route] = {
             ("POST", f"/models/{name}/predict"): PlainRoute(service),
@@ -120,18 +96,15 @@ class Front:
             ("POST", f"/endpoints/{name}/invocations"): invocations.route,
         }
         self._quick = {*routes}
-        self._guard = Guard(Net(Door(forward, routes)), serve, Sessions(None))
-        self.is_leaving = False
+        self._guard = Guard(Net(Door(forward, routes)), lambda: project.settings.serve, Sessions(None))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self.is_leaving:
-            send = _ending(send)
         if scope["method"] == "GET" and scope["path"] in HEALTH:
             await self._tell_health(scope, receive, send)
         elif (scope["method"], scope["path"]) in self._quick and self._has_token(scope):
             await self._guard(scope, receive, send)
         else:
-            await self.forward(scope, receive, send)
+            await self._forward(scope, receive, send)
 
     def _has_token(self, scope: Scope) -> bool:
         """Whoever comes without it may be a signed-in browser, which the process that keeps the model knows."""
@@ -149,15 +122,6 @@ class Front:
         else:
             told = {"ready": True, "model": name, "version": now.number, "note": note}
             await sent(send, Reply(200, _encode({"/ping": {}, "/v2/health/ready": {"ready": True}}.get(path, told))))
-
-
-def _ending(send: Send) -> Send:
-    async def ending(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
-        await send(message)
-
-    return ending
 
 
 async def _tell(told: Connection, service: Service, stop: asyncio.Event) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -39,11 +40,18 @@ def obey_only() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def stop_of(told: Connection) -> asyncio.Event:
-    """Set when anything is said, and when the other end is closed or its process has gone."""
+def stop_of(told: Connection, acts: Mapping[str, Callable[[], object]] = {}) -> asyncio.Event:
+    """Set when anything is said, and when the other end is closed or its process has gone; words that name an act only do it."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def heard() -> None:
+        try:
+            word = told.recv()
+        except (EOFError, OSError):
+            word = None
+        if act := acts.get(word):
+            act()
+            return
         loop.remove_reader(told.fileno())
         stop.set()
 
