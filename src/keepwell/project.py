@@ -47,7 +47,7 @@ class Project(Looking):
     def __init__(self, folder: str | Path = ".", flags: Mapping[str, Any] | None = None) -> None:
         from keepwell.orchestration import Context
 
-        self.folder = Path(folder).resolve()
+        self.folder, self.flags = Path(folder).resolve(), dict(flags or {})
         self.context: Context = Context.open(self.folder, flags)
         self.settings: Settings = self.context.settings
         self._engine: Engine | None = None

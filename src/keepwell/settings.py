@@ -214,6 +214,18 @@ class ServeSection(Section):
         "durable",
         description="durable: an answer is sent when the disk has it; async: before that; a crash may lose the last answers.",
     )
+    log_share: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Keep only this share of the answers, drawn at random; each kept one has the weight 1 / share. The others have no id.",
+    )
+    workers: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="Processes that answer, beside the one that keeps the model and shows its pages; 0: one process does all.",
+    )
     ship_s: float = Field(5.0, gt=0, description="How often closed journal segments go to the predictions table, seconds.")
     replayed_rows: int = Field(
         50, ge=0, description="So many of the newly served rows are computed again from the tables in each cycle; 0 never."

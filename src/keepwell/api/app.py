@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -17,6 +17,7 @@ from keepwell.api.door import Door, PlainRoute, Route
 from keepwell.api.failures import json_answer, refusal, shape_errors
 from keepwell.api.guard import Guard, Net
 from keepwell.api.incidents import add_incidents
+from keepwell.api.metrics import Meter
 from keepwell.api.protocols import add_protocols
 from keepwell.api.service import Service
 from keepwell.errors import InputInvalid, ModelNotFound, NotReady
@@ -28,14 +29,33 @@ BEARER = "token"  # who acts over HTTP: whoever has the token
 REFUSALS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorBody} for status in (401, 404, 408, 413, 415, 422, 500, 503, 504)}
 
 
-def create_app(project: Project) -> Guard:
-    """An ASGI app over an open project: the guard, in it the quick routes, behind them everything else.
+class App(Guard):
+    """The guard, in it the quick routes, behind them everything else.
+
+    Attributes
+    ----------
+    described : the part that OpenAPI describes.
+    """
+
+    described: FastAPI
+
+    def openapi(self) -> dict[str, object]:
+        """The description of all routes."""
+        return dict(self.described.openapi())
+
+
+def create_app(project: Project, log_path: str | None = None, *, others: Callable[[], Iterable[Meter]] = tuple) -> App:
+    """An ASGI app over an open project.
+
+    Parameters
+    ----------
+    log_path, others : see `Service`.
 
     Raises
     ------
     StorageUnavailable : the journal's folder cannot be written.
     """
-    service = Service(project)
+    service = Service(project, log_path, others=others)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -44,10 +64,11 @@ def create_app(project: Project) -> Guard:
 
     # Without the documentation pages: they load their scripts from a CDN.
     app = FastAPI(title="Keepwell", version=_version(), lifespan=lifespan, docs_url=None, redoc_url=None, responses=REFUSALS)
-    serve = project.settings.serve
-    sessions, live = Sessions(serve.token.get_secret_value() if serve.token else None), Live(lambda: mark_of(project))
+    token = project.settings.serve.token
+    sessions, live = Sessions(token.get_secret_value() if token else None), Live(lambda: mark_of(project))
     desk = Desk(project, sessions, service.ship)
-    app.state.live, app.state.warm = live, lambda: warm(desk)  # who runs the server for long ends its streams, and warms its pages
+    # Who runs the server for long ends its streams, warms its pages, and has its settings read again.
+    app.state.live, app.state.warm, app.state.read_again = live, lambda: warm(desk), service.read_again
     app.add_middleware(Pages, desk=desk, live=live)
     app.add_middleware(Net)  # inside the framework's own, which would answer a fault in its way
     shape_errors(app)
@@ -58,7 +79,9 @@ def create_app(project: Project) -> Guard:
     add_incidents(app, project)
     quick: dict[tuple[str, str], Route] = {("POST", f"/models/{project.name}/predict"): PlainRoute(service)}
     quick |= add_protocols(app, service)
-    return Guard(Net(Door(app, quick)), app, serve, sessions)
+    guarded = App(Net(Door(app, quick)), lambda: project.settings.serve, sessions)
+    guarded.described = app
+    return guarded
 
 
 def _content(media_type: str, kind: str) -> dict[int | str, dict[str, Any]]:

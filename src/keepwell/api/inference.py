@@ -35,7 +35,6 @@ class Inference:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._name = service.project.name
-        self._max_rows = service.project.settings.serve.max_rows
         self.output = "probability" if service.project.context.outline.task == "binary" else "prediction"
 
     def known(self, name: str, version: str | None = None) -> None:
@@ -71,6 +70,7 @@ class Inference:
             "parameters": {
                 "runtime": ready.agreement.as_dict(),
                 "log": self._service.project.settings.serve.log,
+                "log_share": self._service.project.settings.serve.log_share,
                 "takes_missing": ready.takes_missing,
                 "entity_input": self._service.project.context.outline.entity,  # texts under this name, instead of features
                 "one_tensor": ready.signature.is_numeric,  # all features as one tensor of shape [-1, features]
@@ -162,8 +162,8 @@ class Inference:
     def _count(self, n: int) -> int:
         if not n:
             raise InputInvalid("There is no row to answer", "Send at least one.")
-        if n > self._max_rows:
-            raise InputInvalid(f"{n} rows are more than {self._max_rows}", "Send fewer at once, or raise serve.max_rows.")
+        if n > (most := self._service.project.settings.serve.max_rows):
+            raise InputInvalid(f"{n} rows are more than {most}", "Send fewer at once, or raise serve.max_rows.")
         return n
 
     def wanted(self, request: Request) -> list[tuple[str, bool]]:
@@ -181,7 +181,8 @@ class Inference:
     def _reply(self, request: Request, wanted: list[tuple[str, bool]], answered: Answered, parameters: dict[str, Any]) -> Reply:
         outputs, parts = [], []
         for name, as_bytes in wanted:
-            datatype, values = ("BYTES", answered.ids) if name == IDS else ("FP64", answered.values)
+            # Where only a share is kept, the id of what is not is empty.
+            datatype, values = ("BYTES", [one or "" for one in answered.ids]) if name == IDS else ("FP64", answered.values)
             output: dict[str, Any] = {"name": name, "datatype": datatype, "shape": [len(values)]}
             if as_bytes:
                 parts.append(to_bytes(values, datatype))
@@ -197,6 +198,7 @@ class Inference:
                 "outputs": outputs,
                 **({"parameters": parameters} if parameters else {}),
             }
+            | ({"parameters": log} if (log := self._service.log_told) else {})
         )
         if not parts:
             return Reply(200, content)
