@@ -36,7 +36,11 @@ def pages(project: Project) -> Iterator[tuple[str, str]]:
     yield "model", home
     yield "model-all", f"{home}?since=all"
     yield "why", f"{home}/why"
-    yield "changes", f"{home}/history"
+    if project.why().declines:
+        yield "changes", f"{home}/changes?around=onset"
+        yield "numbers", f"{home}/charts/loss?decline=1"
+    yield "changes-all", f"{home}/changes?since=all"
+    yield "timeline", f"{home}/history"
     yield "ledger", f"{home}/ledger"
     for row in project.predictions(limit=1):
         yield "prediction", f"{home}/predictions/{row['prediction_id']}"
@@ -49,10 +53,13 @@ def pages(project: Project) -> Iterator[tuple[str, str]]:
     if "previous" in project.aliases():
         yield "rollback", f"{home}/rollback"
     yield "run-now", f"{home}/run"
+    yield "retrain", f"{home}/retrain"
     yield "runs", "/runs"
     for run in project.runs(1):
         yield "run", f"/runs/{run.run}"
     yield "plan", f"{home}/plan"
+    yield "policy", f"{home}/policy"
+    yield "inbox", "/inbox"
     yield "pause", f"{home}/pause"
     yield "incidents", f"{home}/incidents?all=1"
     for incident in project.incidents(STATES, 1):

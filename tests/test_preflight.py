@@ -7,6 +7,8 @@ from projects import tiny_project
 
 from keepwell.preflight import preflight
 
+pytestmark = pytest.mark.once("asks the scientist's functions, not the stores")
+
 
 def states(folder):
     return {finding.about: finding.state for finding in preflight(folder)}

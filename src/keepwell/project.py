@@ -47,7 +47,7 @@ class Project(Looking):
     def __init__(self, folder: str | Path = ".", flags: Mapping[str, Any] | None = None) -> None:
         from keepwell.orchestration import Context
 
-        self.folder = Path(folder).resolve()
+        self.folder, self.flags = Path(folder).resolve(), dict(flags or {})
         self.context: Context = Context.open(self.folder, flags)
         self.settings: Settings = self.context.settings
         self._engine: Engine | None = None
@@ -120,12 +120,20 @@ class Project(Looking):
         every = self.settings.report.every
         if every == "never":
             return
+        from keepwell.errors import KeepwellError
         from keepwell.reporting import last_full, report_due
+        from keepwell.storage import Event, record_event
 
         period = last_full(every, moment)
-        if period.name != self._reported:
+        if period.name == self._reported:
+            return
+        try:
             report_due(self.context, period, moment)
             self._reported = period.name
+        except KeepwellError as problem:  # the cycle is done whatever becomes of its check-up, which the next cycle tries again
+            with self.context.database.begin() as connection:
+                told = Event("report_failed", moment, f"The check-up of {period.name} was not written: {problem.message}", {})
+                record_event(connection, self.name, f"report/{period.name}/failed", told)
 
     def backfill(self, since: datetime, until: datetime, every: timedelta) -> Iterator[CycleRecord]:
         """Run the cycles of a span of time, oldest first; those that have run are passed over quickly.
@@ -286,31 +294,46 @@ class Project(Looking):
 
     # --- acts ---------------------------------------------------------------------------------------------------------
 
-    def promote(self, ref: int | str, *, reason: str, override: bool = False, as_of: datetime | None = None) -> Rollout:
+    def promote(
+        self, ref: int | str, *, reason: str, override: bool = False, as_of: datetime | None = None, seen: int | None = None
+    ) -> Rollout:
         """Make a version champion from now on.
+
+        Parameters
+        ----------
+        seen : the champion that the act rests on (0: none); when another one is champion by now, the act is refused.
 
         Raises
         ------
-        VersionNotFound, PromotionRefused
+        VersionNotFound, PromotionRefused, ActOvertaken
         """
         from keepwell.orchestration import needed, promote
 
         moment = as_of or datetime.now(UTC)
         key = f"act/{uuid.uuid4().hex}"
         return promote(
-            self.context, ref, as_of=moment, by=_who(), reason=reason, key=key, override=override, approvals=needed(self.context)
+            self.context, ref, as_of=moment, by=_who(), reason=reason, key=key, override=override, approvals=needed(self.context), seen=seen
         )
 
-    def rollback(self, to: int | str | None = None, *, reason: str, as_of: datetime | None = None, override: bool = False) -> Rollout:
+    def rollback(
+        self,
+        to: int | str | None = None,
+        *,
+        reason: str,
+        as_of: datetime | None = None,
+        override: bool = False,
+        seen: int | None = None,
+    ) -> Rollout:
         """Go back to the previous champion: model, features code and contract together. It is rehearsed first, unless it was today.
 
         Parameters
         ----------
         override : go back even though the rehearsal fails.
+        seen : the champion that the act rests on (0: none); when another one is champion by now, the act is refused.
 
         Raises
         ------
-        RollbackRefused, VersionNotFound
+        RollbackRefused, VersionNotFound, ActOvertaken
         """
         from keepwell.deployment import rollback
 
@@ -321,7 +344,7 @@ class Project(Looking):
             if known is None or not known.passed:
                 self.rehearse_rollback(target, at=moment)
         with self.context.database.begin() as connection:
-            return rollback(connection, self.name, as_of=moment, by=_who(), reason=reason, key=key, to=to, override=override)
+            return rollback(connection, self.name, as_of=moment, by=_who(), reason=reason, key=key, to=to, override=override, seen=seen)
 
     def _way_back(self, to: int | str | None) -> int | None:
         from keepwell.deployment import way_back

@@ -24,7 +24,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("looking",),
     ("evidence",),
     ("readiness",),
-    ("changes",),
+    ("changes", "inbox", "rounds"),
     ("diff",),
     ("reporting",),
     ("charts",),

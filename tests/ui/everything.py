@@ -10,14 +10,27 @@ from keepwell import Project
 
 def addresses(project: Project) -> Iterator[str]:
     home = f"/models/{quote(project.name, safe='')}"
-    yield from ("/", "/runs", "/system", "/record", f"/sources/{project.settings.source.kind}", f"/checkups/{project.name}")
+    yield from (
+        "/",
+        "/inbox",
+        "/inbox?who=Mira",
+        "/runs",
+        "/system",
+        "/record",
+        f"/sources/{project.settings.source.kind}",
+        f"/checkups/{project.name}",
+    )
     yield from (
         f"{home}{page}"
         for page in (
             "",
             "?since=all",
             "/why",
+            "/changes",
+            "/changes?since=all",
             "/history",
+            "/policy",
+            "/retrain",
             "/ledger",
             "/versions",
             "/plan",
@@ -28,6 +41,10 @@ def addresses(project: Project) -> Iterator[str]:
         )
     )
     yield f"/checkups/{project.name}/30d"
+    yield f"{home}/charts/performance?since=all"
+    for number, _ in enumerate(project.why().declines[:1], 1):
+        yield f"{home}/changes?around=onset"
+        yield from (f"{home}/charts/{chart}?decline={number}" for chart in ("loss", "rise", "column"))
     for version in project.versions():
         yield f"{home}/versions/{version.number}"
         yield f"{home}/versions/compare?before={version.number}&after=1"

@@ -18,7 +18,7 @@ from keepwell.api.recent import Freshness, newest_rows, unknown
 from keepwell.deployment import takes
 from keepwell.errors import EstimatorInvalid, FunctionBroken, InputInvalid
 from keepwell.orchestration import Context
-from keepwell.serving import CANARY, LOOKED_UP, Predictor
+from keepwell.serving import CANARY, LOOKED_UP, Predictor, is_kept
 
 LONG_FORM = {"entity", "time", "features"}
 log = logging.getLogger("keepwell.api")
@@ -68,8 +68,8 @@ def answer(
         if chosen.any() and (found := _ask_challenger(context, challenger, body, keys, rows, chosen)) is not None:
             answers, versions[chosen] = answers.copy(), number
             answers[chosen] = found
-    origin = LOOKED_UP if body.rows is None else "api"
-    answered = _answered(context.name, predictor, keys, rows, ids, answers, versions.tolist(), now, origin)
+    origin, share = LOOKED_UP if body.rows is None else "api", context.settings.serve.log_share
+    answered = _answered(context.name, predictor, keys, rows, ids, answers, versions.tolist(), now, origin, share)
     if body.rows is None:
         fresh = Freshness.of(context.settings)
         for prediction, key in zip(answered.reply["predictions"], keys, strict=True):
@@ -172,6 +172,7 @@ def _answered(
     versions: Sequence[int],
     now: datetime,
     origin: str,
+    share: float,
 ) -> Answered:
     champion = predictor.version.number
     kind = "probability" if predictor.model.task == "binary" else "prediction"
@@ -180,11 +181,14 @@ def _answered(
     each = zip(keys, rows.iter_rows(named=True), ids, found.tolist(), versions, strict=True)
     for key, row, prediction_id, value, number in each:
         time = key.time.isoformat(timespec="microseconds") if key.time else None
+        is_logged = is_kept(prediction_id, share)
         predictions.append(
-            {"prediction_id": prediction_id, kind: value, "version": number}
+            {"prediction_id": prediction_id if is_logged else None, kind: value, "version": number}
             | ({"entity": key.entity} if key.entity else {})
             | ({"time": time} if time else {})
         )
+        if not is_logged:
+            continue
         record = {
             "prediction_id": prediction_id,
             "entity": key.entity if time else "",  # an entity without a time names no row of the world
@@ -195,5 +199,5 @@ def _answered(
             "origin": origin if number == champion else CANARY,
             "inputs": to_json(row, inf_nan_mode="null", fallback=str).decode(),
         }
-        records.append(to_json(record))
+        records.append(to_json(record | ({"weight": 1.0 / share} if share < 1.0 else {})))
     return Answered({"model": model, "version": champion, "predictions": predictions}, records)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -19,6 +19,7 @@ from keepwell.api.failures import json_answer, refusal, shape_errors
 from keepwell.api.grpc_door import grpc_door
 from keepwell.api.guard import Guard, Net
 from keepwell.api.incidents import add_incidents
+from keepwell.api.metrics import Meter
 from keepwell.api.protocols import add_protocols
 from keepwell.api.service import Service
 from keepwell.api.tracing import Tracing
@@ -31,39 +32,62 @@ BEARER = "token"  # who acts over HTTP: whoever has the token
 REFUSALS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorBody} for status in (401, 404, 408, 413, 415, 422, 500, 503, 504)}
 
 
-def create_app(project: Project) -> Guard:
-    """An ASGI app over an open project: the guard, in it the quick routes, behind them everything else.
+class App(Guard):
+    """The guard, in it the quick routes, behind them everything else.
+
+    Attributes
+    ----------
+    described : the part that OpenAPI describes.
+    """
+
+    described: FastAPI
+
+    def openapi(self) -> dict[str, object]:
+        """The description of all routes."""
+        return dict(self.described.openapi())
+
+
+def create_app(project: Project, log_path: str | None = None, *, others: Callable[[], Iterable[Meter]] = tuple) -> App:
+    """An ASGI app over an open project.
+
+    Parameters
+    ----------
+    log_path, others : see `Service`.
 
     Raises
     ------
     StorageUnavailable : the journal's folder cannot be written.
     """
-    service, tracing = Service(project), Tracing.of(project.settings.telemetry, project.name)
+    service = Service(project, log_path, others=others)
+    tracing = Tracing.of(project.settings.telemetry, project.name)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with service.running(), grpc_door(lambda: guarded, serve) as app.state.grpc_port:
+        async with service.running(), grpc_door(lambda: guarded, project.settings.serve) as app.state.grpc_port:
             yield
         if tracing is not None:
             await to_thread.run_sync(tracing.close)
 
     # Without the documentation pages: they load their scripts from a CDN.
     app = FastAPI(title="Keepwell", version=_version(), lifespan=lifespan, docs_url=None, redoc_url=None, responses=REFUSALS)
-    serve = project.settings.serve
-    sessions, live = Sessions(serve.token.get_secret_value() if serve.token else None), Live(lambda: mark_of(project))
+    token = project.settings.serve.token
+    sessions, live = Sessions(token.get_secret_value() if token else None), Live(lambda: mark_of(project))
     desk = Desk(project, sessions, service.ship)
     app.state.grpc_port = None
-    app.state.live, app.state.warm = live, lambda: warm(desk)  # who runs the server for long ends its streams, and warms its pages
+    # Who runs the server for long ends its streams, warms its pages, and has its settings read again.
+    app.state.live, app.state.warm, app.state.read_again = live, lambda: warm(desk), service.read_again
     app.add_middleware(Pages, desk=desk, live=live)
     app.add_middleware(Net)  # inside the framework's own, which would answer a fault in its way
     shape_errors(app)
     _add_health(app, service)
     _add_reading(app, service)
+    _add_following(app, service)
     _add_acts(app, service)
     add_incidents(app, project)
     quick: dict[tuple[str, str], Route] = {("POST", f"/models/{project.name}/predict"): PlainRoute(service)}
     quick |= add_protocols(app, service)
-    guarded = Guard(Net(Door(app, quick, tracing)), app, serve, sessions)
+    guarded = App(Net(Door(app, quick, tracing)), lambda: project.settings.serve, sessions)
+    guarded.described = app
     return guarded
 
 
@@ -117,6 +141,10 @@ def _add_reading(app: FastAPI, service: Service) -> None:
     def status(name: str) -> Response:
         _known(project, name)
         return json_answer(project.status().as_dict())
+
+    @app.get("/inbox", summary="What waits for a person, across the models of the record")
+    def inbox(who: Annotated[str | None, Query(description="For this person; default for anybody.")] = None) -> Response:
+        return json_answer(project.inbox(who).as_dict())
 
     @app.get("/models/{name}/why", summary="Since when it declines, and why")
     def why(name: str, limit: Annotated[int, Query(ge=1, le=100)] = 5) -> Response:
@@ -173,6 +201,10 @@ def _add_reading(app: FastAPI, service: Service) -> None:
     ) -> Response:
         _known(project, model or project.name)
         return reading.events(project, after, limit)
+
+
+def _add_following(app: FastAPI, service: Service) -> None:
+    project = service.project
 
     @app.get("/models/{name}/predictions/{prediction_id}", summary="One prediction and its label")
     def prediction(name: str, prediction_id: str) -> Response:

@@ -30,9 +30,9 @@ class PredictBody(Body):
 
 
 class Answer(BaseModel):
-    """One prediction. It is on the server's disk before this is sent."""
+    """One prediction. It is on the server's disk before this is sent, unless the log is async."""
 
-    prediction_id: str = Field(description="Post the label under this id.")
+    prediction_id: str | None = Field(description="Post the label under this id; null where only a share is kept and this one is not.")
     version: int = Field(description="Model version that answered.")
     probability: float | None = Field(None, description="Probability of class 1; models of task 'binary'.")
     prediction: float | None = Field(None, description="Predicted value; models of task 'regression'.")
@@ -49,6 +49,7 @@ class PredictAnswer(BaseModel):
     model: str
     version: int
     predictions: list[Answer]
+    log: str | None = Field(None, description="'async' when answers are sent before the disk has them; else it is left out.")
 
 
 class LabelItem(Body):

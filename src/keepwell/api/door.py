@@ -6,6 +6,7 @@ need only be right about what it takes.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -14,18 +15,20 @@ from typing import Any
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from keepwell.api.batching import Whose
+from keepwell.api.batching import NOBODY, Answered, Whose, new_ids
 from keepwell.api.failures import raw_headers_of, refusal
 from keepwell.api.guard import BODY
 from keepwell.api.recent import Held
 from keepwell.api.replies import Reply, header_of, sent
 from keepwell.api.service import Service
 from keepwell.api.tracing import ANSWERED, MARKS, Mark, Tracing, ended, response_of, response_of_span, started
-from keepwell.errors import KeepwellError
-from keepwell.serving import LOOKED_UP, Name, Ready
+from keepwell.deployment import takes
+from keepwell.errors import EstimatorInvalid, InputInvalid, KeepwellError
+from keepwell.serving import CANARY, Name, Ready, Row
 
 ALL = "all"  # entity of a model that has none
 
+log = logging.getLogger("keepwell.api")
 Route = Callable[[Scope, bytes, Send], Awaitable[bool]]
 _encode = msgspec.json.Encoder().encode
 
@@ -52,7 +55,13 @@ class Door:
 
     async def _traced(self, tracing: Tracing, scope: Scope, receive: Receive, send: Send) -> None:
         span, marks, status = tracing.begin(scope), list[Mark](), 500
-        telling, token = _telling(send, response_of_span(span)), MARKS.set(marks)
+        told = response_of_span(span)
+        telling, token = _telling(send, told), MARKS.set(marks)
+        # Whoever answers behind this, in another process perhaps, takes this span for its parent.
+        scope = {
+            **scope,
+            "headers": [(name, value) for name, value in scope["headers"] if name != b"traceparent"] + [(b"traceparent", told)],
+        }
 
         async def noting(message: Message) -> None:
             nonlocal status
@@ -79,18 +88,20 @@ def _telling(send: Send, trace: bytes) -> Send:
 
     async def telling(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", ()), (ANSWERED, trace)]}
+            headers = [*message.get("headers", ())]
+            if not any(name == ANSWERED for name, _ in headers):  # another process that answered it has said it
+                headers.append((ANSWERED, trace))
+            message = {**message, "headers": headers}
         await send(message)
 
     return telling
 
 
 class PlainRoute:
-    """`POST /models/NAME/predict` with rows. While a challenger answers a share of them, all go the ordinary way."""
+    """`POST /models/NAME/predict` with rows; a challenger on trial answers its share of them."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._max_rows = service.project.settings.serve.max_rows
         self._kind = "probability" if service.project.context.outline.task == "binary" else "prediction"
 
     async def __call__(self, scope: Scope, body: bytes, send: Send) -> bool:
@@ -98,37 +109,39 @@ class PlainRoute:
         begin = time.perf_counter()
         service = self._service
         ready = service.champion.now
-        if (
-            ready is None
-            or service.champion.challenger is not None
-            or not header_of(scope["headers"], b"content-type").startswith(b"application/json")
-        ):
+        if ready is None or not header_of(scope["headers"], b"content-type").startswith(b"application/json"):
             return False
         since = started()
         read = ready.signature.read(body)
+        limit, challenger = service.project.settings.serve.max_rows, service.champion.challenger
         held: list[Held] = []
         try:
             if read is not None:
                 rows, named = read
                 whose = _keys(ready, named)
-            elif (entities := _entities(body)) and len(entities) <= self._max_rows and ready.signature.is_plain:
+            elif (entities := _entities(body)) and len(entities) <= limit and ready.signature.is_plain:
                 held = await service.recent.find(ready, entities, datetime.now(UTC))
                 rows, whose = [one.row for one in held], [one.whose for one in held]
             else:
                 return False
             ended("features", since)
-            if whose is None or not 0 < len(rows) <= self._max_rows:
+            if whose is None or not 0 < len(rows) <= limit:
                 return False
-            answered = await service.batcher.ask(ready, rows, whose, origin=LOOKED_UP if held else "api")
+            if challenger is None or challenger.number == ready.number:
+                answered, theirs = await service.batcher.ask(ready, rows, whose), None
+            else:
+                answered, theirs = await self._shared(ready, challenger, rows, whose)
         except KeepwellError as error:
             service.meter.refuse("json", type(error).__name__)
             answer = refusal(error)
             await sent(send, Reply(answer.status_code, bytes(answer.body), headers=raw_headers_of(error)))
             return True
-        kind, number = self._kind, answered.version
+        kind, number = self._kind, ready.number
         predictions: list[dict[str, Any]] = [
             {"prediction_id": name, kind: value, "version": number} for name, value in zip(answered.ids, answered.values, strict=True)
         ]
+        for at in theirs or ():
+            predictions[at]["version"] = challenger.number  # type: ignore[union-attr]
         if whose:
             for prediction, one in zip(predictions, whose, strict=True):
                 prediction |= ({"entity": one.entity} if one.entity else {}) | ({"time": one.time} if one.time else {})
@@ -136,10 +149,40 @@ class PlainRoute:
             now = datetime.now(UTC)
             for prediction, looked_up in zip(predictions, held, strict=True):
                 prediction |= service.recent.freshness.told(looked_up.time, now)
-        content = _encode({"model": service.project.name, "version": number, "predictions": predictions})
+        content = _encode({"model": service.project.name, "version": number, "predictions": predictions, **service.log_told})
         await sent(send, Reply(200, content), header_of(scope["headers"], b"accept-encoding"))
-        service.meter.answer("json", number, len(rows), time.perf_counter() - begin)
+        counted = (challenger.number, len(theirs)) if challenger and theirs else None
+        service.meter.answer("json", number, len(rows), time.perf_counter() - begin, counted)
         return True
+
+    async def _shared(self, ready: Ready, challenger: Ready, rows: Sequence[Row], whose: Sequence[Whose]) -> tuple[Answered, list[int]]:
+        """Answers by both, and which rows the challenger answered; those that it cannot answer the champion does."""
+        batcher, name, ids = self._service.batcher, self._service.project.name, new_ids(len(rows))
+        named = [one.entity or drawn for one, drawn in zip(whose or [NOBODY] * len(rows), ids, strict=True)]
+        theirs = [
+            at for at, one in enumerate(named) if takes(name, challenger.number, one, self._service.project.settings.promotion.canary_share)
+        ]
+        ours = sorted({*range(len(rows))} - {*theirs})
+
+        async def asked(who: Ready, places: list[int], origin: str) -> list[tuple[int, str | None, float]]:
+            given = [rows[at] for at in places]
+            if who.signature.names != ready.signature.names:
+                given = [tuple(row[ready.signature.place[column]] for column in who.signature.names) for row in given]
+            drawn = [ids[at] for at in places]
+            found = await batcher.ask(who, given, [whose[at] for at in places] if whose else None, ids=drawn, origin=origin)
+            return list(zip(places, found.ids, found.values, strict=True))
+
+        found: list[tuple[int, str | None, float]] = []
+        if theirs:
+            try:
+                found += await asked(challenger, theirs, CANARY)
+            except (InputInvalid, EstimatorInvalid) as error:  # nobody must get an error because of a version that is only on trial
+                log.warning("Version %d, on trial, could not answer; the champion did: %s", challenger.number, error)
+                ours, theirs = list(range(len(rows))), []
+        if ours:
+            found += await asked(ready, ours, "")
+        found.sort()
+        return Answered([one for _, one, _ in found], [value for *_, value in found], ready.number), theirs
 
 
 class _Entities(msgspec.Struct, forbid_unknown_fields=True):

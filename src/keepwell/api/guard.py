@@ -10,7 +10,6 @@ import uuid
 import zlib
 from collections.abc import Callable
 
-from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keepwell.api.failures import json_answer, refusal_at
@@ -34,22 +33,23 @@ class Guard:
 
     Parameters
     ----------
-    app : what answers; `described` is the part of it that OpenAPI describes.
+    app : what answers.
+    serve : the bounds, as they are now; the token is that of the beginning.
     sessions : of browsers; a signed-in one passes like the token.
     """
 
-    def __init__(self, app: ASGIApp, described: FastAPI, serve: ServeSection, sessions: Sessions) -> None:
-        self.app, self.described, self.sessions = app, described, sessions
-        self.max_body_kb, self._read_s, self._answer_s = serve.max_body_kb, serve.read_s, serve.answer_s
-        token = serve.token.get_secret_value() if serve.token else None
+    def __init__(self, app: ASGIApp, serve: Callable[[], ServeSection], sessions: Sessions) -> None:
+        self.app, self.sessions = app, sessions
+        self._serve, given = serve, serve().token
+        token = given.get_secret_value() if given else None
         self.expected = f"Bearer {token}".encode() if token else None
         self._running: dict[asyncio.Task[object], tuple[float, bool]] = {}  # task -> (must be done by, is its body here)
         self._swept: set[asyncio.Task[object]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
 
-    def openapi(self) -> dict[str, object]:
-        """The description of all routes."""
-        return dict(self.described.openapi())
+    def is_right(self, given: bytes) -> bool:
+        """Whether this authorization is enough."""
+        return self.expected is None or hmac.compare_digest(given, self.expected)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -58,7 +58,7 @@ class Guard:
         task = asyncio.current_task()
         assert task is not None
         loop = asyncio.get_running_loop()
-        self._running[task] = (loop.time() + self._read_s, False)
+        self._running[task] = (loop.time() + self._serve().read_s, False)
         if self._sweeper is None:
             self._sweeper = loop.call_later(SWEEP_S, self._sweep, loop)
         try:
@@ -67,7 +67,7 @@ class Guard:
             if task not in self._swept:
                 raise
             task.uncancel()
-            late = AnswerTooLate(self._answer_s) if self._running[task][1] else BodyTooSlow(self._read_s)
+            late = AnswerTooLate(self._serve().answer_s) if self._running[task][1] else BodyTooSlow(self._serve().read_s)
             await _close(late, scope, receive, send)
         finally:
             self._running.pop(task, None)
@@ -86,7 +86,7 @@ class Guard:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         if self.expected is not None and scope["path"] not in OPEN_PATHS and not is_open(scope["path"]):
             given = headers.get(b"authorization", b"")
-            if not hmac.compare_digest(given, self.expected) and not self.sessions.lets_in(scope["method"], scope["headers"]):
+            if not self.is_right(given) and not self.sessions.lets_in(scope["method"], scope["headers"]):
                 said = TokenRefused("has another token" if given else "has no token")
                 await (sign_in_first(scope) or refusal_at(scope["path"], said))(scope, receive, send)
                 return
@@ -95,21 +95,21 @@ class Guard:
             encoding = headers.get(b"content-encoding", b"identity")
             if body is not None and encoding != b"identity":
                 try:
-                    body = _unpacked(body, encoding.decode("latin-1").strip().lower(), self.max_body_kb * 1024)
+                    body = _unpacked(body, encoding.decode("latin-1").strip().lower(), self._serve().max_body_kb * 1024)
                 except KeepwellError as error:
                     await refusal_at(scope["path"], error)(scope, receive, send)
                     return
             if body is None:
-                await _close(BodyTooLarge(self.max_body_kb), scope, receive, send)
+                await _close(BodyTooLarge(self._serve().max_body_kb), scope, receive, send)
                 return
             scope[BODY] = body
             receive = _replay(body, receive)
-        self._running[task] = (math.inf if is_stream(scope["path"]) else now() + self._answer_s, True)
+        self._running[task] = (math.inf if is_stream(scope["path"]) else now() + self._serve().answer_s, True)
         await self.app(scope, receive, send)
 
     async def _read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes | None:
         """The whole body, or None when it is too large."""
-        limit, read = self.max_body_kb * 1024, 0
+        limit, read = self._serve().max_body_kb * 1024, 0
         message = await receive()
         if not message.get("more_body", False) and len(whole := message.get("body", b"")) <= limit:  # as nearly all are
             return bytes(whole)

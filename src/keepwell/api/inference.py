@@ -19,7 +19,7 @@ from keepwell.api.service import Service
 from keepwell.api.tensors import Request, datatype_of, read, to_bytes
 from keepwell.api.tracing import ended, started
 from keepwell.errors import InputInvalid, KeepwellError, MediaTypeUnknown, ModelNotFound, VersionNotFound
-from keepwell.serving import LOOKED_UP, Ready, Row
+from keepwell.serving import Ready, Row
 
 LONGEST = 200  # characters of an entity's name
 PROTOCOL = "keepwell.protocol"  # where a scope says by which protocol it came, when not by HTTP
@@ -37,7 +37,6 @@ class Inference:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._name = service.project.name
-        self._max_rows = service.project.settings.serve.max_rows
         self.output = "probability" if service.project.context.outline.task == "binary" else "prediction"
 
     def known(self, name: str, version: str | None = None) -> None:
@@ -73,6 +72,7 @@ class Inference:
             "parameters": {
                 "runtime": ready.agreement.as_dict(),
                 "log": self._service.project.settings.serve.log,
+                "log_share": self._service.project.settings.serve.log_share,
                 "takes_missing": ready.takes_missing,
                 "entity_input": self._service.project.context.outline.entity,  # texts under this name, instead of features
                 "one_tensor": ready.signature.is_numeric,  # all features as one tensor of shape [-1, features]
@@ -115,7 +115,7 @@ class Inference:
             rows = self._rows(ready, request, values)
             return await batcher.ask(ready, rows, _named(ready, parameters, len(rows))), {}
         held = await self._service.recent.find(ready, entities, datetime.now(UTC))
-        answered = await batcher.ask(ready, [one.row for one in held], [one.whose for one in held], origin=LOOKED_UP)
+        answered = await batcher.ask(ready, [one.row for one in held], [one.whose for one in held])
         # Of the oldest row: parameters hold no lists.
         return answered, self._service.recent.freshness.told(min(one.time for one in held), datetime.now(UTC))
 
@@ -167,8 +167,8 @@ class Inference:
     def _count(self, n: int) -> int:
         if not n:
             raise InputInvalid("There is no row to answer", "Send at least one.")
-        if n > self._max_rows:
-            raise InputInvalid(f"{n} rows are more than {self._max_rows}", "Send fewer at once, or raise serve.max_rows.")
+        if n > (most := self._service.project.settings.serve.max_rows):
+            raise InputInvalid(f"{n} rows are more than {most}", "Send fewer at once, or raise serve.max_rows.")
         return n
 
     def wanted(self, request: Request) -> list[tuple[str, bool]]:
@@ -185,8 +185,10 @@ class Inference:
 
     def _reply(self, request: Request, wanted: list[tuple[str, bool]], answered: Answered, parameters: dict[str, Any]) -> Reply:
         outputs, parts = [], []
+        parameters = {**parameters, **self._service.log_told}
         for name, as_bytes in wanted:
-            datatype, values = ("BYTES", answered.ids) if name == IDS else ("FP64", answered.values)
+            # Where only a share is kept, the id of what is not is empty.
+            datatype, values = ("BYTES", [one or "" for one in answered.ids]) if name == IDS else ("FP64", answered.values)
             output: dict[str, Any] = {"name": name, "datatype": datatype, "shape": [len(values)]}
             if as_bytes:
                 parts.append(to_bytes(values, datatype))

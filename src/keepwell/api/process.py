@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ipaddress
 import logging
@@ -12,17 +13,18 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
-
-import uvicorn
+from typing import Any
 
 from keepwell.api.app import create_app
+from keepwell.api.crew import Crew
+from keepwell.api.leaving import LeavingServer
+from keepwell.api.working import log_to_stderr
 from keepwell.errors import KeepwellError, SettingInvalid
 from keepwell.orchestration import CycleRecord, Scheduler, last_cycle, reload_code
 from keepwell.project import Project
 from keepwell.settings import ServeSection
 
 CYCLE_GRACE_S = 25.0  # a cycle that runs when stop is said may take this long; supervisors kill after 30 s
-REQUEST_GRACE_S = 10
 SENDING_GRACE_S = 2.0
 
 log = logging.getLogger("keepwell")
@@ -40,16 +42,19 @@ def serve_forever(project: Project, *, serve: bool, work: bool, browse: bool = F
     SettingInvalid : the port is taken, the address is not this machine's, or it is open to others without a token.
     StorageUnavailable : the journal cannot be written.
     """
-    _log_to_stderr()
+    log_to_stderr()
     listener = _listen(project.settings.serve) if serve else None
+    crew = Crew(project, listener) if listener and project.settings.serve.workers else None
     scheduler = _scheduler(project) if work else None
     try:
-        server = _Server(project, lambda: _announce(project, listener, scheduler, browse)) if listener else None
+        server = _Server(project, lambda: _announce(project, listener, scheduler, browse), crew) if listener else None
+        if crew:
+            crew.start()
         project.notify.sender.start()
         if scheduler:
             scheduler.start()
         if server and listener:
-            server.run(sockets=[listener])
+            server.run(sockets=[crew.door if crew else listener])
         else:
             with _on_signals(stopping := threading.Event()):
                 _announce(project, None, scheduler)
@@ -58,6 +63,8 @@ def serve_forever(project: Project, *, serve: bool, work: bool, browse: bool = F
     finally:
         if listener:
             listener.close()
+        if crew:
+            crew.close()
         _finish(project, scheduler)
 
 
@@ -152,46 +159,39 @@ def _url(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-class _Server(uvicorn.Server):
-    """uvicorn, but it says our line when it listens, and a signal that stops it does not also kill the process after."""
+class _Server(LeavingServer):
+    """It says our line when it listens, and ends what belongs to it when it stops."""
 
-    def __init__(self, project: Project, started: Callable[[], None]) -> None:
-        app = create_app(project)
-        config = uvicorn.Config(
-            app,
-            loop="uvloop",
-            http="httptools",
-            ws="none",
-            lifespan="on",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=REQUEST_GRACE_S,
-        )
-        super().__init__(config)
+    def __init__(self, project: Project, started: Callable[[], None], crew: Crew | None) -> None:
+        app = create_app(project, crew.log_path, others=crew.meters) if crew else create_app(project)
+        super().__init__(app)
         state = app.described.state
-        self._tell, self._live, self._warm = started, state.live, state.warm
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._live.close()  # else it would wait for pages that watch
-        await super().shutdown(sockets)
+        self._tell, self._live, self._warm, self._crew = started, state.live, state.warm, crew
+        self._read_again = state.read_again
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        if self._crew:
+            await asyncio.to_thread(self._crew.wait)
         self._tell()
         threading.Thread(target=self._warm, name="keepwell-pages", daemon=True).start()
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._live.close()  # else it would wait for pages that watch
+        if self._crew:
+            await asyncio.to_thread(self._crew.stop_answering)
+        await super().shutdown(sockets)
+
+    def handlers(self) -> dict[int, Any]:
+        found = super().handlers()
+        if not sys.stdin or not sys.stdin.isatty():  # in a terminal it says that the terminal is gone, and ends the process
+            found[signal.SIGHUP] = lambda *_: threading.Thread(target=self._read_settings, name="settings").start()
+        return found
+
+    def _read_settings(self) -> None:
+        self._read_again()
+        if self._crew:
+            self._crew.read_again()
 
 
 @contextlib.contextmanager
@@ -205,12 +205,3 @@ def _on_signals(stopping: threading.Event) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _log_to_stderr() -> None:
-    """Our log, and uvicorn's errors, as lines on stderr, unless whoever started us has set up logging."""
-    if logging.getLogger().handlers:
-        return
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    log.setLevel(logging.INFO)
-    logging.getLogger("uvicorn").setLevel(logging.ERROR)

@@ -11,7 +11,7 @@
                               BackupNotFound, VersionSwept, SliceNotFound, PersonNotFound, NoticeNotFound, IncidentNotFound
       Refused                 PromotionRefused, RollbackRefused, CycleRefused, FormatRefused, TrustRefused, AnswersDiffer, ModelFileInvalid,
                               TokenRefused, RestoreRefused, KeepingBusy, EnvironmentMismatch, NotRepeatable, IncidentRefused,
-                              IncidentChanged, ApprovalRefused, FormRefused, ActOvertaken
+                              IncidentChanged, ApprovalRefused, FormRefused, ActOvertaken, CycleOvertaken
       BackendError            SourceUnavailable, StorageUnavailable, ArtifactCorrupt, ArtifactMissing, JournalCorrupt,
                               SchemaTooNew, NotReady, TableCorrupt, BackupCorrupt, AnswerTooLate, DataStale
 
@@ -85,6 +85,7 @@ from keepwell.errors.refusals import (
     ActOvertaken,
     AnswersDiffer,
     ApprovalRefused,
+    CycleOvertaken,
     CycleRefused,
     EnvironmentMismatch,
     FormatRefused,
@@ -119,6 +120,7 @@ __all__ = [
     "BodyTooSlow",
     "BundleInvalid",
     "ContractBroken",
+    "CycleOvertaken",
     "CycleRefused",
     "DataError",
     "DataStale",

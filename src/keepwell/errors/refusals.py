@@ -186,6 +186,19 @@ class ActOvertaken(Refused):
         )
 
 
+class CycleOvertaken(Refused):
+    """A cycle ran between the page that showed what would be built and the form that agreed to it."""
+
+    headline = "A cycle came in between"
+
+    def __init__(self, model: str, cycle: str) -> None:
+        super().__init__(
+            f"Nothing was begun: cycle {cycle} of '{model}' ran after the page that you agreed to. Look at what would be built again.",
+            model=model,
+            cycle=cycle,
+        )
+
+
 class IncidentRefused(Refused):
     """An act does not fit how an incident is."""
 

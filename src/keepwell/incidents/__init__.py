@@ -30,7 +30,7 @@ from keepwell.incidents.owners import PARTIES, Owned, orphans, owner_of, party_o
 from keepwell.incidents.records import KEEPWELL, MODEL, STATES, Activity, Change, End, Fault, Incident
 from keepwell.incidents.runbooks import Runbook, runbook_of
 from keepwell.incidents.silence import Answers, Labels, Seen, silences
-from keepwell.incidents.tables import get_incident, list_activity, list_incidents, list_live, next_number
+from keepwell.incidents.tables import get_incident, list_activity, list_incidents, list_live, list_open, next_number
 from keepwell.incidents.telling import Around, clause, interval, next_act, tell, words_of
 
 __all__ = [
@@ -71,6 +71,7 @@ __all__ = [
     "list_activity",
     "list_incidents",
     "list_live",
+    "list_open",
     "live",
     "medians",
     "next_act",

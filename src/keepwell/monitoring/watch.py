@@ -20,6 +20,7 @@ from keepwell.detection import (
     batch_means,
     batches_to_prove,
     column_values,
+    day_of,
     label_noise,
     label_values,
 )
@@ -400,6 +401,27 @@ class Watch:
             self.detector.sides(),
             None if self.model is None else self._ask,
         )
+
+    def batch_of(self, moment: datetime) -> int:
+        """Number of the batch that a moment lies in."""
+        return int(self.reference.batch_of(np.array([day_of(moment)]))[0])
+
+    def forget(self, ended: Incident, last: int) -> None:
+        """Let a decline that has ended be no part of what comes after it.
+
+        Its batches and rows are neither usual nor evidence of something new. What rang before it, or belongs to another decline, rings on;
+        in the other channels nothing new can have begun before its end.
+        """
+        first = self.batch_of(ended.explanation.began.at)
+        stays = (self.rang < first) & ~ended.channels
+        for incident in self.open_incidents:
+            stays |= incident.channels
+        self.detector.reset(~stays)
+        self.rang[~stays] = np.nan
+        within = (self.series.numbers >= first) & (self.series.numbers <= last)
+        self.series.apart[within], self.series.z[within] = np.nan, np.nan
+        self.series.z[np.ix_(self.series.numbers <= last, ~stays)] = np.nan
+        self.kept = self.kept.take((self.kept.batch < first) | (self.kept.batch > last))
 
     def told_until(self) -> datetime:
         """The end of the batch in which the newest open decline was told."""

@@ -20,7 +20,7 @@ from keepwell.orchestration.reproducing import reproduce
 from keepwell.orchestration.retracing import Retraced, retrace
 from keepwell.orchestration.schedule import Scheduler, due, next_tick
 from keepwell.orchestration.slots import dead_slots
-from keepwell.orchestration.tables import CycleRecord, count_cycles, get_cycle, last_cycle, list_cycles
+from keepwell.orchestration.tables import CycleRecord, count_cycles, get_cycle, last_cycle, list_cycles, newest_cycles
 from keepwell.orchestration.tending import around_now
 from keepwell.orchestration.watching import changes_near
 
@@ -56,6 +56,7 @@ __all__ = [
     "list_quarantine",
     "look",
     "needed",
+    "newest_cycles",
     "next_tick",
     "plain",
     "post_labels",

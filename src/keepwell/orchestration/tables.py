@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from keepwell.storage import insert_once
+from keepwell.storage import insert_once, models_on_record
 from keepwell.storage.schema import facts, integer, metadata, moment, text
 
 cycles = sa.Table(
@@ -92,6 +92,16 @@ def list_cycles(connection: sa.Connection, model: str, status: str | None = None
     if status is not None:
         query = query.where(cycles.c.status == status)
     return [_cycle(row) for row in connection.execute(query.order_by(cycles.c.as_of.desc()).limit(limit)).mappings()]
+
+
+def newest_cycles(connection: sa.Connection) -> dict[str, tuple[CycleRecord, datetime | None]]:
+    """Model -> its newest cycle and the moment of the one before, of every model in the record."""
+    models, mine = models_on_record(), cycles.alias()
+    newest = sa.select(sa.func.max(mine.c.as_of)).where(mine.c.model == models.c.model).scalar_subquery()
+    before = sa.select(sa.func.max(mine.c.as_of)).where(mine.c.model == cycles.c.model, mine.c.as_of < cycles.c.as_of).scalar_subquery()
+    query = sa.select(cycles, before.label("before")).join(models, (cycles.c.model == models.c.model) & (cycles.c.as_of == newest))
+    rows = connection.execute(query).mappings()
+    return {row["model"]: (_cycle({name: value for name, value in row.items() if name != "before"}), row["before"]) for row in rows}
 
 
 def count_cycles(

@@ -117,7 +117,7 @@ def apply(
     known = {incident.number: incident for incident in lives}
     number = 0
     if faults:
-        since = now - timedelta(days=settings.incidents.reopen_days)
+        since = min([now, *(fault.first for fault in faults if not fault.is_lasting)]) - timedelta(days=settings.incidents.reopen_days)
         known = {incident.number: incident for incident in list_incidents(connection, context.name, since=since)} | known
         number = next_number(connection, context.name)
     options: dict[str, Any] = {"settings": settings.incidents, "owners": settings.owner, "number": number, "now": now}

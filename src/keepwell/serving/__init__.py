@@ -26,8 +26,11 @@ from keepwell.serving.ledger import (
     representative,
     shadow_answers,
 )
+from keepwell.serving.log_writer import obey_only, stop_of, write_log
 from keepwell.serving.predictor import Predictor, signature_of
+from keepwell.serving.remote import Log, RemoteJournal, write_for_others
 from keepwell.serving.runtimes import Runtime
+from keepwell.serving.sampling import is_kept
 from keepwell.serving.segments import closed_segments
 from keepwell.serving.segments import read as read_segment
 from keepwell.serving.shipping import ship
@@ -58,9 +61,11 @@ __all__ = [
     "Agreement",
     "Journal",
     "Labelling",
+    "Log",
     "Name",
     "Predictor",
     "Ready",
+    "RemoteJournal",
     "Row",
     "Runtime",
     "Signature",
@@ -71,10 +76,12 @@ __all__ = [
     "find_prediction",
     "get_batch",
     "get_labelling",
+    "is_kept",
     "joined",
     "keep_journal",
     "last_batch",
     "made_ready",
+    "obey_only",
     "paired",
     "prediction_rows",
     "read_segment",
@@ -84,6 +91,9 @@ __all__ = [
     "shadow_answers",
     "ship",
     "signature_of",
+    "stop_of",
     "total_labels",
     "total_predictions",
+    "write_for_others",
+    "write_log",
 ]

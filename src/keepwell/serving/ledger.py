@@ -36,6 +36,7 @@ SHADOWS: dict[str, Any] = {
     "answer": pl.Float64,
     "role": pl.String,
 }
+WEIGHT = "weight"  # of a row in the ledger, where only a share is kept
 CANARY = "canary"  # origin of a live answer that a challenger gave
 LOOKED_UP = "look-up"  # of an answer to a request that named only an entity: the features came from the tables
 OWN = 0  # version of an answer that an application's own model gave
@@ -171,6 +172,8 @@ def keep_journal(database: Database, predictions: Table, segment: str, records: 
     columns |= {name: _moments([getattr(row, name) for row in found]) for name in ("time", "made_at")}
     columns["inputs"] = [_text(row.inputs) for row in found]
     rows = pl.DataFrame(columns, schema=LEDGER)
+    if any(row.weight != 1.0 for row in found):  # a column only of tables that need it; null stands for 1
+        rows = rows.with_columns(pl.Series(WEIGHT, [row.weight for row in found], pl.Float64))
     with database.begin() as connection:
         predictions.append(connection, f"journal/{segment}", rows, rows["made_at"].max())  # type: ignore[arg-type]
 
@@ -186,6 +189,7 @@ class _Record(msgspec.Struct):
     made_at: str
     origin: str
     inputs: msgspec.Raw
+    weight: float = 1.0  # so many answers it stands for, when only a share is kept
 
 
 _read = msgspec.json.Decoder(_Record).decode

@@ -5,7 +5,7 @@ Other rooms hand this one rows, bytes and facts; it answers them back as they we
 
 from keepwell.storage.artifacts import ArtifactStore, digest_of
 from keepwell.storage.breaks import Break, Chain, dumped, follow, hash_at, walk
-from keepwell.storage.chains import append_once, canonical
+from keepwell.storage.chains import append_once, canonical, models_on_record
 from keepwell.storage.database import HEAD, Database, insert_once
 from keepwell.storage.engines import to_json
 from keepwell.storage.files import Files, Listed
@@ -40,6 +40,7 @@ __all__ = [
     "last_event",
     "list_events",
     "literal",
+    "models_on_record",
     "person",
     "record_event",
     "to_json",

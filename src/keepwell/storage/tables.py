@@ -195,6 +195,25 @@ class Table:
                 seal(self.files)
         return found
 
+    def forget(self, before: datetime, *, dry_run: bool = False) -> int:
+        """Let go rows of times before a moment that are in Delta, for logs that nobody has to keep for ever. Answers how many.
+
+        The files that held them stay until `vacuum`, for those who are reading right now.
+        """
+        with self._database.begin(f"flush {self.name}"):  # nobody writes or joins its files meanwhile
+            if (delta := self._open()) is None:
+                return 0
+            is_old = pl.col(self.time) < before
+            with self._answering():
+                count = int(self._scan(delta).filter(is_old).select(pl.len()).collect().item())
+                if count and not dry_run:
+                    micros = to_micros(before)
+                    delta.delete(f'"{self.time}" < arrow_cast({micros}, \'Timestamp(Microsecond, Some("UTC"))\')')
+                    self._sync(delta)
+                    seal(self.files)
+                    self._remembered = None
+        return count
+
     def waiting(self, connection: sa.Connection) -> int:
         """How many commits wait in the record."""
         row = connection.execute(self._state).first()

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import Response
 
+from keepwell.changes import BEFORE
 from keepwell.errors import InputInvalid
 from keepwell.incidents import STATES, durations_of, words_of
 from keepwell.ui.desk import Desk, with_session
@@ -62,7 +63,7 @@ def incident(desk: Desk, request: Request) -> Response:
         people=sorted(desk.project.settings.people),
         tomorrow=now + timedelta(days=1),
         source=desk.source,
-        around=timedelta(days=30),
+        around=BEFORE,
         line_of=command_of,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -11,8 +12,10 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 
 from keepwell.errors import InputInvalid, ModelNotFound
+from keepwell.orchestration import CycleRecord
 from keepwell.project import Project
 from keepwell.registry import Version
+from keepwell.rehearsal import Rehearsal
 from keepwell.status import Status
 from keepwell.ui.ranges import Range, range_of
 from keepwell.ui.remembering import Remembered, mark_of
@@ -29,7 +32,8 @@ Found = TypeVar("Found")
 class Desk:
     """One project as pages see it.
 
-    `ship` moves acknowledged answers into the ledger; `said` is what an act told a session, shown on its next page.
+    `ship` moves acknowledged answers into the ledger; `said` is what an act told a session, shown on its next page;
+    `cycle` is the newest one that a page began.
     """
 
     project: Project
@@ -38,6 +42,7 @@ class Desk:
     kept: Remembered = field(default_factory=Remembered)
     said: dict[str, tuple[str, bool]] = field(default_factory=dict)
     acting: threading.Lock = field(default_factory=threading.Lock)
+    cycle: Future[CycleRecord] | None = None
 
     @property
     def name(self) -> str:
@@ -91,6 +96,10 @@ class Desk:
     def aliases(self, mark: str) -> dict[str, int]:
         """Alias -> version number."""
         return self.once(mark, "aliases", make=self.project.aliases)
+
+    def rehearsed(self, mark: str) -> tuple[datetime, Rehearsal] | None:
+        """When policies were rehearsed last, and what they came to."""
+        return self.once(mark, "rehearsed", f"{datetime.now(UTC):%Y-%m-%dT%H:%M}", make=self.project.rehearsed)
 
     def newest(self, mark: str) -> datetime:
         """The moment of the newest cycle, or now before there is one."""
