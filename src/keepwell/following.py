@@ -161,8 +161,8 @@ def _again(again: Retraced) -> Step:
     return Step("again", said, facts)
 
 
-def _number(value: float) -> str:
-    return f"{value:.6g}" if math.isfinite(value) else "no number"
+def _number(value: float | None) -> str:
+    return f"{value:.6g}" if value is not None and math.isfinite(value) else "no number"
 
 
 def _text(moment: datetime | None) -> str | None:
