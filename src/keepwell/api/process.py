@@ -18,6 +18,7 @@ from typing import Any
 from keepwell.api.app import create_app
 from keepwell.api.crew import Crew
 from keepwell.api.leaving import LeavingServer
+from keepwell.api.supervised import ALIVE, READY, STOPPING, beat_s, tell
 from keepwell.api.working import log_to_stderr
 from keepwell.errors import KeepwellError, SettingInvalid
 from keepwell.orchestration import CycleRecord, Scheduler, last_cycle, reload_code
@@ -58,8 +59,10 @@ def serve_forever(project: Project, *, serve: bool, work: bool, browse: bool = F
         else:
             with _on_signals(stopping := threading.Event()):
                 _announce(project, None, scheduler)
-                while not stopping.wait(1.0):
-                    pass
+                tell(READY)
+                while not stopping.wait(beat_s() or 60.0):
+                    tell(ALIVE)
+                tell(STOPPING)
     finally:
         if listener:
             listener.close()
@@ -174,9 +177,18 @@ class _Server(LeavingServer):
         if self._crew:
             await asyncio.to_thread(self._crew.wait)
         self._tell()
+        tell(READY)
+        self._beat(asyncio.get_running_loop())
         threading.Thread(target=self._warm, name="keepwell-pages", daemon=True).start()
 
+    def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
+        """The loop that answers says itself that it is alive: when it is stuck, nothing is said."""
+        if (period := beat_s()) is not None:
+            tell(ALIVE)
+            loop.call_later(period, self._beat, loop)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        tell(STOPPING)
         self._live.close()  # else it would wait for pages that watch
         if self._crew:
             await asyncio.to_thread(self._crew.stop_answering)
