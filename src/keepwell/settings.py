@@ -6,6 +6,7 @@ Precedence, weakest first: defaults < `keepwell.toml` < `.env` < environment (`K
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 import re
 import tomllib
@@ -196,7 +197,14 @@ class ServeSection(Section):
 
     host: str = Field("127.0.0.1", description="Address to listen on; beyond loopback a token is required.")
     port: int = Field(8321, ge=0, le=65535, description="Port; 0 takes a free one.")
-    token: SecretStr | None = Field(None, description="Bearer token; set it in the environment as KEEPWELL_SERVE__TOKEN.")
+    token: SecretStr | None = Field(
+        None, description="A bearer token that may do everything; set it in the environment as KEEPWELL_SERVE__TOKEN. See docs/access.md."
+    )
+    require_token: bool | None = Field(
+        None, description="Ask for a token on this machine too; default: once there is or was one. Beyond this machine always."
+    )
+    certificate: str | None = Field(None, description="File with the certificate (PEM, with its chain) for HTTPS.")
+    key: str | None = Field(None, description="File with its private key (PEM); default: it stands in the certificate's file.")
     packages: Literal["tell", "refuse"] = Field(
         "tell", description="When the packages here are not those a version was built with: tell (doctor, log), or refuse to answer."
     )
@@ -209,6 +217,14 @@ class ServeSection(Section):
         description="durable: an answer is sent when the disk has it; async: before that; a crash may lose the last answers.",
     )
     ship_s: float = Field(5.0, gt=0, description="How often closed journal segments go to the predictions table, seconds.")
+
+    @property
+    def is_local(self) -> bool:
+        """Can only this machine reach it?"""
+        try:
+            return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
 
 class PartySection(Section):
@@ -274,7 +290,7 @@ class PersonSection(Section):
 
     tell: tuple[Address, ...] = Field((), description="Apprise URLs at which the person is told: slack, mailto, json, and a hundred more.")
     role: Literal["viewer", "operator", "maintainer", "admin"] = Field(
-        "viewer", description="What the person may do; nothing asks for it yet."
+        "operator", description="The most that the person may do with tokens of theirs, or by `--by`; see docs/access.md."
     )
 
     @field_validator("tell")
