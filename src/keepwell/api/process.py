@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import logging
 import os
 import signal
@@ -11,10 +10,11 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 
 import uvicorn
 
+from keepwell.access import certificate_of
 from keepwell.api.app import create_app
 from keepwell.errors import KeepwellError, SettingInvalid
 from keepwell.orchestration import CycleRecord, Scheduler, last_cycle, reload_code
@@ -37,14 +37,16 @@ def serve_forever(project: Project, *, serve: bool, work: bool, browse: bool = F
 
     Raises
     ------
-    SettingInvalid : the port is taken, the address is not this machine's, or it is open to others without a token.
+    SettingInvalid : the port is taken, the address is not this machine's, it is open to others without a token, or the
+        certificate cannot be used.
     StorageUnavailable : the journal cannot be written.
     """
     _log_to_stderr()
-    listener = _listen(project.settings.serve) if serve else None
+    certificate = certificate_of(project.settings.serve, project.folder) if serve else None
+    listener = _listen(project.settings.serve, lambda: _has_token(project)) if serve else None
     scheduler = _scheduler(project) if work else None
     try:
-        server = _Server(project, lambda: _announce(project, listener, scheduler, browse)) if listener else None
+        server = _Server(project, lambda: _announce(project, listener, scheduler, browse), certificate) if listener else None
         project.notify.sender.start()
         if scheduler:
             scheduler.start()
@@ -104,11 +106,19 @@ def _scheduler(project: Project) -> Scheduler:
     return Scheduler(schedule.cron, schedule.timezone, run=run, last=last, first=project.resume, look=look)
 
 
-def _listen(serve: ServeSection) -> socket.socket:
+def _has_token(project: Project) -> bool:
+    """Is there a token that is good?"""
+    now = datetime.now(UTC)
+    return bool(project.settings.serve.token) or any(token.state(now) == "good" for token in project.tokens())
+
+
+def _listen(serve: ServeSection, has_token: Callable[[], bool]) -> socket.socket:
     """A bound socket, so that the port is known, and known to be ours, before anything else starts."""
-    if not _is_loopback(serve.host) and not (serve.token and serve.token.get_secret_value()):
-        problem = "it can be reached by others, so a token is required; set KEEPWELL_SERVE__TOKEN"
+    if not serve.is_local and not has_token():
+        problem = "it can be reached by others, so a token is required; `keepwell token create` makes one, or set KEEPWELL_SERVE__TOKEN"
         raise SettingInvalid("serve.host", serve.host, problem, "the settings")
+    if not serve.is_local and serve.certificate is None:
+        log.warning("Others can reach %s, and there is no serve.certificate: a proxy before it must speak HTTPS.", serve.host)
     try:
         family, kind, _, _, address = socket.getaddrinfo(serve.host, serve.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listener = socket.socket(family, kind)
@@ -125,16 +135,10 @@ def _listen(serve: ServeSection) -> socket.socket:
     return listener
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _announce(project: Project, listener: socket.socket | None, scheduler: Scheduler | None, browse: bool = False) -> None:
     """The one line that says what runs."""
-    where = f" at {_url(listener)}" if listener else ""
+    url = _url(listener, project.settings.serve.certificate is not None) if listener else ""
+    where = f" at {url}" if listener else ""
     if scheduler is None:
         said = f"Keepwell serves '{project.name}'{where}"
     else:
@@ -144,19 +148,20 @@ def _announce(project: Project, listener: socket.socket | None, scheduler: Sched
     if browse and listener:
         import webbrowser
 
-        webbrowser.open(_url(listener))
+        webbrowser.open(url)
 
 
-def _url(listener: socket.socket) -> str:
+def _url(listener: socket.socket, has_certificate: bool) -> str:
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"http{'s' if has_certificate else ''}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 class _Server(uvicorn.Server):
     """uvicorn, but it says our line when it listens, and a signal that stops it does not also kill the process after."""
 
-    def __init__(self, project: Project, started: Callable[[], None]) -> None:
+    def __init__(self, project: Project, started: Callable[[], None], certificate: tuple[str, str] | None) -> None:
         app = create_app(project)
+        certfile, keyfile = certificate or (None, None)
         config = uvicorn.Config(
             app,
             loop="uvloop",
@@ -167,6 +172,8 @@ class _Server(uvicorn.Server):
             log_config=None,
             server_header=False,
             timeout_graceful_shutdown=REQUEST_GRACE_S,
+            ssl_certfile=certfile,
+            ssl_keyfile=keyfile,
         )
         super().__init__(config)
         state = app.described.state

@@ -12,14 +12,15 @@ from typing import Any
 
 from anyio import to_thread
 
+from keepwell.access import REFRESH_S, Doorkeeper
 from keepwell.api.answering import answer
 from keepwell.api.batching import Batcher
 from keepwell.api.bodies import PredictBody
 from keepwell.api.champion import Champion
 from keepwell.api.metrics import Meter
-from keepwell.errors import KeepwellError
+from keepwell.errors import KeepwellError, NotReady
 from keepwell.project import Project
-from keepwell.serving import Journal
+from keepwell.serving import Journal, Ready
 
 LOOK_S = 0.25  # how often the champion alias is looked at; a look is one small read, under a millisecond
 FIRST_LOAD_S = 30.0  # a start waits this long for the champion, so that the first caller is not turned away
@@ -39,6 +40,8 @@ class Service:
         self.project = project
         self.champion = Champion(project.context)
         self.meter = Meter()
+        people = {name: person.role for name, person in project.settings.people.items()}
+        self.doors = Doorkeeper(project.context.database, project.name, project.settings.serve, people)
         self.journal = Journal(project.journal_folder)
         self.batcher = Batcher(self.journal, self.meter, is_durable=project.settings.serve.log == "durable")
 
@@ -62,6 +65,17 @@ class Service:
             raise
         self.meter.answer("json", predictor.version.number, len(answered.records), time.perf_counter() - begin)
         return answered.reply
+
+    def healthy(self) -> Ready:
+        """The version that answers, for who restarts or routes. They have no token, so where one is asked for they are told no name.
+
+        Raises
+        ------
+        NotReady
+        """
+        if self.champion.now is None and self.doors.asks:
+            raise NotReady("of this server", "no version is loaded")
+        return self.champion.ready()
 
     def metrics(self) -> bytes:
         """What was counted, for Prometheus."""
@@ -89,6 +103,7 @@ class Service:
         tasks = [
             asyncio.create_task(_every(LOOK_S, self.champion.look)),
             asyncio.create_task(_every(self.project.settings.serve.ship_s, self.ship)),
+            asyncio.create_task(_every(REFRESH_S, self.doors.refresh)),
         ]
         try:
             yield
