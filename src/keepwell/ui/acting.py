@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
+from keepwell.access import ACTS, Refusal, refuse_role
 from keepwell.difference import Difference, between
 from keepwell.errors import ActOvertaken, InputInvalid, KeepwellError, QuarantineNotFound, RouteNotFound
 from keepwell.ui.data import ledger_page, prediction_address
@@ -65,6 +66,7 @@ def promote_step(desk: Desk, request: Request) -> Response:
     if champion == target.number:
         desk.project.promote(target.number, reason="")  # raises the refusal in its own words
     line = f"keepwell promote {target.number}" + ("" if target.passed else " --override")
+    may_override, needs = "override" in desk.holder(request).acts, ACTS["override"].needs
     fields = (("version", str(target.number)), ("champion", str(champion or "")))
     title = f"Make version {target.number} champion?"
     return ask(
@@ -76,7 +78,8 @@ def promote_step(desk: Desk, request: Request) -> Response:
             (f"{line} --dry-run", line),
             fields,
             between(desk.project, champion, target.number),
-            asks_override=not target.passed,
+            asks_override=not target.passed and may_override,
+            note="" if target.passed or may_override else f"The gate refused it; to let it live all the same needs {needs}.",
         ),
     )
 
@@ -86,7 +89,10 @@ def promote(desk: Desk, request: Request, form: Form) -> Response:
     desk.known(request)
     with desk.acting:
         _same_champion(desk, form)
-        made = desk.project.promote(one(form, "version"), reason=_reason(form), override=one(form, "override") == "yes")
+        override = one(form, "override") == "yes"
+        if override:
+            _must_be(desk, request, "override")
+        made = desk.project.promote(one(form, "version"), reason=_reason(form), override=override, by=desk.by(request))
     return done(desk, request, f"{made.sentence}.", _home(desk))
 
 
@@ -118,8 +124,17 @@ def rollback(desk: Desk, request: Request, form: Form) -> Response:
     desk.known(request)
     with desk.acting:
         _same_champion(desk, form)
-        made = desk.project.rollback(one(form, "version") or None, reason=_reason(form))
+        made = desk.project.rollback(one(form, "version") or None, reason=_reason(form), by=desk.by(request))
     return done(desk, request, f"{made.sentence}.", _home(desk))
+
+
+def _must_be(desk: Desk, request: Request, act: str) -> None:
+    """Refuse, and let the record know, what the guard could not see from the address."""
+    holder = desk.holder(request)
+    refused = desk.sessions.doors.judge(holder, act)
+    if refused is not None:
+        desk.tell_refusal(refused, request)
+        refuse_role(holder.owner, holder.role, act)
 
 
 def _same_champion(desk: Desk, form: Form) -> None:
@@ -149,7 +164,7 @@ def run_step(desk: Desk, request: Request) -> Response:
 def run(desk: Desk, request: Request, form: Form) -> Response:
     """Run the cycle of now. A long one goes on when the page no longer waits."""
     desk.known(request)
-    begun = _cycles.submit(desk.project.run)
+    begun = _cycles.submit(desk.project.run, by=desk.by(request))
     try:
         record = begun.result(WAIT_S)
     except NotYet:
@@ -174,7 +189,8 @@ def pause(desk: Desk, request: Request, form: Form) -> Response:
     desk.known(request)
     with desk.acting:
         resumes = one(form, "act") == "resume"
-        said = desk.project.end_pause() if resumes else desk.project.pause(reason=_reason(form))
+        by = desk.by(request)
+        said = desk.project.end_pause(by=by) if resumes else desk.project.pause(reason=_reason(form), by=by)
     return done(desk, request, said, _home(desk))
 
 
@@ -195,7 +211,7 @@ def approve(desk: Desk, request: Request, form: Form) -> Response:
     desk.known(request)
     with desk.acting:
         _same_champion(desk, form)
-        given = desk.project.approve(one(form, "version"), comment=_reason(form))
+        given = desk.project.approve(one(form, "version"), comment=_reason(form), by=desk.by(request))
     return done(desk, request, f"{given.sentence.rstrip('.')}.", _home(desk))
 
 
@@ -226,7 +242,8 @@ def decide(desk: Desk, request: Request, form: Form) -> Response:
     _known_source(desk, request)
     act, wanted = _act(one(form, "act")), list(form.get("row", ()))[:MOST_ROWS]
     with desk.acting:
-        decided = desk.project.release(wanted) if act == "release" else desk.project.drop(wanted)
+        decide_so = desk.project.release if act == "release" else desk.project.drop
+        decided = decide_so(wanted, by=desk.by(request))
     what = "released: they are observations now" if act == "release" else "dropped: they stay on record, and out of every model"
     return done(desk, request, f"{count(decided, 'row')} {what}.", f"/sources/{quote(desk.source, safe='')}")
 
@@ -280,15 +297,18 @@ def sign_in_page(desk: Desk, request: Request) -> Response:
     if not desk.sessions.asks:
         return Response(status_code=303, headers={"Location": to})
     onward = to if request.headers.get("sec-fetch-site") == "cross-site" else ""
-    return show(desk, request, "sign_in", to=to, onward=onward, wrong=False)
+    return show(desk, request, "sign_in", to=to, onward=onward, wrong="")
 
 
 def sign_in(desk: Desk, request: Request, form: Form) -> Response:
     """Give the token, get a session."""
     to = local(one(form, "next"))
     session = desk.sessions.sign_in(one(form, "token"))
-    if session is None:
-        return show(desk, request, "sign_in", status=401, to=to, onward="", wrong=True)
+    if isinstance(session, Refusal):
+        desk.tell_refusal(session, request)
+        is_client = session.kind == "role"
+        wrong = "A client's token asks for predictions; it does not look at pages." if is_client else "That is not a token of this server."
+        return show(desk, request, "sign_in", status=403 if is_client else 401, to=to, onward="", wrong=wrong)
     return Response(status_code=303, headers={"Location": to, "Set-Cookie": cookie(session, request)})
 
 
