@@ -31,6 +31,7 @@ from keepwell.cli import (
     releasing,
     reporting,
     starting,
+    tokens,
 )
 from keepwell.cli.door import USAGE, examples, fail
 
@@ -120,6 +121,7 @@ for module in (
     keeping,
     config,
     notifying,
+    tokens,
 ):
     module.register(app)
 
