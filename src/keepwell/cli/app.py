@@ -85,7 +85,7 @@ def project(
     context: typer.Context,
     folder: Annotated[
         Path | None,
-        typer.Option("--project", "-C", metavar="DIR", envvar="KEEPWELL_PROJECT", help="Folder of the project; default this one."),
+        typer.Option("--project", "-C", metavar="DIR", envvar="KEEPWELL_PROJECT", help="The project's folder; default here."),
     ] = None,
 ) -> None:
     """Let `keepwell -C rain status` mean the same as `keepwell status -C rain`."""
