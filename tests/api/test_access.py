@@ -228,7 +228,8 @@ def test_every_route_that_acts_is_named(guarded: Served) -> None:
 
     app = create_app(guarded[0]).described
     routes = [(method, route.path) for route in app.routes if isinstance(route, APIRoute) for method in route.methods]
-    routes += [("POST", path) for path, _ in FORMS_OF_PAGES]
+    routes += [("POST", page.path) for page in FORMS_OF_PAGES]
+    assert [page.path for page in FORMS_OF_PAGES if page.show and act_of("GET", page.path) == "look"] == []
     assert [one for one in routes if act_of(*one) == "manage"] == []
     assert {act for _, _, act in ROUTES} <= set(ACTS)
     assert {act.needs for act in ACTS.values()} == set(ROLES)

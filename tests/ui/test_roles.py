@@ -15,7 +15,7 @@ from pages import BROWSER, fields_of, send, words_of
 
 from keepwell import Project
 
-STEPS = re.compile(r"/(run|pause|promote|rollback|approve|decide)(\?|$)")  # pages that show what an act would change
+STEPS = re.compile(r"/(run|retrain|reject|pause|promote|rollback|approve|decide)(\?|$)")  # pages that show what an act would change
 SHUT = "disabled"
 Served = tuple[Project, httpx.Client, dict[str, str]]
 
