@@ -34,15 +34,12 @@ class Log(Protocol):
 
     def append_many(self, records: Iterable[bytes], *, wait_s: float = ...) -> Future[None]:
         """Hand in records that belong together; the future resolves when all are durable."""
-        ...
 
     def roll(self) -> None:
         """Seal what was acknowledged until now. Blocks."""
-        ...
 
     def close(self) -> None:
         """Write what waits, and seal. Blocks."""
-        ...
 
 
 async def write_for_others(journal: Journal, listener: socket.socket, until: asyncio.Event) -> None:
