@@ -62,6 +62,7 @@ def test_a_share_goes_to_the_challenger_and_stays_with_it(folder: Path, listenin
         answers = [client.post(PREDICT, json=body(SITES)).json()["predictions"] for _ in range(3)]
         expected = [2 if takes("tiny", 2, site, 0.3) else 1 for site in SITES]
         assert [[row["version"] for row in answer] for answer in answers] == [expected] * 3
+        assert 'alias="challenger"' in client.get("/metrics").text
         assert {row["probability"] for row in answers[0] if row["version"] == 1} != {
             row["probability"] for row in answers[0] if row["version"] == 2
         }
