@@ -12,7 +12,7 @@ import pytest
 import stores
 from asking import said, told
 from crowd import HOSTILE, crowd
-from everything import addresses
+from everything import kinds
 from listening import listening_at
 
 from keepwell import Project
@@ -177,7 +177,7 @@ def test_every_page_is_readable_by_all_in_light_and_dark(browser: Any, shared: t
     for scheme, options in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):  # nothing else depends on the scheme
         context = browser.new_context(color_scheme=scheme)
         page = context.new_page()
-        for path in addresses(project):
+        for path in kinds(project):
             page.goto(address + path, wait_until="domcontentloaded")
             found += [
                 (scheme, path, one["id"], [node["html"][:150] for node in one["nodes"][:3]])
@@ -194,7 +194,7 @@ def test_no_page_is_wider_than_the_screen(browser: Any, shared: tuple[Project, h
     context = browser.new_context(viewport={"width": width, "height": 800})
     visiting = Visit(context.new_page(), str(client.base_url).rstrip("/"))
     wide = []
-    for path in addresses(project):
+    for path in kinds(project):
         visiting.open(path)
         wide += [path] if visiting.page.evaluate("document.documentElement.scrollWidth > innerWidth") else []
     context.close()

@@ -80,7 +80,7 @@ def test_the_other_models_of_a_record_stand_in_the_rounds_and_in_the_inbox(mine:
     found = said(project.folder, "inbox")
     kinds = [one["kind"] for one in found["items"]]
     assert kinds.count("incident") == 1 + 6 and kinds.count("approval") == 2 and kinds.count("quarantine") == 1
-    assert f"{found['sentence']}." in words_of(read(client, "/inbox"))
+    assert found["sentence"] in words_of(read(client, "/inbox"))
     with project.context.database.begin() as connection:
         record_event(connection, "model-0000", "a", Event("approved", LATER, "Jo approved", {"version": 2, "by": "Jo"}))
     assert [one.model for one in project.inbox("Jo").items if one.kind == "approval"] == ["model-0050"]
