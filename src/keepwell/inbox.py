@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from keepwell.incidents import Incident
     from keepwell.orchestration import Context
 
+SHOWN = 50  # in a notebook
 ORDER = ("incident", "approval", "quarantine", "decision")
 
 
@@ -47,6 +48,14 @@ class Inbox:
         told += ["rows in quarantine"] if counts["quarantine"] else []
         told += [count(counts["decision"], "decision")] if counts["decision"] else []
         return f"For {whom}: {', '.join(told)}"
+
+    def _repr_html_(self) -> str:
+        from keepwell.notebook import card
+
+        rows = [(one.kind, one.model, one.sentence, one.command) for one in self.items]
+        return card(
+            "watch" if rows else "well", f"{self.sentence}.", (), [("What", "Model", "Story", "Act"), *rows[:SHOWN]] if rows else ()
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, with the sentence; moments as ISO text."""

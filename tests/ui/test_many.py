@@ -13,6 +13,7 @@ from pages import BROWSER, words_of
 from starlette.requests import Request
 
 from keepwell import Project
+from keepwell.difference import between
 from keepwell.storage import Event, record_event
 from keepwell.ui.desk import Desk
 from keepwell.ui.looking import row_of, show_rounds
@@ -54,11 +55,19 @@ def test_records_are_cards_in_a_notebook(shared: tuple[Project, httpx.Client]) -
         "Vital sign": project.checkup("30d"),
         "Version 1, passed at the gate": project.version(1),
         project.runs(1)[0].run: project.runs(1)[0],
+        "tiny is unknown": project,
+        "Incident 1 of tiny": project.incidents()[0],
+        "What happened": project.incident(1),
+        project.diff(1, 2).sentence: project.diff(1, 2),
+        "From version 1 to version 2": between(project, 1, 2),
+        "Version 1 became champion": project.changes(around="onset"),
+        "rows in quarantine": project.inbox(),
     }
     for words, record in cards.items():
         card = record._repr_html_()
         assert words in card, card
         assert "<script" not in card and "http" not in card and len(card) < 20_000
+        assert "background" not in card and ";color" not in card, "it keeps the notebook's own light or dark"
 
 
 def test_a_card_holds_hostile_names_as_text(shared: tuple[Project, httpx.Client]) -> None:
