@@ -22,6 +22,7 @@ from keepwell import Project
 from keepwell.api import create_app
 from keepwell.demo import folder_for, live
 from keepwell.incidents import STATES
+from keepwell.rehearsal import read_policies
 
 OUT = Path(__file__).parents[1] / "build" / "screenshots"
 WIDTHS = (1280, 390)
@@ -132,6 +133,8 @@ def main() -> None:
     if given.project is None:
         with folder_for(folder) as project:
             live(project, timedelta(days=28), lambda moment, events: None, until=UNTIL)
+            if project.rehearsed() is None:
+                project.rehearse(read_policies(["never", "yearly", "as-is"]), every=timedelta(days=56))
     with Project(folder, flags) as project:
         take(project, given.only, tuple(given.width or WIDTHS), tuple(given.theme or THEMES))
 

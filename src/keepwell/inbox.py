@@ -52,10 +52,9 @@ class Inbox:
     def _repr_html_(self) -> str:
         from keepwell.notebook import card
 
-        rows = [(one.kind, one.model, one.sentence, one.command) for one in self.items]
-        return card(
-            "watch" if rows else "well", f"{self.sentence}.", (), [("What", "Model", "Story", "Act"), *rows[:SHOWN]] if rows else ()
-        )
+        rows = [(one.kind, one.model, one.sentence, one.command) for one in self.items[:SHOWN]]
+        table = [("What", "Model", "Story", "Act"), *rows] if rows else ()
+        return card("watch" if rows else "well", f"{self.sentence}.", (), table)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, with the sentence; moments as ISO text."""
