@@ -25,19 +25,18 @@ def test_up_prints_the_address_and_opens_the_browser_when_asked(tmp_path: Path) 
     browser.chmod(0o755)
     settings = {**os.environ, "KEEPWELL_SERVE__PORT": "0", "BROWSER": f"{browser} %s"}
     line = [sys.executable, "-m", "keepwell", "-C", str(folder), "up", "--open"]
-    process = subprocess.Popen(line, stdout=subprocess.PIPE, text=True, env=settings)
-    try:
-        assert process.stdout is not None
-        said = process.stdout.readline()
-        address = re.search(r"http://127\.0\.0\.1:\d+", said)
-        assert address is not None, said
-        page = words_of(httpx.get(address[0], headers=BROWSER, timeout=20).text)
-        assert "What to type next" in page and "keepwell run --build" in page
-        for _ in range(100):
-            if opened.exists() and opened.read_text():
-                break
-            time.sleep(0.05)
-        assert opened.read_text().strip() == address[0]
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True, env=settings) as process:
+        try:
+            assert process.stdout is not None
+            said = process.stdout.readline()
+            address = re.search(r"http://127\.0\.0\.1:\d+", said)
+            assert address is not None, said
+            page = words_of(httpx.get(address[0], headers=BROWSER, timeout=20).text)
+            assert "What to type next" in page and "keepwell run --build" in page
+            for _ in range(100):
+                if opened.exists() and opened.read_text():
+                    break
+                time.sleep(0.05)
+            assert opened.read_text().strip() == address[0]
+        finally:
+            process.send_signal(signal.SIGTERM)
