@@ -88,6 +88,8 @@ def test_the_other_models_of_a_record_stand_in_the_rounds_and_in_the_inbox(mine:
     assert "is paused by Mira" not in page and page.count("paused") >= 3
     found = said(project.folder, "inbox")
     kinds = [one["kind"] for one in found["items"]]
+    lines = {one["command"] for one in found["items"] if one["model"] != "tiny"}
+    assert lines == {""}, "typed in this project it would act on another model"
     assert kinds.count("incident") == 1 + 6 and kinds.count("approval") == 2 and kinds.count("quarantine") == 1
     assert found["sentence"] in words_of(read(client, "/inbox"))
     with project.context.database.begin() as connection:
