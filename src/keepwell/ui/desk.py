@@ -34,7 +34,7 @@ class Desk:
     """One project as pages see it.
 
     `ship` moves acknowledged answers into the ledger; `said` is what an act told a session, shown on its next page;
-    `cycle` is the newest one that a page began.
+    `cycle` is the newest one that a page began; `others` are the other models of the record and when they were asked for.
     """
 
     project: Project
@@ -44,6 +44,8 @@ class Desk:
     said: dict[str, tuple[str, bool]] = field(default_factory=dict)
     acting: threading.Lock = field(default_factory=threading.Lock)
     cycle: Future[CycleRecord] | None = None
+    others: tuple[float, list[Status]] | None = None
+    asking: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def name(self) -> str:

@@ -189,6 +189,7 @@ def warm(desk: Desk) -> None:
     try:
         mark = desk.mark()
         looking.row_of(desk, mark)
+        looking.others(desk)
         desk.versions(mark)
         pictures.performance(desk, mark, range_of({}, desk.newest(mark), looking.TWO_YEARS))
         environment()
