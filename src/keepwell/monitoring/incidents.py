@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from keepwell.monitoring.signals import Signal
     from keepwell.monitoring.watch import Watch
 
-MEASURED = 0.02  # the same for a rise that labels have measured, less its standard error
+MEASURED = 0.02  # of the reference's loss: a rise that labels have measured and that costs less is none
+PROVEN = 2.25  # standard errors of it above nothing: its beginning was chosen where it looks largest
 SURE = 2.0  # harm of so many times what makes a decline, three standard errors surely, needs no second look
+FADED = 3.0  # how far its log evidence must fall below the threshold before a channel has ceased to ring
 LOOKS, OFTEN, AGAIN = (0, 1, 2), 4, 28  # batches after something new rings at which it is looked at: these, then every 4th, then every 28th
 RECOVERED = 200.0  # how much the bets must win before an incident has ended
 MOST = 1.0  # standard errors that a batch may count for in them: at least 15 batches are needed
@@ -48,7 +50,9 @@ def judge(watch: Watch, number: int) -> list[Signal]:
     """Signals of the batch that has just closed."""
     signals = [*_settle(watch, number), *_recover(watch, number)]
     ringing = watch.detector.ringing.copy()
-    watch.rang = np.where(ringing, np.where(np.isnan(watch.rang), number, watch.rang), np.nan)
+    # A channel that hovers about its threshold does not begin to ring anew each time.
+    fades = watch.detector.evidence >= watch.detector.threshold - FADED
+    watch.rang = np.where(ringing & np.isnan(watch.rang), number, np.where(ringing | fades, watch.rang, np.nan))
     for incident in watch.open_incidents:
         ringing &= ~incident.channels
     if any(number - incident.told <= SETTLING[-1] for incident in watch.open_incidents):
@@ -128,7 +132,7 @@ def _is_proven(watch: Watch, ringing: np.ndarray, explanation: Explanation) -> b
     known = [(rise, error or 0.0) for rise, error in measured if rise is not None]
     if not known:
         return "diff" in kinds
-    return any(rise - error > MEASURED * explanation.expected for rise, error in known)
+    return any(rise > MEASURED * explanation.expected and rise > PROVEN * error for rise, error in known)
 
 
 def _settle(watch: Watch, number: int) -> list[Signal]:
