@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MEASURED = 0.02  # of the reference's loss: a rise that labels have measured and that costs less is none
 PROVEN = 2.25  # standard errors of it above nothing: its beginning was chosen where it looks largest
-SURE = 2.0  # harm of so many times what makes a decline, three standard errors surely, needs no second look
+SURE, GROSS = 2.0, 8.0  # harm of so many times what makes a decline, three standard errors surely, needs no second look; see `judge`
 FADED = 3.0  # how far its log evidence must fall below the threshold before a channel has ceased to ring
 LOOKS, OFTEN, AGAIN = (0, 1, 2), 4, 28  # batches after something new rings at which it is looked at: these, then every 4th, then every 28th
 RECOVERED = 200.0  # how much the bets must win before an incident has ended
@@ -69,8 +69,8 @@ def judge(watch: Watch, number: int) -> list[Signal]:
     age = number - judgement.since
     if age not in LOOKS and age % (OFTEN if age < AGAIN else AGAIN) and not judgement.harmful:
         return signals
-    # Where something has rung for long a few odd batches are told apart from a new fault by a second look only.
-    is_first = number - float(np.min(watch.rang[ringing])) <= AGAIN
+    # Where something has rung for long a second look tells a few odd batches from a new fault, unless its harm is gross.
+    needed = SURE if number - float(np.min(watch.rang[ringing])) <= AGAIN else GROSS
     explanation, ringing = _explained(watch, ringing)
     is_proven, harm = _is_proven(watch, ringing, explanation), (explanation.harm or 0.0) - (explanation.harm_error or 0.0)
     known = {cause.column for incident in watch.open_incidents for cause in incident.explanation.causes[:1] if cause.column}
@@ -82,7 +82,7 @@ def judge(watch: Watch, number: int) -> list[Signal]:
     is_harmful = is_new and harm > HARM * explanation.expected
     if explanation.rise is not None and is_disproved(explanation.harm or 0.0, explanation.rise, explanation.rise_error or 0.0):
         is_harmful = False
-    judgement.harmful = judgement.harmful + (2 if is_first and _is_sure(explanation) else 1) if is_harmful else 0
+    judgement.harmful = judgement.harmful + (2 if _is_sure(explanation, needed) else 1) if is_harmful else 0
     if (is_proven and not watch.open_incidents) or judgement.harmful >= 2:
         watch.incidents += 1
         watch.open_incidents.append(Incident(watch.incidents, number, ringing, explanation, number))
@@ -112,9 +112,9 @@ def _explained(watch: Watch, ringing: np.ndarray) -> tuple[Explanation, np.ndarr
     return explain(replace(watch.case(), ringing=ringing)), ringing
 
 
-def _is_sure(explanation: Explanation) -> bool:
-    """Is the harm large, whatever its error?"""
-    return (explanation.harm or 0.0) - DOUBTLESS * (explanation.harm_error or 0.0) > SURE * HARM * explanation.expected
+def _is_sure(explanation: Explanation, times: float = SURE) -> bool:
+    """Is the harm so many times what makes a decline, whatever its error?"""
+    return (explanation.harm or 0.0) - DOUBTLESS * (explanation.harm_error or 0.0) > times * HARM * explanation.expected
 
 
 def _is_proven(watch: Watch, ringing: np.ndarray, explanation: Explanation) -> bool:
