@@ -22,10 +22,12 @@ from keepwell import Project
 from keepwell.api import create_app
 from keepwell.demo import folder_for, live
 from keepwell.incidents import STATES
+from keepwell.rehearsal import read_policies
 
 OUT = Path(__file__).parents[1] / "build" / "screenshots"
 WIDTHS = (1280, 390)
 THEMES = ("light", "dark")
+NOWHERE = "/nothing-here"  # a refusal: the browser says that it was one
 UNTIL = datetime(1957, 1, 1, tzinfo=UTC)
 
 
@@ -70,7 +72,7 @@ def pages(project: Project) -> Iterator[tuple[str, str]]:
         yield "checkup", f"/checkups/{quote(project.name)}/{quote(event.facts['period'])}"
     yield "system", "/system"
     yield "record", "/record"
-    yield "refusal", "/nothing-here"
+    yield "refusal", NOWHERE
 
 
 @contextmanager
@@ -101,7 +103,7 @@ def take(project: Project, only: list[str], widths: tuple[int, ...], themes: tup
             for width in widths:
                 context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)  # type: ignore[arg-type]
                 page = context.new_page()
-                page.on("console", lambda said: print(f"console {said.type}: {said.text}"))
+                page.on("console", lambda said, page=page: page.url.endswith(NOWHERE) or print(f"console {said.type}: {said.text}"))
                 page.on("request", lambda asked: None if asked.url.startswith(address) else print(f"outside: {asked.url}"))
                 for name, path in pages(project):
                     if only and name not in only:
@@ -132,6 +134,8 @@ def main() -> None:
     if given.project is None:
         with folder_for(folder) as project:
             live(project, timedelta(days=28), lambda moment, events: None, until=UNTIL)
+            if project.rehearsed() is None:
+                project.rehearse(read_policies(["never", "yearly", "as-is"]), every=timedelta(days=56))
     with Project(folder, flags) as project:
         take(project, given.only, tuple(given.width or WIDTHS), tuple(given.theme or THEMES))
 

@@ -277,7 +277,7 @@ def rehearsal_chart(found: Rehearsal) -> Any:
     order = [one.policy for one in found.outcomes]
     lines = alt.Chart(alt.Data(values=points)).mark_line()
     lines = lines.encode(
-        x=time, y=loss, color=alt.Color("policy:N", sort=order, title=None), strokeDash=alt.StrokeDash("policy:N", sort=order)
+        x=time, y=loss, color=alt.Color("policy:N", sort=order, title=None), strokeDash=alt.StrokeDash("policy:N", sort=order, title=None)
     )
     title = f"{found.metric} over the last {found.window_days:g} days under each policy; lower is better"
     if found.target is not None:

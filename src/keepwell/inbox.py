@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any
 from keepwell.wording import count
 
 if TYPE_CHECKING:
-    from keepwell.incidents import Incident
     from keepwell.orchestration import Context
 
+SHOWN = 50  # in a notebook
 ORDER = ("incident", "approval", "quarantine", "decision")
 
 
 @dataclass(frozen=True)
 class Waits:
-    """One thing that waits: of which model, since when, in words; `command` acts on it, `name` says which one it is."""
+    """One thing that waits: of which model, since when, in words; `name` says which one it is, `command` acts on it.
+
+    There is no command where the model's project is not this one: typed here it would act on another model.
+    """
 
     kind: str
     model: str
@@ -26,6 +29,11 @@ class Waits:
     since: datetime | None
     sentence: str
     command: str
+
+    @property
+    def act(self) -> str:
+        """The command, or where it is typed."""
+        return self.command or f"in the project of {self.model}"
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,13 @@ class Inbox:
         told += ["rows in quarantine"] if counts["quarantine"] else []
         told += [count(counts["decision"], "decision")] if counts["decision"] else []
         return f"For {whom}: {', '.join(told)}"
+
+    def _repr_html_(self) -> str:
+        from keepwell.notebook import card
+
+        rows = [(one.kind, one.model, one.sentence, one.act) for one in self.items[:SHOWN]]
+        table = [("What", "Model", "Story", "Act"), *rows] if rows else ()
+        return card("watch" if rows else "well", f"{self.sentence}.", (), table)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, with the sentence; moments as ISO text."""
@@ -79,12 +94,9 @@ def _incidents(context: Context, who: str | None, now: datetime) -> Iterator[Wai
             continue
         has = "nobody owns it" if one.owner is None else "not acknowledged" if one.acknowledged_at is None else "acknowledged"
         sentence = f"Incident {one.number}, {one.severity}, {has}: {words_of(one)}"
-        yield Waits("incident", one.model, str(one.number), one.told_at, sentence, _act_on(one))
-
-
-def _act_on(incident: Incident) -> str:
-    act = "show" if incident.acknowledged_at else "ack"
-    return f"keepwell incidents {act} {incident.number}"
+        act = "show" if one.acknowledged_at else "ack"
+        line = f"keepwell incidents {act} {one.number}" if one.model == context.name else ""
+        yield Waits("incident", one.model, str(one.number), one.told_at, sentence, line)
 
 
 def _approvals(context: Context, who: str | None) -> Iterator[Waits]:
@@ -97,7 +109,8 @@ def _approvals(context: Context, who: str | None) -> Iterator[Waits]:
                 continue
             by = f"; {' and '.join(said)} approved it" if said else ""
             sentence = f"Version {trial.version} passed the gate and its trial and waits for a person to approve or reject it{by}"
-            yield Waits("approval", model, str(trial.version), trial.since, sentence, f"keepwell approve {trial.version}")
+            line = f"keepwell approve {trial.version}" if model == context.name else ""
+            yield Waits("approval", model, str(trial.version), trial.since, sentence, line)
 
 
 def _quarantine(context: Context) -> Iterator[Waits]:

@@ -36,6 +36,9 @@ class Looking:
         """The model's name."""
         return self.context.name
 
+    def _repr_html_(self) -> str:
+        return self.status()._repr_html_()
+
     def status(self, at: datetime | None = None) -> Status:
         """How the model is, or was at a moment, in one sentence and its facts."""
         from keepwell.status import status

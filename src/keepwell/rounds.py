@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from keepwell.incidents import Incident
     from keepwell.monitoring import Checkup
-    from keepwell.orchestration import Context, CycleRecord
+    from keepwell.orchestration import Context, Newest
     from keepwell.registry import AliasChange
     from keepwell.retraining import Pause
     from keepwell.status import Status
@@ -47,15 +47,14 @@ def neighbours(context: Context, now: datetime) -> list[Status]:
         for one in list_open(connection):
             incidents.setdefault(one.model, []).append(one)
     return [
-        _glance(model, cycle, before, checkups.get(model), serving.get(model), pauses.get(model), incidents.get(model, []), now)
-        for model, (cycle, before) in cycles.items()
+        _glance(model, cycle, checkups.get(model), serving.get(model), pauses.get(model), incidents.get(model, []), now)
+        for model, cycle in cycles.items()
     ]
 
 
 def _glance(
     model: str,
-    cycle: CycleRecord,
-    before: datetime | None,
+    cycle: Newest,
     checkup: Checkup | None,
     champion: AliasChange | None,
     pause: Pause | None,
@@ -65,7 +64,7 @@ def _glance(
     from keepwell.incidents import words_of
     from keepwell.status import Status
 
-    word, since, because = _judge(cycle, before, checkup, now)
+    word, since, because = _judge(cycle, checkup, now)
     if pause is not None:
         word, since, because = "paused", pause.since, f"{pause.words}; without that it would be {word}: {because}"
     told = [
@@ -87,12 +86,12 @@ def _glance(
     )
 
 
-def _judge(cycle: CycleRecord, before: datetime | None, checkup: Checkup | None, now: datetime) -> tuple[str, datetime | None, str]:
+def _judge(cycle: Newest, checkup: Checkup | None, now: datetime) -> tuple[str, datetime | None, str]:
     from keepwell.status import day
 
     if checkup is None:
         return "unknown", None, "it has not been checked yet"
-    gap = cycle.as_of - before if before is not None else None
+    gap = cycle.as_of - cycle.before if cycle.before is not None else None
     if gap is not None and now > (silent := cycle.as_of + max(MISSED * gap, timedelta(hours=1))):
         return "unknown", silent, f"no cycle came since {day(cycle.as_of)}, when it was {checkup.verdict}"
     if cycle.status == "failed" and checkup.verdict == "well":

@@ -6,6 +6,7 @@ Precedence, weakest first: defaults < `keepwell.toml` < `.env` < environment (`K
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import math
 import os
 import re
@@ -203,7 +204,14 @@ class ServeSection(Section):
     host: str = Field("127.0.0.1", description="Address to listen on; beyond loopback a token is required.")
     port: int = Field(8321, ge=0, le=65535, description="Port; 0 takes a free one.")
     grpc_port: int | None = Field(None, ge=0, le=65535, description="Also answer by gRPC at this port; 0 takes a free one (extra grpc).")
-    token: SecretStr | None = Field(None, description="Bearer token; set it in the environment as KEEPWELL_SERVE__TOKEN.")
+    token: SecretStr | None = Field(
+        None, description="A bearer token that may do everything; set it in the environment as KEEPWELL_SERVE__TOKEN. See docs/access.md."
+    )
+    require_token: bool | None = Field(
+        None, description="Ask for a token on this machine too; default: once there is or was one. Beyond this machine always."
+    )
+    certificate: str | None = Field(None, description="File with the certificate (PEM, with its chain) for HTTPS.")
+    key: str | None = Field(None, description="File with its private key (PEM); default: it stands in the certificate's file.")
     packages: Literal["tell", "refuse"] = Field(
         "tell", description="When the packages here are not those a version was built with: tell (doctor, log), or refuse to answer."
     )
@@ -231,6 +239,14 @@ class ServeSection(Section):
     replayed_rows: int = Field(
         50, ge=0, description="So many of the newly served rows are computed again from the tables in each cycle; 0 never."
     )
+
+    @property
+    def is_local(self) -> bool:
+        """Can only this machine reach it?"""
+        try:
+            return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
 
 class LookupSection(Section):
@@ -312,7 +328,7 @@ class PersonSection(Section):
 
     tell: tuple[Address, ...] = Field((), description="Apprise URLs at which the person is told: slack, mailto, json, and a hundred more.")
     role: Literal["viewer", "operator", "maintainer", "admin"] = Field(
-        "viewer", description="What the person may do; nothing asks for it yet."
+        "operator", description="The most that the person may do with tokens of theirs, or by `--by`; see docs/access.md."
     )
 
     @field_validator("tell")

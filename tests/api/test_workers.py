@@ -17,6 +17,7 @@ from loading import loading
 from processes import client_of, running
 
 from keepwell import Project
+from keepwell.api.working import TELL_S
 
 PREDICT = "/models/tiny/predict"
 ROW = {"warmth": 12.5, "cloud": 0.9}
@@ -77,6 +78,7 @@ def test_metrics_add_up_what_all_have_counted(served: Served) -> None:
         page = served.client.get("/metrics").text
         return sum(float(found) for found in re.findall(r"^keepwell_predictions_total\{.*\} (\S+)$", page, re.MULTILINE))
 
+    time.sleep(2 * TELL_S)  # until what was answered before is told
     before = counted()
     for _ in range(12):
         with client_of(served.line) as other:  # a connection each, so that both get some

@@ -150,7 +150,9 @@ def _kill(victim: str, pid: int, draw: random.Random) -> None:
     """Kill it. Raises Died when the server is gone by it."""
     server = psutil.Process(pid)
     if victim == KEEPER:
+        others = server.children()
         server.send_signal(signal.SIGKILL)
+        assert not psutil.wait_procs(others, timeout=60)[1], "they end when the one that started them has gone"
         raise Died
     # The log writer is the first that was started, then those that answer; what Python starts besides is none of them.
     living = [one for one in server.children() if one.status() != psutil.STATUS_ZOMBIE]

@@ -45,6 +45,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("validation",),
     ("ingestion",),
     ("notifying",),
+    ("access",),
     ("storage",),
     ("origins",),
     ("settings",),

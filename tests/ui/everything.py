@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from urllib.parse import quote
 
@@ -58,3 +59,10 @@ def addresses(project: Project) -> Iterator[str]:
         yield f"{home}/predictions/{row['prediction_id']}"
     for row in project.quarantine()[:1]:
         yield f"/sources/{project.settings.source.kind}/decide?act=release&row={row['row_id']}"
+
+
+def kinds(project: Project) -> list[str]:
+    """One address of each kind of page: the first that has what another differs from only by a number, an id or a choice."""
+    shape = re.compile(r"\?.*|\d[\w-]*|(?<=/predictions/).*|(?<=/runs/).+")
+    found = {shape.sub("", address): address for address in reversed(list(addresses(project)))}
+    return list(found.values())

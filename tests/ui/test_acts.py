@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ from pages import BROWSER, fields_of, send, words_of
 
 from keepwell import Project
 from keepwell.deployment import SHADOW, WAITING, Trial, begin_trial
-from keepwell.errors import ActOvertaken
+from keepwell.errors import ActOvertaken, QuarantineNotFound
 from keepwell.registry import CHALLENGER, AliasChange, set_alias
 
 
@@ -145,6 +146,22 @@ def test_rows_are_released_and_dropped_after_they_were_shown(mine: tuple[Project
     assert project.quarantine() == [] and project.quarantine("dropped")[0]["row_id"] == row["row_id"]
     again = send(client, "/sources/files/decide", fields_of(page))
     assert again.status_code == 404 and f"No row '{row['row_id']}' waits" in words_of(again.text)
+
+
+def test_of_two_who_decide_about_a_row_at_once_one_wins(mine: tuple[Project, httpx.Client]) -> None:
+    project, _ = mine
+    row = project.quarantine()[0]["row_id"]
+
+    def act(how: Callable[[list[str]], int]) -> str:
+        try:
+            return str(how([row]))
+        except QuarantineNotFound as error:
+            return error.headline
+
+    with ThreadPoolExecutor(6) as pool:
+        told = sorted(pool.map(act, [project.drop, project.release] * 3))
+    assert told.count("1") == 1 and len(set(told)) == 2, told
+    assert len(project.history(["quarantine_released", "quarantine_dropped"])) == 1
 
 
 def test_a_prediction_can_be_tried_and_is_followed(mine: tuple[Project, httpx.Client]) -> None:

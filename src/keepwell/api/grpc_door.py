@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -54,12 +55,15 @@ Answer = tuple[int, dict[str, str], bytes]
 
 
 @asynccontextmanager
-async def grpc_door(app: Callable[[], ASGIApp], serve: ServeSection) -> AsyncIterator[int | None]:
+async def grpc_door(
+    app: Callable[[], ASGIApp], serve: ServeSection, certificate: tuple[str, str] | None = None
+) -> AsyncIterator[int | None]:
     """Listen while the body runs, where `[serve] grpc_port` says so. Gives the port.
 
     Parameters
     ----------
     app : gives what HTTP requests come to, the guard included.
+    certificate : files of the certificate and its key, for TLS.
 
     Raises
     ------
@@ -79,7 +83,8 @@ async def grpc_door(app: Callable[[], ASGIApp], serve: ServeSection) -> AsyncIte
     server.add_generic_rpc_handlers((_handlers(app(), grpc),))
     host = f"[{serve.host}]" if ":" in serve.host else serve.host
     try:
-        port = server.add_insecure_port(f"{host}:{serve.grpc_port}")
+        address = f"{host}:{serve.grpc_port}"
+        port = server.add_secure_port(address, _credentials(grpc, *certificate)) if certificate else server.add_insecure_port(address)
     except RuntimeError as error:
         raise SettingInvalid("serve.grpc_port", serve.grpc_port, f"nothing can listen there: {error}", "the settings") from None
     await server.start()
@@ -88,6 +93,10 @@ async def grpc_door(app: Callable[[], ASGIApp], serve: ServeSection) -> AsyncIte
         yield port
     finally:
         await server.stop(GRACE_S)
+
+
+def _credentials(grpc: Any, certificate: str, key: str) -> Any:
+    return grpc.ssl_server_credentials([(Path(key).read_bytes(), Path(certificate).read_bytes())])
 
 
 def _handlers(app: ASGIApp, grpc: Any) -> Any:

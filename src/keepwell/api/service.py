@@ -13,19 +13,20 @@ from typing import Any
 
 from anyio import to_thread
 
+from keepwell.access import REFRESH_S, Doorkeeper
 from keepwell.api.answering import answer
 from keepwell.api.batching import Batcher
 from keepwell.api.bodies import PredictBody
 from keepwell.api.champion import Champion
 from keepwell.api.metrics import Meter
 from keepwell.api.recent import Recent
-from keepwell.errors import KeepwellError
+from keepwell.errors import KeepwellError, NotReady
 from keepwell.incidents import list_live
 from keepwell.monitoring import last_checkup
 from keepwell.notifying import SEVERITIES
 from keepwell.orchestration import last_cycle
 from keepwell.project import Project
-from keepwell.serving import Journal, Log, RemoteJournal
+from keepwell.serving import Journal, Log, Ready, RemoteJournal
 from keepwell.settings import read
 
 LOOK_S = 0.25  # how often the champion alias is looked at; a look is one small read, under a millisecond
@@ -57,6 +58,8 @@ class Service:
         self.champion = Champion(project.context)
         self._shipping = threading.Lock()
         self.meter = Meter()
+        people = {name: person.role for name, person in project.settings.people.items()}
+        self.doors = Doorkeeper(project.context.database, project.name, project.settings.serve, people)
         self.recent = Recent(project.context)
         self.journal: Log = RemoteJournal(log_path) if log_path else Journal(project.journal_folder)
         self.batcher = Batcher(self.journal, self.meter)
@@ -110,6 +113,17 @@ class Service:
         theirs = (challenger.version.number, len(versions) - versions.count(number)) if challenger else None
         self.meter.answer("json", number, len(versions), time.perf_counter() - begin, theirs)
         return answered.reply | self.log_told
+
+    def healthy(self) -> Ready:
+        """The version that answers, for who restarts or routes. They have no token, so where one is asked for they are told no name.
+
+        Raises
+        ------
+        NotReady
+        """
+        if self.champion.now is None and self.doors.asks:
+            raise NotReady("of this server", "no version is loaded")
+        return self.champion.ready()
 
     def metrics(self) -> bytes:
         """What was counted by all processes of this server, for Prometheus."""
@@ -165,6 +179,7 @@ class Service:
         first = asyncio.create_task(to_thread.run_sync(self.champion.look))
         await asyncio.wait({first}, timeout=FIRST_LOAD_S)
         tasks = [asyncio.create_task(_every(LOOK_S, self.champion.look)), asyncio.create_task(_every(LOOK_S, self._gathered))]
+        tasks.append(asyncio.create_task(_every(REFRESH_S, self.doors.refresh)))
         if self._ships:
             tasks.append(asyncio.create_task(_every(self.project.settings.serve.ship_s, self.ship)))
         try:

@@ -97,7 +97,7 @@ def inbox(
     screen.say(screen.bold(f"{found.sentence}."))
     if found.items:
         screen.say("")
-        rows = [(one.kind, one.model, screen.when(one.since), one.sentence, one.command) for one in found.items]
+        rows = [(one.kind, one.model, screen.when(one.since), one.sentence, one.act) for one in found.items]
         screen.table(("What", "Model", "Since", "Story", "Act"), rows, wide="Story")
 
 

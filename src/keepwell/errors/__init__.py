@@ -8,10 +8,11 @@
                               EmptyWindow, FeatureBanned, FrameInvalid, WatchStateInvalid, InputInvalid, BodyTooLarge, ArchiveInvalid,
                               BundleInvalid, TableInvalid, ProfileInvalid, ProfilesDiffer, BodyTooSlow, MediaTypeUnknown
       NotFound                ModelNotFound, VersionNotFound, PredictionNotFound, QuarantineNotFound, RunNotFound, RouteNotFound,
-                              BackupNotFound, VersionSwept, SliceNotFound, PersonNotFound, NoticeNotFound, IncidentNotFound
+                              BackupNotFound, VersionSwept, SliceNotFound, PersonNotFound, NoticeNotFound, IncidentNotFound,
+                              TokenNotFound
       Refused                 PromotionRefused, RollbackRefused, CycleRefused, FormatRefused, TrustRefused, AnswersDiffer, ModelFileInvalid,
                               TokenRefused, RestoreRefused, KeepingBusy, EnvironmentMismatch, NotRepeatable, IncidentRefused,
-                              IncidentChanged, ApprovalRefused, FormRefused, ActOvertaken, CycleOvertaken
+                              IncidentChanged, ApprovalRefused, FormRefused, ActOvertaken, CycleOvertaken, RoleRefused, LimitReached
       BackendError            SourceUnavailable, StorageUnavailable, ArtifactCorrupt, ArtifactMissing, JournalCorrupt,
                               SchemaTooNew, NotReady, TableCorrupt, BackupCorrupt, AnswerTooLate, DataStale
 
@@ -68,6 +69,7 @@ from keepwell.errors.missing import (
     RouteNotFound,
     RunNotFound,
     SliceNotFound,
+    TokenNotFound,
     VersionNotFound,
     VersionSwept,
 )
@@ -93,11 +95,13 @@ from keepwell.errors.refusals import (
     IncidentChanged,
     IncidentRefused,
     KeepingBusy,
+    LimitReached,
     ModelFileInvalid,
     NotRepeatable,
     PromotionRefused,
     Refused,
     RestoreRefused,
+    RoleRefused,
     RollbackRefused,
     TokenRefused,
     TrustRefused,
@@ -141,6 +145,7 @@ __all__ = [
     "JournalCorrupt",
     "KeepingBusy",
     "KeepwellError",
+    "LimitReached",
     "LookbackTooShort",
     "LooksAhead",
     "MediaTypeUnknown",
@@ -162,6 +167,7 @@ __all__ = [
     "QuarantineNotFound",
     "Refused",
     "RestoreRefused",
+    "RoleRefused",
     "RollbackRefused",
     "RouteNotFound",
     "RunNotFound",
@@ -176,6 +182,7 @@ __all__ = [
     "StorageUnavailable",
     "TableCorrupt",
     "TableInvalid",
+    "TokenNotFound",
     "TokenRefused",
     "TrustRefused",
     "VersionNotFound",

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from keepwell.monitoring.signals import Signal
     from keepwell.monitoring.watch import Watch
 
-MEASURED = 0.02  # the same for a rise that labels have measured, less its standard error
-SURE = 2.0  # harm of so many times what makes a decline, three standard errors surely, needs no second look
+MEASURED = 0.02  # of the reference's loss: a rise that labels have measured and that costs less is none
+PROVEN = 2.25  # standard errors of it above nothing: its beginning was chosen where it looks largest
+SURE, GROSS = 2.0, 8.0  # harm of so many times what makes a decline, three standard errors surely, needs no second look; see `judge`
+FADED = 3.0  # how far its log evidence must fall below the threshold before a channel has ceased to ring
 LOOKS, OFTEN, AGAIN = (0, 1, 2), 4, 28  # batches after something new rings at which it is looked at: these, then every 4th, then every 28th
 RECOVERED = 200.0  # how much the bets must win before an incident has ended
 MOST = 1.0  # standard errors that a batch may count for in them: at least 15 batches are needed
@@ -48,7 +50,9 @@ def judge(watch: Watch, number: int) -> list[Signal]:
     """Signals of the batch that has just closed."""
     signals = [*_settle(watch, number), *_recover(watch, number)]
     ringing = watch.detector.ringing.copy()
-    watch.rang = np.where(ringing, np.where(np.isnan(watch.rang), number, watch.rang), np.nan)
+    # A channel that hovers about its threshold does not begin to ring anew each time.
+    fades = watch.detector.evidence >= watch.detector.threshold - FADED
+    watch.rang = np.where(ringing & np.isnan(watch.rang), number, np.where(ringing | fades, watch.rang, np.nan))
     for incident in watch.open_incidents:
         ringing &= ~incident.channels
     if any(number - incident.told <= SETTLING[-1] for incident in watch.open_incidents):
@@ -65,8 +69,8 @@ def judge(watch: Watch, number: int) -> list[Signal]:
     age = number - judgement.since
     if age not in LOOKS and age % (OFTEN if age < AGAIN else AGAIN) and not judgement.harmful:
         return signals
-    # Where something has rung for long a few odd batches are told apart from a new fault by a second look only.
-    is_first = number - float(np.min(watch.rang[ringing])) <= AGAIN
+    # Where something has rung for long a second look tells a few odd batches from a new fault, unless its harm is gross.
+    needed = SURE if number - float(np.min(watch.rang[ringing])) <= AGAIN else GROSS
     explanation, ringing = _explained(watch, ringing)
     is_proven, harm = _is_proven(watch, ringing, explanation), (explanation.harm or 0.0) - (explanation.harm_error or 0.0)
     known = {cause.column for incident in watch.open_incidents for cause in incident.explanation.causes[:1] if cause.column}
@@ -78,7 +82,7 @@ def judge(watch: Watch, number: int) -> list[Signal]:
     is_harmful = is_new and harm > HARM * explanation.expected
     if explanation.rise is not None and is_disproved(explanation.harm or 0.0, explanation.rise, explanation.rise_error or 0.0):
         is_harmful = False
-    judgement.harmful = judgement.harmful + (2 if is_first and _is_sure(explanation) else 1) if is_harmful else 0
+    judgement.harmful = judgement.harmful + (2 if _is_sure(explanation, needed) else 1) if is_harmful else 0
     if (is_proven and not watch.open_incidents) or judgement.harmful >= 2:
         watch.incidents += 1
         watch.open_incidents.append(Incident(watch.incidents, number, ringing, explanation, number))
@@ -108,9 +112,9 @@ def _explained(watch: Watch, ringing: np.ndarray) -> tuple[Explanation, np.ndarr
     return explain(replace(watch.case(), ringing=ringing)), ringing
 
 
-def _is_sure(explanation: Explanation) -> bool:
-    """Is the harm large, whatever its error?"""
-    return (explanation.harm or 0.0) - DOUBTLESS * (explanation.harm_error or 0.0) > SURE * HARM * explanation.expected
+def _is_sure(explanation: Explanation, times: float = SURE) -> bool:
+    """Is the harm so many times what makes a decline, whatever its error?"""
+    return (explanation.harm or 0.0) - DOUBTLESS * (explanation.harm_error or 0.0) > times * HARM * explanation.expected
 
 
 def _is_proven(watch: Watch, ringing: np.ndarray, explanation: Explanation) -> bool:
@@ -128,7 +132,7 @@ def _is_proven(watch: Watch, ringing: np.ndarray, explanation: Explanation) -> b
     known = [(rise, error or 0.0) for rise, error in measured if rise is not None]
     if not known:
         return "diff" in kinds
-    return any(rise - error > MEASURED * explanation.expected for rise, error in known)
+    return any(rise > MEASURED * explanation.expected and rise > PROVEN * error for rise, error in known)
 
 
 def _settle(watch: Watch, number: int) -> list[Signal]:

@@ -115,11 +115,12 @@ def record_checkup(connection: sa.Connection, model: str, cycle: str, checkup: C
 
 
 def newest_checkups(connection: sa.Connection) -> dict[str, Checkup]:
-    """Model -> its newest check-up, of every model in the record."""
+    """Model -> its newest check-up, of every model in the record, without its facts."""
     models, mine = models_on_record(), checkups.alias()
     newest = sa.select(sa.func.max(mine.c.as_of)).where(mine.c.model == models.c.model).scalar_subquery()
-    query = sa.select(checkups).join(models, (checkups.c.model == models.c.model) & (checkups.c.as_of == newest))
-    return {row.model: Checkup(row.as_of, row.verdict, row.sentence, row.facts) for row in connection.execute(query)}
+    columns = (checkups.c.model, checkups.c.as_of, checkups.c.verdict, checkups.c.sentence)
+    query = sa.select(*columns).join(models, (checkups.c.model == models.c.model) & (checkups.c.as_of == newest))
+    return {row.model: Checkup(row.as_of, row.verdict, row.sentence, {}) for row in connection.execute(query)}
 
 
 def last_checkup(connection: sa.Connection, model: str, *, before: datetime | None = None) -> Checkup | None:

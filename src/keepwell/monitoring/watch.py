@@ -409,19 +409,22 @@ class Watch:
     def forget(self, ended: Incident, last: int) -> None:
         """Let a decline that has ended be no part of what comes after it.
 
-        Its batches and rows are neither usual nor evidence of something new. What rang before it, or belongs to another decline, rings on;
-        in the other channels nothing new can have begun before its end.
+        Its batches and rows are neither usual nor evidence of something new, but for other declines that last. What rang before it, or
+        belongs to one of those, rings on; in the other channels nothing new can have begun before its end.
         """
         first = self.batch_of(ended.explanation.began.at)
-        stays = (self.rang < first) & ~ended.channels
+        lasting = np.zeros(len(self.rang), bool)
         for incident in self.open_incidents:
-            stays |= incident.channels
-        self.detector.reset(~stays)
-        self.rang[~stays] = np.nan
-        within = (self.series.numbers >= first) & (self.series.numbers <= last)
-        self.series.apart[within], self.series.z[within] = np.nan, np.nan
-        self.series.z[np.ix_(self.series.numbers <= last, ~stays)] = np.nan
-        self.kept = self.kept.take((self.kept.batch < first) | (self.kept.batch > last))
+            lasting |= incident.channels
+        fresh = ~lasting & (ended.channels | ~(self.rang < first))
+        self.detector.reset(fresh)
+        self.rang[fresh] = np.nan
+        until = self.series.numbers <= last
+        spell = np.ix_(until & (self.series.numbers >= first), ~lasting)
+        self.series.apart[spell], self.series.z[spell] = np.nan, np.nan
+        self.series.z[np.ix_(until, fresh)] = np.nan
+        if not self.open_incidents:
+            self.kept = self.kept.take((self.kept.batch < first) | (self.kept.batch > last))
 
     def told_until(self) -> datetime:
         """The end of the batch in which the newest open decline was told."""

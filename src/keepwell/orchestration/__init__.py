@@ -20,7 +20,7 @@ from keepwell.orchestration.reproducing import reproduce
 from keepwell.orchestration.retracing import Retraced, retrace
 from keepwell.orchestration.schedule import Scheduler, due, next_tick
 from keepwell.orchestration.slots import dead_slots
-from keepwell.orchestration.tables import CycleRecord, count_cycles, get_cycle, last_cycle, list_cycles, newest_cycles
+from keepwell.orchestration.tables import CycleRecord, Newest, count_cycles, get_cycle, last_cycle, list_cycles, newest_cycles
 from keepwell.orchestration.tending import around_now
 from keepwell.orchestration.watching import changes_near
 
@@ -31,6 +31,7 @@ __all__ = [
     "CycleRecord",
     "Dossier",
     "Engine",
+    "Newest",
     "Plain",
     "Repeated",
     "Reproduction",

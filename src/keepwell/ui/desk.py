@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from starlette.requests import Request
 
+from keepwell.access import HOLDER, OPEN, Holder, Refusal
 from keepwell.errors import InputInvalid, ModelNotFound
 from keepwell.orchestration import CycleRecord
 from keepwell.project import Project
@@ -33,7 +34,7 @@ class Desk:
     """One project as pages see it.
 
     `ship` moves acknowledged answers into the ledger; `said` is what an act told a session, shown on its next page;
-    `cycle` is the newest one that a page began.
+    `cycle` is the newest one that a page began; `others` are the other models of the record and when they were asked for.
     """
 
     project: Project
@@ -43,6 +44,8 @@ class Desk:
     said: dict[str, tuple[str, bool]] = field(default_factory=dict)
     acting: threading.Lock = field(default_factory=threading.Lock)
     cycle: Future[CycleRecord] | None = None
+    others: tuple[float, list[Status]] | None = None
+    asking: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def name(self) -> str:
@@ -72,6 +75,20 @@ class Desk:
     def session(self, request: Request) -> Session | None:
         """The session of a request."""
         return self.sessions.of(request.headers.raw)
+
+    def holder(self, request: Request) -> Holder:
+        """Who looks or acts, as the guard let them in."""
+        found: Holder = request.scope.get(HOLDER, OPEN)
+        return found
+
+    def by(self, request: Request) -> str | None:
+        """Under whose name an act is recorded; None where nobody is asked who they are."""
+        return self.holder(request).owner or None
+
+    def tell_refusal(self, refused: Refusal, request: Request) -> None:
+        """Let the record know of a refusal, when it is due."""
+        if times := self.sessions.doors.is_due(refused):
+            self.sessions.doors.tell(refused, times, request.client.host if request.client else "unknown")
 
     def once(self, mark: str, *key: Any, make: Callable[[], Found]) -> Found:
         """What `make` makes of this state of the record, made once."""

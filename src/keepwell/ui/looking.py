@@ -37,8 +37,10 @@ def rounds(desk: Desk, request: Request) -> Response:
 
 def others(desk: Desk) -> list[dict[str, Any]]:
     """A row for each other model of the record. Their news changes no mark of this one: they are asked for anew every few seconds."""
-    moment = int(time.time() // OTHERS_S)
-    found = desk.once("others", moment, make=lambda: neighbours(desk.project.context, datetime.now(UTC)))
+    with desk.asking:
+        if desk.others is None or time.monotonic() - desk.others[0] > OTHERS_S:
+            desk.others = time.monotonic(), neighbours(desk.project.context, datetime.now(UTC))
+        found = desk.others[1]
     return [{"status": one, "cause": None} for one in found]
 
 
