@@ -50,7 +50,7 @@ def reject(version: Challenger, folder: Folder = HERE, comment: Comment = "", as
 
 @command
 def trials(folder: Folder = HERE, as_json: AsJson = False) -> None:
-    """Versions that answered beside the champion, unseen, and what they showed."""
+    """Versions that answered unseen beside the champion."""
     with opened(folder) as project:
         found = project.trials()
     if as_json:

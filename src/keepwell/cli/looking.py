@@ -83,9 +83,9 @@ def inbox(
     who: Annotated[str | None, typer.Option("--who", metavar="NAME", help="What waits for this person; default for anybody.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """What waits for a person: incidents, versions to approve, rows set aside, decisions.
+    """What waits for a person?
 
-    Incidents and versions of every model in the record, the rest of this one.
+    Incidents and versions to approve of every model in the record; rows set aside and decisions of this one.
     """
     with opened(folder) as project:
         found = project.inbox(who)

@@ -83,10 +83,10 @@ def changes(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """What changed: data, contract, code, packages, settings, model and traffic in one list.
+    """What changed, of whatever kind, in one list.
 
-    Without a span: the newest two weeks. Around a moment: two weeks on either side. Around the onset: its interval and the
-    sixty days before.
+    Data, contract, code, packages, settings, model and traffic. Without a span: the newest two weeks. Around a moment: two
+    weeks on either side. Around the onset: its interval and the sixty days before.
     """
     with opened(folder) as project:
         found = project.changes(since, until, around if around in (None, "onset") else read_moment(str(around)))
