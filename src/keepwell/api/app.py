@@ -61,11 +61,11 @@ def create_app(project: Project, log_path: str | None = None, *, others: Callabl
     StorageUnavailable : the journal's folder cannot be written.
     """
     service = Service(project, log_path, others=others)
+    certificate = certificate_of(project.settings.serve, project.folder)
     tracing = Tracing.of(project.settings.telemetry, project.name)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        certificate = certificate_of(project.settings.serve, project.folder)
         async with service.running(), grpc_door(lambda: guarded, project.settings.serve, certificate) as app.state.grpc_port:
             yield
         if tracing is not None:

@@ -63,7 +63,7 @@ async def grpc_door(
     Parameters
     ----------
     app : gives what HTTP requests come to, the guard included.
-    certificate : the files of certificate and key, as for HTTPS.
+    certificate : files of the certificate and its key, for TLS.
 
     Raises
     ------
@@ -83,11 +83,8 @@ async def grpc_door(
     server.add_generic_rpc_handlers((_handlers(app(), grpc),))
     host = f"[{serve.host}]" if ":" in serve.host else serve.host
     try:
-        if certificate:
-            chain, key = (Path(name).read_bytes() for name in certificate)
-            port = server.add_secure_port(f"{host}:{serve.grpc_port}", grpc.ssl_server_credentials([(key, chain)]))
-        else:
-            port = server.add_insecure_port(f"{host}:{serve.grpc_port}")
+        address = f"{host}:{serve.grpc_port}"
+        port = server.add_secure_port(address, _credentials(grpc, *certificate)) if certificate else server.add_insecure_port(address)
     except RuntimeError as error:
         raise SettingInvalid("serve.grpc_port", serve.grpc_port, f"nothing can listen there: {error}", "the settings") from None
     await server.start()
@@ -96,6 +93,10 @@ async def grpc_door(
         yield port
     finally:
         await server.stop(GRACE_S)
+
+
+def _credentials(grpc: Any, certificate: str, key: str) -> Any:
+    return grpc.ssl_server_credentials([(Path(key).read_bytes(), Path(certificate).read_bytes())])
 
 
 def _handlers(app: ASGIApp, grpc: Any) -> Any:
