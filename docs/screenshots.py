@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import uvicorn
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
 from keepwell import Project
@@ -96,6 +97,7 @@ def take(project: Project, only: list[str], widths: tuple[int, ...], themes: tup
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         sys.exit("There is no chromium on the path; on Debian: apt-get install chromium")
+    axe = Axe()
     OUT.mkdir(parents=True, exist_ok=True)
     with serving(project) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
@@ -112,6 +114,9 @@ def take(project: Project, only: list[str], widths: tuple[int, ...], themes: tup
                     wide = page.evaluate("document.documentElement.scrollWidth")
                     if wide > width:
                         print(f"{name} is {wide} wide at {width}")
+                    for one in axe.run(page).response["violations"]:
+                        if one["impact"] in ("serious", "critical"):
+                            print(f"{name} at {width}, {theme}: {one['help']}: {one['nodes'][0]['html'][:150]}")
                     page.screenshot(path=OUT / f"{name}-{width}-{theme}.png", full_page=True)
                 context.close()
         browser.close()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 640, 200
 STEP = 28  # height of one bar that stands under another
+ROOM = {"left": 34, "top": 5, "right": 5, "bottom": 5}  # a browser's letters are wider than the ones that the picture was measured with
 CALM, HOT, BETTER = "#3b6ea5", "#c2410c", "#15803d"
 INK, SOFT, LINE = "#1c1917", "#57534e", "#e7e5e4"
 NARROW = 0.025  # share of the width below which a stripe has no room for a number
@@ -99,7 +100,7 @@ def rise_chart(parts: Sequence[Mapping[str, Any]], rise: float | None) -> Any:
             x2="to:Q",
             color=alt.Color("kind:N", scale=colour, legend=None),
         )
-        .properties(width=WIDTH, height=max(HEIGHT, STEP * len(steps)), title="Where the rise of the loss comes from")
+        .properties(width=WIDTH, height=max(HEIGHT, STEP * len(steps)), title="Where the rise of the loss comes from", padding=ROOM)
     )
 
 
@@ -277,7 +278,7 @@ def rehearsal_chart(found: Rehearsal) -> Any:
     order = [one.policy for one in found.outcomes]
     lines = alt.Chart(alt.Data(values=points)).mark_line()
     lines = lines.encode(
-        x=time, y=loss, color=alt.Color("policy:N", sort=order, title=None), strokeDash=alt.StrokeDash("policy:N", sort=order, title=None)
+        x=time, y=loss, color=alt.Color("policy:N", sort=order, title=None), strokeDash=alt.StrokeDash("policy:N", sort=order, legend=None)
     )
     title = f"{found.metric} over the last {found.window_days:g} days under each policy; lower is better"
     if found.target is not None:

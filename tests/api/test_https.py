@@ -96,7 +96,21 @@ def test_a_server_with_a_certificate_speaks_https_and_its_cookies_are_secure(tin
             assert client.post("/models/tiny/predict", json=rows, headers={"authorization": "Bearer t"}).status_code == 200
             if port := client.get("/v2", headers={"authorization": "Bearer t"}).json().get("grpc_port"):
                 assert _infers_by_grpc(port, keys / "cert.pem")
+                _refuses_others_by_grpc(port, keys / "cert.pem")
             signed = client.post("/sign-in", data={"token": "t"}, headers={"origin": address.group(), "accept": "text/html"})
             assert signed.status_code == 303 and "Secure" in signed.headers["set-cookie"]
         with pytest.raises(httpx.HTTPError):
             httpx.get(address.group().replace("https", "http"), timeout=5)
+
+
+def _refuses_others_by_grpc(port: int, trusted: Path) -> None:
+    import grpc
+
+    call, asked = "/inference.GRPCInferenceService/ServerMetadata", b""
+    with grpc.secure_channel(f"127.0.0.1:{port}", grpc.ssl_channel_credentials(trusted.read_bytes())) as channel:
+        with pytest.raises(grpc.RpcError) as refused:
+            channel.unary_unary(call)(asked, timeout=10)
+        assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED, "no token"
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel, pytest.raises(grpc.RpcError) as refused:
+        channel.unary_unary(call)(asked, timeout=3)
+    assert refused.value.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED), "not encrypted"

@@ -106,13 +106,16 @@ class Champion:
             self.challenger = found
             log.info("Version %d answers a share of '%s'", number, self._context.name)
 
+    def _on_trial(self, number: int) -> Ready | None:
+        return self.challenger if self.challenger and self.challenger.number == number else None
+
     def _refuse(self, number: int, why: str) -> None:
         self._unfit = number
         log.warning("Version %d of '%s' gets no share of the requests: it %s", number, self._context.name, why)
 
     def _load(self, number: int) -> None:
         try:
-            found = self._warm.pop(number, None) or made_ready(self._context.predictor(number))
+            found = self._warm.pop(number, None) or self._on_trial(number) or made_ready(self._context.predictor(number))
         except Exception as error:  # whatever a model's code raises, the old version goes on answering
             self._failed, self._retry_at = number, time.monotonic() + RETRY_S
             self._note(f"version {number} is champion but cannot be loaded: {error}")

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any
 
 from keepwell.api.leaving import REQUEST_GRACE_S
@@ -47,9 +48,12 @@ class _Member:
     meter: Meter = field(default_factory=Meter)
 
     def leave(self) -> None:
-        """Tell it to end."""
+        """Tell it to end; one that is still being started has nothing to finish."""
         self.is_leaving = True
-        self.tell(LEAVE)
+        if self.is_ready:
+            self.tell(LEAVE)
+        else:
+            self.process.kill()
 
     def tell(self, word: str) -> None:
         """Tell it something; one that has gone does not hear it."""
@@ -72,7 +76,7 @@ class Crew:
 
     def __init__(self, project: Project, port: socket.socket) -> None:
         self._project, self._n = project, project.settings.serve.workers
-        self._home = tempfile.mkdtemp(prefix="keepwell-")  # only we may enter; a project's own folder may be too deep for a socket
+        self._home = tempfile.mkdtemp(prefix="keepwell-serve-")  # only we may enter; a project's own folder may be too deep for a socket
         self.log_path, door_path = f"{self._home}/log", f"{self._home}/door"
         self.door, self._writer_door = _listening(door_path), _listening(self.log_path)
         self._places = Places(port, self.log_path, door_path)
@@ -162,7 +166,7 @@ class Crew:
 
     def _begin(self, what: str) -> None:
         told, theirs = self._spawn.Pipe()
-        project, target, arguments = self._project, write_log, (self._project.journal_folder, self._writer_door, theirs)
+        project, target, arguments = self._project, write_log, (self._project.journal_folder, self._writer_door, theirs, Path(self._home))
         if what == ANSWERS:
             target, arguments = answer_requests, (project.folder, project.flags, self._places, theirs)  # type: ignore[assignment]
         process = self._spawn.Process(target=target, args=arguments, name=f"keepwell {what}")
@@ -209,6 +213,7 @@ class Crew:
         if member not in self._members:
             return
         self._hear(member)
+        member.process.join(1.0)
         self._members.remove(member)
         self._gone.add(member.meter)
         member.told.close()

@@ -83,8 +83,8 @@ def changes(
 ) -> None:
     """What changed: data, contract, code, settings, model, traffic.
 
-    Without a span: the newest two weeks. Around a moment: two weeks on either side. Around the onset: its interval and the
-    sixty days before.
+    Data, contract, code, packages, settings, model and traffic. Without a span: the newest two weeks. Around a moment: two
+    weeks on either side. Around the onset: its interval and the sixty days before.
     """
     with opened(folder) as project:
         found = project.changes(since, until, around if around in (None, "onset") else read_moment(str(around)))

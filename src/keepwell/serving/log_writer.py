@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
 import socket
 from collections.abc import Callable, Mapping
@@ -14,10 +15,11 @@ from keepwell.serving.journal import Journal
 from keepwell.serving.remote import write_for_others
 
 
-def write_log(folder: Path, listener: socket.socket, told: Connection) -> None:
+def write_log(folder: Path, listener: socket.socket, told: Connection, sockets: Path) -> None:
     """Write the journal in `folder` for whoever connects to `listener`, until told to end, or until whoever started it has gone.
 
-    It says "ready" when the journal can be written, else what stands in the way.
+    It says "ready" when the journal can be written, else what stands in the way. At its end it removes the folder of the server's
+    sockets, as nobody else is left to do so when the process that started it was killed.
     """
     obey_only()
     try:
@@ -32,6 +34,7 @@ def write_log(folder: Path, listener: socket.socket, told: Connection) -> None:
         await write_for_others(journal, listener, stop)
 
     asyncio.run(run())
+    shutil.rmtree(sockets, ignore_errors=True)
 
 
 def obey_only() -> None:
