@@ -14,14 +14,14 @@ SEED ?= 1
 KILLS ?= 20
 DATABASE ?= both
 
-.PHONY: demo test test-stores chaos lint docs screenshots bench lock clean
+.PHONY: demo test test-stores chaos chaos-answers lint docs screenshots bench lock clean
 
 demo: $(VENV)/.installed ## fifty years of daily weather, lived by one model
 	@$(BIN)/keepwell demo --no-serve --folder $(DEMO)/rain
 
 test: lint ## everything that must hold before a change is done: all tests on SQLite and local files, those that keep something on PostgreSQL and S3
-	$(PYTEST)
-	$(GROWN) $(PYTEST) --stores
+	$(PYTEST) --thin
+	$(GROWN) $(PYTEST) --thin --stores
 
 test-stores: $(VENV)/.installed-dev ## every test on all four combinations of stores, and a table of what ran
 	@mkdir -p build && rm -f build/test-stores
@@ -31,6 +31,9 @@ test-stores: $(VENV)/.installed-dev ## every test on all four combinations of st
 
 chaos: $(VENV)/.installed-dev ## fifty years, killed with -9 at KILLS moments drawn by SEED, on DATABASE=sqlite, postgresql or both
 	PYTHONPATH=tests $(BIN)/python tests/chaos --seed $(SEED) --kills $(KILLS) --database $(DATABASE)
+
+chaos-answers: $(VENV)/.installed-dev ## a server under load: 30 kills with -9, a full disk, a read-only one; 10,000 requests across 20 swaps
+	PYTHONPATH=tests $(BIN)/python tests/chaos/answers.py --seed $(SEED)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 """Write docs/performance.md: each budget, what was measured on both databases, and the command that measures it.
 
-    python benchmarks/budgets.py
+python benchmarks/budgets.py
 """
 
 from __future__ import annotations

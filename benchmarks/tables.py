@@ -1,6 +1,6 @@
 """Why small commits wait in the database before they go to Delta: one day's row a commit, both ways, in one run.
 
-    python benchmarks/tables.py
+python benchmarks/tables.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How long a watch takes over a batch of 1,000 rows with 20 columns, when nothing rings and when a decline is diagnosed.
 
-    python benchmarks/watch.py
+python benchmarks/watch.py
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -16,19 +18,22 @@ import keepwell
 
 SOURCES = Path(keepwell.__file__).parent.parent
 RUNNER = """
-import sys
+import json, sys
 from keepwell import Project
 from keepwell.api import serve_forever
-serve_forever(Project(sys.argv[1], {"serve": {"port": 0, "ship_s": 0.3}}), serve="serve" in sys.argv, work="work" in sys.argv)
+flags = {"serve": {"port": 0, "ship_s": 0.3, **json.loads(sys.argv[2])}}
+serve_forever(Project(sys.argv[1], flags), serve="serve" in sys.argv, work="work" in sys.argv)
 """
 
 
 @contextmanager
-def running(folder: Path, *what: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A process that serves or works, and the line it said."""
+def running(folder: Path, *what: str, prelude: str = "", **serve: Any) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A process that serves or works, with these settings of `[serve]`, and the line it said. `prelude` runs in it first."""
     environment = {**os.environ, "PYTHONPATH": str(SOURCES), "PYTHONUNBUFFERED": "1"}
-    arguments = [sys.executable, "-c", RUNNER, str(folder), *what]
-    process = subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    arguments = [sys.executable, "-c", prelude + RUNNER, str(folder), json.dumps(serve), *what]
+    process = subprocess.Popen(
+        arguments, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     try:
         assert process.stdout
         line = process.stdout.readline()

@@ -10,11 +10,13 @@ import socket
 import threading
 import time
 from concurrent.futures import Future
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from projects import BUILT_AT
 
 from keepwell import Project
 from keepwell.api.batching import Batcher
@@ -164,3 +166,26 @@ def test_metrics_count_answers_and_refusals(tiny: Path, listening) -> None:
     assert 'keepwell_prediction_duration_seconds_count{model="tiny",protocol="json"} 1.0' in page.text
     assert re.search(r"^keepwell_ledger_lag_seconds [0-9.]+$", page.text, re.MULTILINE)
     assert re.search(r'^keepwell_build_info\{.*runtime="tables and product".*\} 1\.0$', page.text, re.MULTILINE)
+
+
+def test_a_share_of_the_answers_is_kept_with_its_weight_and_the_others_have_no_id(tiny: Path, listening) -> None:
+    with listening(tiny, {"log_share": 0.25, "log": "async"}) as (project, client):
+        rows = [{"warmth": place / 7, "cloud": 0.5} for place in range(400)]
+        answer = client.post(PREDICT, json={"rows": rows}).json()
+        slow = client.post(PREDICT, json={"entities": ["north"]}).json()  # the full way draws too
+        v2 = {"inputs": [{"name": "features", "shape": [400, 2], "datatype": "FP64", "data": [[1.0, 0.5]] * 400}]}
+        told = client.post("/v2/models/tiny/infer", json=v2).json()
+        metadata = client.get("/v2/models/tiny").json()["parameters"]
+    assert (metadata["log"], metadata["log_share"]) == ("async", 0.25)
+    assert answer["log"] == told["parameters"]["log"] == "async"
+    ids = {one["prediction_id"] for one in [*answer["predictions"], *slow["predictions"]]} | set(told["outputs"][1]["data"])
+    assert [one["probability"] for one in answer["predictions"]] == pytest.approx(answer_of(project, *rows), abs=1e-12)
+    with Project(tiny) as project:
+        project.ship()
+        kept = project.context.predictions.rows().filter(origin="api")
+        assert set(kept["prediction_id"]) == ids - {None, ""}
+        assert set(kept["weight"]) == {4.0}
+        assert 120 < kept.height < 280  # of 801, a quarter
+        assert project.run(BUILT_AT + timedelta(days=1)).status == "done"
+        batch = project.context.predictions.rows().filter(origin="batch")
+        assert batch.height == batch["weight"].null_count() > 0

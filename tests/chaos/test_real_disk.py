@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import traceback
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import stores
 from crashing import run_in_process
+from disks import CannotMount, Disk, mounted
 from projects import BUILT_AT
 from record import answer, decided
 
@@ -38,43 +39,15 @@ DONE, TOLD = 0, 3
 pytestmark = [pytest.mark.sqlite("is about the disk under the embedded record"), pytest.mark.local("and under local tables and artifacts")]
 
 
-class Disk:
-    """A small filesystem of its own, in memory."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self._ballast = folder, folder / "ballast"
-
-    def leave(self, room: int) -> None:
-        """Fill it up but for so many bytes."""
-        self._ballast.unlink(missing_ok=True)
-        free = os.statvfs(self.folder)
-        with self._ballast.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, max(free.f_bavail * free.f_frsize - room, 1))
-
-    def empty(self) -> None:
-        """Make room again."""
-        self._ballast.unlink(missing_ok=True)
-
-    def remount(self, how: str) -> None:
-        """`ro` or `rw`."""
-        subprocess.run(["mount", "-o", f"remount,{how}", self.folder], check=True)
-
-
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
     """A mounted one; skips where that is not allowed."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounting = ["mount", "-t", "tmpfs", "-o", "size=24m,mode=755", "keepwell-test", str(folder)]
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount a disk; the imitated one in test_chaos.py runs for everybody")
-    if (refusal := subprocess.run(mounting, check=False, capture_output=True, text=True)).returncode:
-        pytest.skip(f"a disk cannot be mounted here: {refusal.stderr.strip()}")
-    try:
-        yield Disk(folder)
-    finally:
-        # Lazily: a process that still has something open there must not keep it mounted.
-        subprocess.run(["umount", "--lazy", folder], check=True)
+    with ExitStack() as mount:
+        try:
+            found = mount.enter_context(mounted(tmp_path / "disk"))
+        except CannotMount as error:
+            pytest.skip(f"{error}; the imitated one in test_chaos.py runs for everybody")
+        yield found
 
 
 def attempt(act: str, folder: Path, words: Path) -> None:

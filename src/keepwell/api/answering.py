@@ -6,7 +6,7 @@ import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,11 @@ import polars as pl
 from pydantic_core import to_json
 
 from keepwell.api.bodies import PredictBody
+from keepwell.api.recent import Freshness, newest_rows, unknown
 from keepwell.deployment import takes
 from keepwell.errors import EstimatorInvalid, FunctionBroken, InputInvalid
-from keepwell.ingestion import key_of
 from keepwell.orchestration import Context
-from keepwell.serving import CANARY, Predictor
+from keepwell.serving import CANARY, LOOKED_UP, Predictor, is_kept
 
 LONG_FORM = {"entity", "time", "features"}
 log = logging.getLogger("keepwell.api")
@@ -58,6 +58,8 @@ def answer(
     if len(asked) > max_rows:
         raise InputInvalid(f"{len(asked)} rows are more than {max_rows}", "Send fewer at once, or raise serve.max_rows.")
     keys, rows = _given(predictor, body) if body.rows is not None else _observed(context, predictor, body.entities or [])
+    if body.rows is None:
+        Freshness.of(context.settings).check(((key.entity, key.time) for key in keys if key.time is not None), now)
     ids = [uuid.uuid4().hex for _ in keys]
     answers, versions = _ask(predictor, rows), np.full(len(ids), predictor.version.number)
     if challenger is not None:
@@ -66,7 +68,13 @@ def answer(
         if chosen.any() and (found := _ask_challenger(context, challenger, body, keys, rows, chosen)) is not None:
             answers, versions[chosen] = answers.copy(), number
             answers[chosen] = found
-    return _answered(context.name, predictor, keys, rows, ids, answers, versions.tolist(), now)
+    origin, share = LOOKED_UP if body.rows is None else "api", context.settings.serve.log_share
+    answered = _answered(context.name, predictor, keys, rows, ids, answers, versions.tolist(), now, origin, share)
+    if body.rows is None:
+        fresh = Freshness.of(context.settings)
+        for prediction, key in zip(answered.reply["predictions"], keys, strict=True):
+            prediction |= fresh.told(key.time, now) if key.time is not None else {}
+    return answered
 
 
 def _ask_challenger(
@@ -131,22 +139,12 @@ def _key(predictor: Predictor, entity: str | None, time: str | None, place: int)
 
 def _observed(context: Context, predictor: Predictor, entities: Sequence[str]) -> tuple[list[Key], pl.DataFrame]:
     """The newest row of each entity, made by the version's own code from stored observations and their look-back."""
-    entity, time = key_of(predictor.model.entity, predictor.model.time)
-    stored = context.observations.rows()
-    if not stored.is_empty():
-        stored = stored.filter(pl.col(entity).is_in(list(entities)))
-    if not stored.is_empty():
-        reach = timedelta(days=predictor.model.lookback_days + context.settings.gather.late_days)
-        stored = stored.filter(pl.col(time) >= pl.col(time).max().over(entity) - reach)
-        rows = predictor.features(stored).sort(time).unique(entity, keep="last")
-        place = {name: at for at, name in enumerate(rows[entity].to_list())}
-    else:
-        place = {}
-    if unknown := [name for name in entities if name not in place]:
-        problem = f"No observation is stored of {', '.join(unknown[:5])}"
-        raise InputInvalid(problem, "Send 'rows' with their features, or gather them first.")
+    rows = newest_rows(context, predictor, entities)
+    place = {name: at for at, name in enumerate(rows["entity"])} if rows.height else {}
+    if absent := [name for name in entities if name not in place]:
+        raise unknown(absent)
     chosen = rows[[place[name] for name in entities]]
-    keys = [Key(name, moment) for name, moment in chosen.select(entity, time).iter_rows()]
+    keys = [Key(name, moment) for name, moment in chosen.select("entity", "time").iter_rows()]
     return keys, chosen.select(list(predictor.signature))
 
 
@@ -173,6 +171,8 @@ def _answered(
     found: np.ndarray,
     versions: Sequence[int],
     now: datetime,
+    origin: str,
+    share: float,
 ) -> Answered:
     champion = predictor.version.number
     kind = "probability" if predictor.model.task == "binary" else "prediction"
@@ -181,11 +181,14 @@ def _answered(
     each = zip(keys, rows.iter_rows(named=True), ids, found.tolist(), versions, strict=True)
     for key, row, prediction_id, value, number in each:
         time = key.time.isoformat(timespec="microseconds") if key.time else None
+        is_logged = is_kept(prediction_id, share)
         predictions.append(
-            {"prediction_id": prediction_id, kind: value, "version": number}
+            {"prediction_id": prediction_id if is_logged else None, kind: value, "version": number}
             | ({"entity": key.entity} if key.entity else {})
             | ({"time": time} if time else {})
         )
+        if not is_logged:
+            continue
         record = {
             "prediction_id": prediction_id,
             "entity": key.entity if time else "",  # an entity without a time names no row of the world
@@ -193,8 +196,8 @@ def _answered(
             "version": number,
             "answer": value,
             "made_at": made_at,
-            "origin": "api" if number == champion else CANARY,
+            "origin": origin if number == champion else CANARY,
             "inputs": to_json(row, inf_nan_mode="null", fallback=str).decode(),
         }
-        records.append(to_json(record))
+        records.append(to_json(record | ({"weight": 1.0 / share} if share < 1.0 else {})))
     return Answered({"model": model, "version": champion, "predictions": predictions}, records)

@@ -2,40 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Query, Response
+from fastapi import FastAPI, Query, Request, Response
 from fastapi.routing import APIRoute
 
+from keepwell.access import owner_of
 from keepwell.api import reading
 from keepwell.api.bodies import ErrorBody, LabelsAnswer, LabelsBody, PredictAnswer, PredictBody, WordBody
 from keepwell.api.door import Door, PlainRoute, Route
-from keepwell.api.failures import json_answer, refusal, shape_errors
+from keepwell.api.failures import json_answer, shape_errors
 from keepwell.api.guard import Guard, Net
 from keepwell.api.incidents import add_incidents
+from keepwell.api.metrics import Meter
 from keepwell.api.protocols import add_protocols
 from keepwell.api.service import Service
-from keepwell.errors import InputInvalid, ModelNotFound, NotReady
+from keepwell.errors import InputInvalid, ModelNotFound
 from keepwell.project import Project
 from keepwell.ui import Desk, Live, Pages, Sessions, mark_of, warm
 
 MOST = 2**63 - 1  # the largest number that the record holds
-BEARER = "token"  # who acts over HTTP: whoever has the token
-REFUSALS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorBody} for status in (401, 404, 408, 413, 415, 422, 500, 503, 504)}
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorBody} for status in (401, 403, 404, 408, 413, 415, 422, 429, 500, 503, 504)
+}
 
 
-def create_app(project: Project) -> Guard:
-    """An ASGI app over an open project: the guard, in it the quick routes, behind them everything else.
+class App(Guard):
+    """The guard, in it the quick routes, behind them everything else.
+
+    Attributes
+    ----------
+    described : the part that OpenAPI describes.
+    """
+
+    described: FastAPI
+
+    def openapi(self) -> dict[str, object]:
+        """The description of all routes."""
+        return dict(self.described.openapi())
+
+
+def create_app(project: Project, log_path: str | None = None, *, others: Callable[[], Iterable[Meter]] = tuple) -> App:
+    """An ASGI app over an open project.
+
+    Parameters
+    ----------
+    log_path, others : see `Service`.
 
     Raises
     ------
     StorageUnavailable : the journal's folder cannot be written.
     """
-    service = Service(project)
+    service = Service(project, log_path, others=others)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -44,20 +66,23 @@ def create_app(project: Project) -> Guard:
 
     # Without the documentation pages: they load their scripts from a CDN.
     app = FastAPI(title="Keepwell", version=_version(), lifespan=lifespan, docs_url=None, redoc_url=None, responses=REFUSALS)
-    serve = project.settings.serve
-    sessions, live = Sessions(serve.token.get_secret_value() if serve.token else None), Live(lambda: mark_of(project))
-    desk = Desk(project, sessions, service.ship)
-    app.state.live, app.state.warm = live, lambda: warm(desk)  # who runs the server for long ends its streams, and warms its pages
+    live = Live(lambda: mark_of(project))
+    desk = Desk(project, Sessions(service.doors), service.ship)
+    # Who runs the server for long ends its streams, warms its pages, and has its settings read again.
+    app.state.live, app.state.warm, app.state.read_again = live, lambda: warm(desk), service.read_again
     app.add_middleware(Pages, desk=desk, live=live)
     app.add_middleware(Net)  # inside the framework's own, which would answer a fault in its way
     shape_errors(app)
     _add_health(app, service)
     _add_reading(app, service)
+    _add_following(app, service)
     _add_acts(app, service)
     add_incidents(app, project)
     quick: dict[tuple[str, str], Route] = {("POST", f"/models/{project.name}/predict"): PlainRoute(service)}
     quick |= add_protocols(app, service)
-    return Guard(Net(Door(app, quick)), app, serve, sessions)
+    guarded = App(Net(Door(app, quick)), lambda: project.settings.serve, service.doors, desk)
+    guarded.described = app
+    return guarded
 
 
 def _content(media_type: str, kind: str) -> dict[int | str, dict[str, Any]]:
@@ -98,9 +123,9 @@ def _add_health(app: FastAPI, service: Service) -> None:
 
     @app.get("/health/ready", summary="A champion is loaded and can answer")
     async def ready() -> Response:
-        if champion.now is None:
-            return refusal(NotReady(project.name, champion.note or "no version is loaded"))
-        return json_answer({"ready": True, "model": project.name, "version": champion.now.number, "note": champion.note})
+        number = service.healthy().number
+        told = {} if service.doors.asks else {"model": project.name, "version": number, "note": champion.note}
+        return json_answer({"ready": True, **told})
 
 
 def _add_reading(app: FastAPI, service: Service) -> None:
@@ -171,10 +196,19 @@ def _add_reading(app: FastAPI, service: Service) -> None:
         _known(project, model or project.name)
         return reading.events(project, after, limit)
 
+
+def _add_following(app: FastAPI, service: Service) -> None:
+    project = service.project
+
     @app.get("/models/{name}/predictions/{prediction_id}", summary="One prediction and its label")
     def prediction(name: str, prediction_id: str) -> Response:
         _known(project, name)
         return json_answer(reading.prediction(service, prediction_id))
+
+    @app.get("/models/{name}/predictions/{prediction_id}/steps", summary="One prediction, followed through its steps")
+    def steps(name: str, prediction_id: str) -> Response:
+        _known(project, name)
+        return json_answer(reading.steps(service, prediction_id))
 
 
 def _add_acts(app: FastAPI, service: Service) -> None:
@@ -195,14 +229,14 @@ def _add_acts(app: FastAPI, service: Service) -> None:
         return json_answer(project.post_labels([item.model_dump(exclude_none=True) for item in body.labels]))
 
     @app.post("/models/{name}/versions/{version}/approve", summary="Say yes to a challenger")
-    def approve(name: str, version: str, body: WordBody) -> Response:
+    def approve(request: Request, name: str, version: str, body: WordBody) -> Response:
         _known(project, name)
-        return json_answer(asdict(project.approve(version, comment=body.comment, by=BEARER)))
+        return json_answer(asdict(project.approve(version, comment=body.comment, by=owner_of(request.scope))))
 
     @app.post("/models/{name}/versions/{version}/reject", summary="Say no to a challenger")
-    def reject(name: str, version: str, body: WordBody) -> Response:
+    def reject(request: Request, name: str, version: str, body: WordBody) -> Response:
         _known(project, name)
-        return json_answer({"sentence": project.reject(version, comment=body.comment, by=BEARER)})
+        return json_answer({"sentence": project.reject(version, comment=body.comment, by=owner_of(request.scope))})
 
 
 def _known(project: Project, name: str) -> None:

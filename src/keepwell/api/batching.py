@@ -20,7 +20,7 @@ import msgspec
 
 from keepwell.api.metrics import Meter
 from keepwell.errors import EstimatorInvalid, InputInvalid, KeepwellError
-from keepwell.serving import Journal, Ready, Row
+from keepwell.serving import Log, Ready, Row, is_kept
 
 QUICK_MS = 2.0  # a batch that takes longer would hold up everything else in the event loop
 BATCH_ROWS = 1024
@@ -31,10 +31,11 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True)
 class Whose:
-    """Whose row, of when (ISO, UTC); both empty for a row that was not named."""
+    """Whose row, of when (ISO, UTC), both empty for a row that was not named; `origin` says who brought its features."""
 
     entity: str = ""
     time: str = ""
+    origin: str = "api"
 
 
 NOBODY = Whose()
@@ -42,9 +43,9 @@ NOBODY = Whose()
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """Answers to the rows of one request, each kept under its id."""
+    """Answers to the rows of one request, each kept under its id; None for one that is not among the share that is kept."""
 
-    ids: list[str]
+    ids: list[str | None]
     values: list[float]
     version: int
 
@@ -54,6 +55,8 @@ class _Ask:
     ready: Ready
     rows: Sequence[Row]
     whose: Sequence[Whose] | None
+    ids: list[str] | None
+    origin: str
     done: asyncio.Future[Answered]
     answered: Answered | None = field(default=None)
 
@@ -64,22 +67,31 @@ class Batcher:
     Parameters
     ----------
     is_durable : False gives the answer when the journal has taken the record but before the disk has it.
+    share : of the answers, so many are kept.
     """
 
-    def __init__(self, journal: Journal, meter: Meter, *, is_durable: bool = True) -> None:
-        self._journal, self._meter, self._is_durable = journal, meter, is_durable
+    def __init__(self, journal: Log, meter: Meter, *, is_durable: bool = True, share: float = 1.0) -> None:
+        self._journal, self._meter, self.is_durable, self.share = journal, meter, is_durable, share
         self._waiting: list[_Ask] = []
         self._is_due = self._is_busy = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="answers")
 
-    def ask(self, ready: Ready, rows: Sequence[Row], whose: Sequence[Whose] | None = None) -> asyncio.Future[Answered]:
-        """Answer rows that were read and checked; `whose` may be left out when no row is named.
+    def ask(
+        self,
+        ready: Ready,
+        rows: Sequence[Row],
+        whose: Sequence[Whose] | None = None,
+        *,
+        ids: list[str] | None = None,
+        origin: str = "",
+    ) -> asyncio.Future[Answered]:
+        """Answer rows that were read and checked; `whose` may be left out when no row is named, and `ids` when they are not drawn yet.
 
         The future raises InputInvalid when the version cannot answer them, EstimatorInvalid when the answer is no
         finite number, StorageUnavailable when it could not be kept; in all these cases nothing was answered.
         """
         loop = asyncio.get_running_loop()
-        ask = _Ask(ready, rows, whose, loop.create_future())
+        ask = _Ask(ready, rows, whose, ids, origin, loop.create_future())
         self._waiting.append(ask)
         if not self._is_due and not self._is_busy:
             self._is_due = True
@@ -139,18 +151,20 @@ class Batcher:
                 if not ask.done.done():
                     ask.done.set_exception(values)
                 continue
-            ids = _new_ids(len(values))
-            ask.answered = Answered(ids, values, ready.number)
+            ids = ask.ids or new_ids(len(values))
+            kept_ids: list[str | None] = [name if is_kept(name, self.share) else None for name in ids] if self.share < 1.0 else [*ids]
+            ask.answered = Answered(kept_ids, values, ready.number)
             good.append(ask)
-            records += _records(ready, ask, made_at)
-        if not good:
+            records += _records(ready, ask, made_at, self.share)
+        if not records:
+            self._tell(good, None)
             return
         try:
             kept = self._journal.append_many(records, wait_s=0)
         except KeepwellError as error:
             self._tell(good, error)
             return
-        if self._is_durable:
+        if self.is_durable:
             kept.add_done_callback(lambda done: _soon(loop, self._tell, good, done.exception()))
         else:
             kept.add_done_callback(lambda done: self._lost(len(records), done))
@@ -219,16 +233,18 @@ def _problem(ready: Ready, rows: Sequence[Row], error: Exception) -> KeepwellErr
     return InputInvalid(f"Version {ready.number} cannot answer this row: {error}"[:500], "Send values like those it was trained with.")
 
 
-def _new_ids(n: int) -> list[str]:
+def new_ids(n: int) -> list[str]:
+    """Random ids of answers."""
     drawn = os.urandom(16 * n).hex()
     return [drawn[at : at + 32] for at in range(0, 32 * n, 32)]
 
 
-def _records(ready: Ready, ask: _Ask, made_at: str) -> list[bytes]:
+def _records(ready: Ready, ask: _Ask, made_at: str, share: float) -> list[bytes]:
     answered = ask.answered
     assert answered is not None
     packed, number = ready.signature.packed, ready.number
     whose = ask.whose or [NOBODY] * len(ask.rows)
+    more = {"weight": 1.0 / share} if share < 1.0 else {}
     return [
         _encode(
             {
@@ -238,9 +254,11 @@ def _records(ready: Ready, ask: _Ask, made_at: str) -> list[bytes]:
                 "version": number,
                 "answer": value,
                 "made_at": made_at,
-                "origin": "api",
+                "origin": ask.origin or one.origin,
                 "inputs": packed(row),
+                **more,
             }
         )
         for name, value, row, one in zip(answered.ids, answered.values, ask.rows, whose, strict=True)
+        if name is not None
     ]

@@ -26,18 +26,21 @@ class PredictBody(Body):
     )
     entity: Name | None = Field(None, description="Entity of all rows that do not name their own.")
     time: Name | None = Field(None, description="Time of all rows that do not name their own: ISO 8601, UTC when without offset.")
-    entities: list[Name] | None = Field(None, description="Instead of rows: answer the newest stored observation of each of these.")
+    entities: list[Name] | None = Field(None, description="Instead of rows: the server computes the features of each from its newest data.")
 
 
 class Answer(BaseModel):
-    """One prediction. It is on the server's disk before this is sent."""
+    """One prediction. It is on the server's disk before this is sent, unless the log is async."""
 
-    prediction_id: str = Field(description="Post the label under this id.")
+    prediction_id: str | None = Field(description="Post the label under this id; null where only a share is kept and this one is not.")
     version: int = Field(description="Model version that answered.")
     probability: float | None = Field(None, description="Probability of class 1; models of task 'binary'.")
     prediction: float | None = Field(None, description="Predicted value; models of task 'regression'.")
     entity: str | None = Field(None, description="Whose row this is, where it was named.")
     time: str | None = Field(None, description="The row's time, where it was named.")
+    data_as_of: str | None = Field(None, description="Of an entity that was looked up: the moment its newest data is of.")
+    data_age_s: float | None = Field(None, description="How old that is, seconds.")
+    is_stale: bool | None = Field(None, description="Whether that is beyond [lookup] max_age_days.")
 
 
 class PredictAnswer(BaseModel):
@@ -46,6 +49,7 @@ class PredictAnswer(BaseModel):
     model: str
     version: int
     predictions: list[Answer]
+    log: str | None = Field(None, description="'async' when answers are sent before the disk has them; else it is left out.")
 
 
 class LabelItem(Body):

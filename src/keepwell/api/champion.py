@@ -31,7 +31,7 @@ class Champion:
         self._cold: int | None = None  # the way back, when it could not be loaded
         self._warm: dict[int, Ready] = {}
         self.now: Ready | None = None
-        self.challenger: Predictor | None = None  # answers a share of the requests while it is on trial
+        self.challenger: Ready | None = None  # answers a share of the requests while it is on trial
         self.note: str | None = "its champion is being loaded"
 
     @property
@@ -93,14 +93,14 @@ class Champion:
         number = trials[-1].version if trials and serving and trials[-1].beside == serving.version.number else None
         if number is None or serving is None:
             self.challenger = None
-        elif number != self._unfit and (self.challenger is None or self.challenger.version.number != number):
+        elif number != self._unfit and (self.challenger is None or self.challenger.number != number):
             self.challenger = None
             try:
-                found = self._context.predictor(number)
+                found = self._warm.get(number) or made_ready(self._context.predictor(number))
             except Exception as error:  # whatever its code raises, the champion answers everyone
                 self._refuse(number, f"cannot be loaded: {error}")
                 return
-            if dict(found.signature) != dict(serving.signature):
+            if dict(found.predictor.signature) != dict(serving.signature):
                 self._refuse(number, "takes other inputs than the champion")
                 return
             self.challenger = found

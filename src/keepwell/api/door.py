@@ -6,6 +6,7 @@ need only be right about what it takes.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -14,16 +15,19 @@ from typing import Any
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from keepwell.api.batching import Whose
+from keepwell.api.batching import NOBODY, Answered, Whose, new_ids
 from keepwell.api.failures import raw_headers_of, refusal
 from keepwell.api.guard import BODY
+from keepwell.api.recent import Held
 from keepwell.api.replies import Reply, header_of, sent
 from keepwell.api.service import Service
-from keepwell.errors import KeepwellError
-from keepwell.serving import Ready
+from keepwell.deployment import takes
+from keepwell.errors import EstimatorInvalid, InputInvalid, KeepwellError
+from keepwell.serving import CANARY, Name, Ready, Row
 
 ALL = "all"  # entity of a model that has none
 
+log = logging.getLogger("keepwell.api")
 Route = Callable[[Scope, bytes, Send], Awaitable[bool]]
 _encode = msgspec.json.Encoder().encode
 
@@ -49,11 +53,10 @@ class Door:
 
 
 class PlainRoute:
-    """`POST /models/NAME/predict` with rows. While a challenger answers a share of them, all go the ordinary way."""
+    """`POST /models/NAME/predict` with rows; a challenger on trial answers its share of them."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._max_rows = service.project.settings.serve.max_rows
         self._kind = "probability" if service.project.context.outline.task == "binary" else "prediction"
 
     async def __call__(self, scope: Scope, body: bytes, send: Send) -> bool:
@@ -61,48 +64,104 @@ class PlainRoute:
         begin = time.perf_counter()
         service = self._service
         ready = service.champion.now
-        if (
-            ready is None
-            or service.champion.challenger is not None
-            or not header_of(scope["headers"], b"content-type").startswith(b"application/json")
-        ):
+        if ready is None or not header_of(scope["headers"], b"content-type").startswith(b"application/json"):
             return False
         read = ready.signature.read(body)
-        if read is None or not 0 < len(read[0]) <= self._max_rows:
-            return False
-        rows, named = read
-        whose = _keys(ready, named)
-        if whose is None:
-            return False
+        limit, challenger = service.project.settings.serve.max_rows, service.champion.challenger
+        held: list[Held] = []
         try:
-            answered = await service.batcher.ask(ready, rows, whose)
+            if read is not None:
+                rows, named = read
+                whose = _keys(ready, named)
+            elif (entities := _entities(body)) and len(entities) <= limit and ready.signature.is_plain:
+                held = await service.recent.find(ready, entities, datetime.now(UTC))
+                rows, whose = [one.row for one in held], [one.whose for one in held]
+            else:
+                return False
+            if whose is None or not 0 < len(rows) <= limit:
+                return False
+            if challenger is None or challenger.number == ready.number:
+                answered, theirs = await service.batcher.ask(ready, rows, whose), None
+            else:
+                answered, theirs = await self._shared(ready, challenger, rows, whose)
         except KeepwellError as error:
             service.meter.refuse("json", type(error).__name__)
             answer = refusal(error)
             await sent(send, Reply(answer.status_code, bytes(answer.body), headers=raw_headers_of(error)))
             return True
-        kind, number = self._kind, answered.version
+        kind, number = self._kind, ready.number
         predictions: list[dict[str, Any]] = [
             {"prediction_id": name, kind: value, "version": number} for name, value in zip(answered.ids, answered.values, strict=True)
         ]
+        for at in theirs or ():
+            predictions[at]["version"] = challenger.number  # type: ignore[union-attr]
         if whose:
             for prediction, one in zip(predictions, whose, strict=True):
                 prediction |= ({"entity": one.entity} if one.entity else {}) | ({"time": one.time} if one.time else {})
-        content = _encode({"model": service.project.name, "version": number, "predictions": predictions})
+        if held:
+            now = datetime.now(UTC)
+            for prediction, looked_up in zip(predictions, held, strict=True):
+                prediction |= service.recent.freshness.told(looked_up.time, now)
+        content = _encode({"model": service.project.name, "version": number, "predictions": predictions, **service.log_told})
         await sent(send, Reply(200, content), header_of(scope["headers"], b"accept-encoding"))
-        service.meter.answer("json", number, len(rows), time.perf_counter() - begin)
+        counted = (challenger.number, len(theirs)) if challenger and theirs else None
+        service.meter.answer("json", number, len(rows), time.perf_counter() - begin, counted)
         return True
+
+    async def _shared(self, ready: Ready, challenger: Ready, rows: Sequence[Row], whose: Sequence[Whose]) -> tuple[Answered, list[int]]:
+        """Answers by both, and which rows the challenger answered; those that it cannot answer the champion does."""
+        batcher, name, ids = self._service.batcher, self._service.project.name, new_ids(len(rows))
+        named = [one.entity or drawn for one, drawn in zip(whose or [NOBODY] * len(rows), ids, strict=True)]
+        theirs = [
+            at for at, one in enumerate(named) if takes(name, challenger.number, one, self._service.project.settings.promotion.canary_share)
+        ]
+        ours = sorted({*range(len(rows))} - {*theirs})
+
+        async def asked(who: Ready, places: list[int], origin: str) -> list[tuple[int, str | None, float]]:
+            given = [rows[at] for at in places]
+            if who.signature.names != ready.signature.names:
+                given = [tuple(row[ready.signature.place[column]] for column in who.signature.names) for row in given]
+            drawn = [ids[at] for at in places]
+            found = await batcher.ask(who, given, [whose[at] for at in places] if whose else None, ids=drawn, origin=origin)
+            return list(zip(places, found.ids, found.values, strict=True))
+
+        found: list[tuple[int, str | None, float]] = []
+        if theirs:
+            try:
+                found += await asked(challenger, theirs, CANARY)
+            except (InputInvalid, EstimatorInvalid) as error:  # nobody must get an error because of a version that is only on trial
+                log.warning("Version %d, on trial, could not answer; the champion did: %s", challenger.number, error)
+                ours, theirs = list(range(len(rows))), []
+        if ours:
+            found += await asked(ready, ours, "")
+        found.sort()
+        return Answered([one for _, one, _ in found], [value for *_, value in found], ready.number), theirs
+
+
+class _Entities(msgspec.Struct, forbid_unknown_fields=True):
+    entities: list[Name]
+
+
+_read_entities = msgspec.json.Decoder(_Entities).decode
+
+
+def _entities(body: bytes) -> list[str]:
+    """The entities that a request names instead of rows; none when it is not such a request."""
+    try:
+        return _read_entities(body).entities
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return []
 
 
 def _keys(ready: Ready, named: Sequence[tuple[str | None, str | None]]) -> list[Whose] | None:
     """Whose rows they are; nothing when none is named, None when a time is none."""
     if all(one == (None, None) for one in named):
         return []
-    found = [_whose(ready, *one) for one in named]
+    found = [whose_of(ready, *one) for one in named]
     return None if None in found else [one for one in found if one is not None]
 
 
-def _whose(ready: Ready, entity: str | None, time: str | None) -> Whose | None:
+def whose_of(ready: Ready, entity: str | None, time: str | None) -> Whose | None:
     """Whose row of when; None when the time is none."""
     if not time:
         return Whose(entity or "") if time is None else None

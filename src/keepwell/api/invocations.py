@@ -33,7 +33,6 @@ class Invocations:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._max_rows = service.project.settings.serve.max_rows
 
     async def invoke(self, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> Reply:
         """Answer a scoring request; what cannot be answered is refused in the protocol's form."""
@@ -46,7 +45,7 @@ class Invocations:
         except KeepwellError as error:
             service.meter.refuse("invocations", type(error).__name__)
             return mlflow_error(error)
-        content = {"predictions": answered.values, "prediction_ids": answered.ids, "version": answered.version}
+        content = {"predictions": answered.values, "prediction_ids": answered.ids, "version": answered.version, **service.log_told}
         service.meter.answer("invocations", answered.version, len(rows), time.perf_counter() - begin)
         return Reply(200, _encode(content))
 
@@ -65,8 +64,8 @@ class Invocations:
             raise MediaTypeUnknown("content type", kind, TYPES)
         if not n:
             raise InputInvalid("There is no row to answer", "Send at least one.")
-        if n > self._max_rows:
-            raise InputInvalid(f"{n} rows are more than {self._max_rows}", "Send fewer at once, or raise serve.max_rows.")
+        if n > (most := self._service.project.settings.serve.max_rows):
+            raise InputInvalid(f"{n} rows are more than {most}", "Send fewer at once, or raise serve.max_rows.")
         return signature.checked(columns, n)
 
 

@@ -17,24 +17,41 @@ class Meter:
 
     Attributes
     ----------
-    answered, refused : predictions answered and requests refused, by (protocol, version) and by (protocol, reason).
+    answered, refused : predictions answered and requests refused, by (protocol, alias, version) and by (protocol, reason).
     lost : answers that were given before they were kept and then could not be (only with `log = "async"`).
     """
 
     def __init__(self) -> None:
-        self.answered: dict[tuple[str, int], int] = {}
+        self.answered: dict[tuple[str, str, int], int] = {}
         self.refused: dict[tuple[str, str], int] = {}
         self.lost = 0
         self.shipped_at = time.time()
         self._durations = {name: [0] * (len(BUCKETS_S) + 1) for name in PROTOCOLS}
         self._sums = dict.fromkeys(PROTOCOLS, 0.0)
 
-    def answer(self, protocol: str, number: int, rows: int, seconds: float) -> None:
-        """Count a request that was answered."""
-        key = (protocol, number)
-        self.answered[key] = self.answered.get(key, 0) + rows
+    def answer(self, protocol: str, number: int, rows: int, seconds: float, challenger: tuple[int, int] | None = None) -> None:
+        """Count a request that was answered; `challenger` is its number and how many of the rows it answered."""
+        if challenger and challenger[1]:
+            self._rows((protocol, "challenger", challenger[0]), challenger[1])
+            rows -= challenger[1]
+        if rows:
+            self._rows((protocol, "champion", number), rows)
         self._durations[protocol][bisect_left(BUCKETS_S, seconds)] += 1
         self._sums[protocol] += seconds
+
+    def _rows(self, key: tuple[str, str, int], rows: int) -> None:
+        self.answered[key] = self.answered.get(key, 0) + rows
+
+    def add(self, other: Meter) -> None:
+        """Count what another process counted too."""
+        for key, rows in other.answered.items():
+            self._rows(key, rows)
+        for reason, requests in other.refused.items():
+            self.refused[reason] = self.refused.get(reason, 0) + requests
+        self.lost += other.lost
+        for name, counts in other._durations.items():
+            self._durations[name] = [one + more for one, more in zip(self._durations[name], counts, strict=True)]
+            self._sums[name] += other._sums[name]
 
     def refuse(self, protocol: str, reason: str) -> None:
         """Count a request that was refused; `reason` is the error's name."""
@@ -69,8 +86,8 @@ class _Collector:
         answered = CounterMetricFamily(
             "keepwell_predictions", "Rows answered.", labels=["model", "alias", "outcome", "protocol", "version"]
         )
-        for (protocol, number), rows in sorted(meter.answered.items()):
-            answered.add_metric([model, "champion", "answered", protocol, str(number)], rows)
+        for (protocol, alias, number), rows in sorted(meter.answered.items()):
+            answered.add_metric([model, alias, "answered", protocol, str(number)], rows)
         yield answered
         refused = CounterMetricFamily("keepwell_input_rejected", "Requests refused.", labels=["model", "protocol", "reason"])
         for (protocol, reason), requests in sorted(meter.refused.items()):

@@ -18,12 +18,14 @@ from keepwell.errors import ModelNotFound
 V2, MLFLOW = ["Open Inference Protocol"], ["MLflow"]
 WHATS = {
     400: "It does not fit the protocol or the model",
-    401: "The token is not the right one",
+    401: "The token is not known, or no longer good",
+    403: "The token's role does not allow it",
     404: "Another model or version",
     408: "The body came too slowly",
     413: "The body is too large",
     415: "A type that is not read here",
     422: "Never; the protocol says 400",
+    429: "The token has sent as many requests as it may",
     500: "A fault",
     503: "Nothing can answer now",
     504: "The answer took too long",
@@ -129,7 +131,7 @@ def _add_v2(app: FastAPI, service: Service, inference: Inference) -> None:
 
     @app.get("/v2/health/ready", summary="A champion is loaded and can answer", **plain)
     async def ready() -> Response:
-        champion.ready()
+        service.healthy()
         return json_answer({"ready": True})
 
     @app.get("/v2/models/{name}", summary="Inputs, outputs and versions", **plain)
@@ -163,7 +165,7 @@ def _add_mlflow(app: FastAPI, service: Service, invocations: Invocations) -> Non
 
     @app.get("/ping", summary="A champion is loaded and can answer", **plain)
     async def ping() -> Response:
-        service.champion.ready()
+        service.healthy()
         return json_answer({})
 
     @app.get("/version", summary="Keepwell's version, as text", response_class=PlainTextResponse, **plain)

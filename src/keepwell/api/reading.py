@@ -55,11 +55,25 @@ def prediction(service: Service, prediction_id: str) -> dict[str, Any]:
     try:
         found = project.prediction(prediction_id)
     except PredictionNotFound:
-        if not service.ship():  # it may still have been in the journal
-            raise
+        service.ship()  # it may still have been in the journal
         found = project.prediction(prediction_id)
     kind = "probability" if project.context.model.task == "binary" else "prediction"
     return {"model": project.name, kind: found.pop("answer"), **found}
+
+
+def steps(service: Service, prediction_id: str) -> dict[str, Any]:
+    """One kept prediction, followed: asked, features, version, answer, shadows, label, loss, again.
+
+    Raises
+    ------
+    PredictionNotFound
+    """
+    try:
+        return service.project.explain(prediction_id).as_dict()
+    except PredictionNotFound:
+        if not service.ship():
+            raise
+        return service.project.explain(prediction_id).as_dict()
 
 
 def _moment(name: str, text: str | None) -> datetime | None:

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from anyio import to_thread
 
+from keepwell.access import REFRESH_S, Doorkeeper
 from keepwell.api.answering import answer
 from keepwell.api.batching import Batcher
 from keepwell.api.bodies import PredictBody
 from keepwell.api.champion import Champion
 from keepwell.api.metrics import Meter
-from keepwell.errors import KeepwellError
+from keepwell.api.recent import Recent
+from keepwell.errors import KeepwellError, NotReady
 from keepwell.project import Project
-from keepwell.serving import Journal
+from keepwell.serving import Journal, Log, Ready, RemoteJournal
+from keepwell.settings import read
 
 LOOK_S = 0.25  # how often the champion alias is looked at; a look is one small read, under a millisecond
 FIRST_LOAD_S = 30.0  # a start waits this long for the champion, so that the first caller is not turned away
+
+LIVE = ("max_body_kb", "max_rows", "read_s", "answer_s", "log", "log_share")  # of [serve], read again by `read_again`
 
 log = logging.getLogger("keepwell.api")
 
@@ -30,17 +36,55 @@ log = logging.getLogger("keepwell.api")
 class Service:
     """Answers requests of one project.
 
+    Parameters
+    ----------
+    log_path : socket of the process that writes the log; None writes it here.
+    ships : also moves what was written to the ledger, which one process of several does.
+    others : what other processes of this server counted.
+
     Raises
     ------
     StorageUnavailable : the journal's folder cannot be written; nothing could be acknowledged.
     """
 
-    def __init__(self, project: Project) -> None:
-        self.project = project
+    def __init__(
+        self, project: Project, log_path: str | None = None, *, ships: bool = True, others: Callable[[], Iterable[Meter]] = tuple
+    ) -> None:
+        self.project, self._ships, self._others = project, ships, others
         self.champion = Champion(project.context)
+        self._shipping = threading.Lock()
         self.meter = Meter()
-        self.journal = Journal(project.journal_folder)
-        self.batcher = Batcher(self.journal, self.meter, is_durable=project.settings.serve.log == "durable")
+        people = {name: person.role for name, person in project.settings.people.items()}
+        self.doors = Doorkeeper(project.context.database, project.name, project.settings.serve, people)
+        self.recent = Recent(project.context)
+        self.journal: Log = RemoteJournal(log_path) if log_path else Journal(project.journal_folder)
+        self.batcher = Batcher(self.journal, self.meter)
+        self.log_told: dict[str, str] = {}  # what an answer says of its durability
+        self._follow()
+
+    def _follow(self) -> None:
+        serve = self.project.settings.serve
+        self.batcher.is_durable, self.batcher.share = serve.log == "durable", serve.log_share
+        self.log_told = {} if serve.log == "durable" else {"log": serve.log}
+
+    def read_again(self) -> None:
+        """Take over those settings that can change while requests are answered; impossible ones are said in the log, and none taken."""
+        try:
+            found = read(self.project.folder, self.project.flags)
+        except KeepwellError as error:
+            log.error("The settings cannot be used, those until now go on: %s", error.message)
+            return
+        now = self.project.settings
+        serve = now.serve.model_copy(update={name: getattr(found.serve, name) for name in LIVE})
+        promotion = now.promotion.model_copy(update={"canary_share": found.promotion.canary_share})
+        self.project.settings = self.project.context.settings = now.model_copy(update={"serve": serve, "promotion": promotion})
+        self._follow()
+        log.info("The settings were read again")
+
+    @property
+    def can_log(self) -> bool:
+        """Whether there is somebody who writes the log."""
+        return not isinstance(self.journal, RemoteJournal) or self.journal.is_there
 
     async def predict(self, body: PredictBody) -> dict[str, Any]:
         """Answer what the quick route does not read: entities, and whatever must be refused in words.
@@ -53,21 +97,39 @@ class Service:
         begin = time.perf_counter()
         try:
             predictor, settings = self.champion.ready().predictor, self.project.settings.serve
-            arguments = (self.project.context, predictor, body, settings.max_rows, datetime.now(UTC), self.champion.challenger)
+            challenger = self.champion.challenger.predictor if self.champion.challenger else None
+            arguments = (self.project.context, predictor, body, settings.max_rows, datetime.now(UTC), challenger)
             answered = await to_thread.run_sync(answer, *arguments)
             # Refused at once when too much waits for the disk: waiting here would stop every other request too.
             await asyncio.wrap_future(self.journal.append_many(answered.records, wait_s=0))
         except KeepwellError as error:
             self.meter.refuse("json", type(error).__name__)
             raise
-        self.meter.answer("json", predictor.version.number, len(answered.records), time.perf_counter() - begin)
-        return answered.reply
+        number, versions = predictor.version.number, [one["version"] for one in answered.reply["predictions"]]
+        theirs = (challenger.version.number, len(versions) - versions.count(number)) if challenger else None
+        self.meter.answer("json", number, len(versions), time.perf_counter() - begin, theirs)
+        return answered.reply | self.log_told
+
+    def healthy(self) -> Ready:
+        """The version that answers, for who restarts or routes. They have no token, so where one is asked for they are told no name.
+
+        Raises
+        ------
+        NotReady
+        """
+        if self.champion.now is None and self.doors.asks:
+            raise NotReady("of this server", "no version is loaded")
+        return self.champion.ready()
 
     def metrics(self) -> bytes:
-        """What was counted, for Prometheus."""
+        """What was counted by all processes of this server, for Prometheus."""
+        total = Meter()
+        for meter in (self.meter, *self._others()):
+            total.add(meter)
+        total.shipped_at = self.meter.shipped_at
         ready = self.champion.now
         state = {"version": ready.number if ready else None, "runtime": ready.agreement.runtime if ready else None}
-        return self.meter.page(self.project.name, lambda: state)
+        return total.page(self.project.name, lambda: state)
 
     def ship(self) -> int:
         """Move everything acknowledged until now into the ledger. Blocks. Answers how many.
@@ -76,20 +138,27 @@ class Service:
         ------
         StorageUnavailable, JournalCorrupt
         """
-        self.journal.roll()
-        shipped = self.project.ship()
+        with self._shipping:  # another's shipment that is under way may hold what was asked for
+            self.journal.roll()
+            shipped = self.project.ship()
         self.meter.shipped_at = time.time()
         return shipped
+
+    def _gathered(self) -> None:
+        """Take up for look-ups what gathers have brought."""
+        self.recent.look(self.champion.now)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Follow the champion and ship the journal meanwhile; at the end seal and ship what is left."""
+        if isinstance(self.journal, RemoteJournal):
+            await self.journal.open()
         first = asyncio.create_task(to_thread.run_sync(self.champion.look))
         await asyncio.wait({first}, timeout=FIRST_LOAD_S)
-        tasks = [
-            asyncio.create_task(_every(LOOK_S, self.champion.look)),
-            asyncio.create_task(_every(self.project.settings.serve.ship_s, self.ship)),
-        ]
+        tasks = [asyncio.create_task(_every(LOOK_S, self.champion.look)), asyncio.create_task(_every(LOOK_S, self._gathered))]
+        tasks.append(asyncio.create_task(_every(REFRESH_S, self.doors.refresh)))
+        if self._ships:
+            tasks.append(asyncio.create_task(_every(self.project.settings.serve.ship_s, self.ship)))
         try:
             yield
         finally:
@@ -98,7 +167,8 @@ class Service:
             await asyncio.wait([first, *tasks])
             self.batcher.close()
             await to_thread.run_sync(self.journal.close)
-            await _said("Shipping", lambda: to_thread.run_sync(self.project.ship))
+            if self._ships:
+                await _said("Shipping", lambda: to_thread.run_sync(self.project.ship))
 
 
 async def _every(pause_s: float, act: Callable[[], object]) -> None:

@@ -48,7 +48,7 @@ WIDTH = 150
 def register(app: typer.Typer) -> None:
     """Put the command on the app."""
     app.command(
-        rich_help_panel="Begin",
+        rich_help_panel="Set up and look after",
         epilog=examples("keepwell demo", "keepwell demo --no-serve --json", "keepwell demo --fault sensor --no-serve"),
     )(demo)
 

@@ -10,6 +10,7 @@ from keepwell.incidents.durations import PERIODS, Durations, durations_of, media
 from keepwell.incidents.escalation import escalate, told_to
 from keepwell.incidents.faults import (
     FAILED,
+    SKEWED,
     SOURCE_FAILED,
     STALE,
     UNANSWERED,
@@ -18,6 +19,7 @@ from keepwell.incidents.faults import (
     of_decline,
     of_failures,
     of_finding,
+    of_skew,
     of_source,
     of_unanswered,
     recovery_of,
@@ -38,6 +40,7 @@ __all__ = [
     "MODEL",
     "PARTIES",
     "PERIODS",
+    "SKEWED",
     "SOURCE_FAILED",
     "STALE",
     "STATES",
@@ -77,6 +80,7 @@ __all__ = [
     "of_decline",
     "of_failures",
     "of_finding",
+    "of_skew",
     "of_source",
     "of_unanswered",
     "orphans",

@@ -20,6 +20,7 @@ from keepwell.detection import (
     batch_means,
     batches_to_prove,
     column_values,
+    day_of,
     label_noise,
     label_values,
 )
@@ -400,6 +401,30 @@ class Watch:
             self.detector.sides(),
             None if self.model is None else self._ask,
         )
+
+    def batch_of(self, moment: datetime) -> int:
+        """Number of the batch that a moment lies in."""
+        return int(self.reference.batch_of(np.array([day_of(moment)]))[0])
+
+    def forget(self, ended: Incident, last: int) -> None:
+        """Let a decline that has ended be no part of what comes after it.
+
+        Its batches and rows are neither usual nor evidence of something new, but for other declines that last. What rang before it, or
+        belongs to one of those, rings on; in the other channels nothing new can have begun before its end.
+        """
+        first = self.batch_of(ended.explanation.began.at)
+        lasting = np.zeros(len(self.rang), bool)
+        for incident in self.open_incidents:
+            lasting |= incident.channels
+        fresh = ~lasting & (ended.channels | ~(self.rang < first))
+        self.detector.reset(fresh)
+        self.rang[fresh] = np.nan
+        until = self.series.numbers <= last
+        spell = np.ix_(until & (self.series.numbers >= first), ~lasting)
+        self.series.apart[spell], self.series.z[spell] = np.nan, np.nan
+        self.series.z[np.ix_(until, fresh)] = np.nan
+        if not self.open_incidents:
+            self.kept = self.kept.take((self.kept.batch < first) | (self.kept.batch > last))
 
     def told_until(self) -> datetime:
         """The end of the batch in which the newest open decline was told."""

@@ -17,6 +17,7 @@ from keepwell.orchestration.quarantine import DROPPED, RELEASED, decide_quaranti
 from keepwell.orchestration.rehearsing import rehearse, rehearse_when_due, rehearsed_today
 from keepwell.orchestration.reloading import reload_code
 from keepwell.orchestration.reproducing import reproduce
+from keepwell.orchestration.retracing import Retraced, retrace
 from keepwell.orchestration.schedule import Scheduler, due, next_tick
 from keepwell.orchestration.slots import dead_slots
 from keepwell.orchestration.tables import CycleRecord, Newest, count_cycles, get_cycle, last_cycle, list_cycles, newest_cycles
@@ -34,6 +35,7 @@ __all__ = [
     "Plain",
     "Repeated",
     "Reproduction",
+    "Retraced",
     "Scheduler",
     "answer_rows",
     "approve",
@@ -67,6 +69,7 @@ __all__ = [
     "reload_code",
     "reproduce",
     "resume",
+    "retrace",
     "run_cycle",
     "state_now",
 ]

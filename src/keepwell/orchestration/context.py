@@ -203,6 +203,8 @@ class Context:
 
     def settings_json(self) -> bytes:
         """The settings a version carries: all but secrets and where things are."""
-        left_out: Any = dict.fromkeys(("store", "trust", "source", "people", "webhooks", "notify"), True) | {"serve": {"token"}}
+        left_out: Any = dict.fromkeys(("store", "trust", "source", "people", "webhooks", "notify"), True) | {
+            "serve": {"token", "certificate", "key"}
+        }
         plain = self.settings.model_dump(mode="json", exclude=left_out)
         return json.dumps(plain, sort_keys=True, indent=1).encode()

@@ -91,6 +91,10 @@ class Journal:
         packed = [pack(record) for record in records]
         return self._hand_in(b"".join(packed), len(packed), wait_s)
 
+    def append_packed(self, frames: bytes, records: int, *, wait_s: float = 5.0) -> Future[None]:
+        """Hand in so many records that another process has packed. See `append`."""
+        return self._hand_in(frames, records, wait_s)
+
     def roll(self) -> None:
         """Seal the current segment, so that everything acknowledged until now can be shipped.
 

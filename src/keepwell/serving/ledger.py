@@ -36,7 +36,10 @@ SHADOWS: dict[str, Any] = {
     "answer": pl.Float64,
     "role": pl.String,
 }
+WEIGHT = "weight"  # of a row in the ledger, where only a share is kept
 CANARY = "canary"  # origin of a live answer that a challenger gave
+LOOKED_UP = "look-up"  # of an answer to a request that named only an entity: the features came from the tables
+BY_HAND = "by hand"  # of an answer to a row that a person made up
 LABELS: dict[str, Any] = {"entity": pl.String, "time": MOMENT, "prediction_id": pl.String, "label": pl.Float64, "origin": pl.String}
 POSTED = "posted"  # origin of a label that somebody posted; those of the project's own function have "label"
 
@@ -110,11 +113,22 @@ def find_prediction(predictions: Table, labels: Table, prediction_id: str) -> di
     ------
     PredictionNotFound
     """
+    kept = prediction_rows(predictions, prediction_id)
+    row = joined(kept, labels.rows(since=kept["time"][0], until=kept["time"][0])).drop(COMMIT, KNOWN, strict=False).to_dicts()[0]
+    return {**row, "inputs": json.loads(row["inputs"])}
+
+
+def prediction_rows(predictions: Table, prediction_id: str) -> pl.DataFrame:
+    """The ledger's row of one prediction, as a frame of one row.
+
+    Raises
+    ------
+    PredictionNotFound
+    """
     kept = predictions.rows()
     if kept.is_empty() or (kept := kept.filter(pl.col("prediction_id") == prediction_id)).is_empty():
         raise PredictionNotFound(prediction_id)
-    row = joined(kept, labels.rows(since=kept["time"][0], until=kept["time"][0])).drop(COMMIT, KNOWN, strict=False).to_dicts()[0]
-    return {**row, "inputs": json.loads(row["inputs"])}
+    return kept
 
 
 def shadow_answers(rows: pl.DataFrame, answer: np.ndarray, version: int, role: str) -> pl.DataFrame:
@@ -155,6 +169,8 @@ def keep_journal(database: Database, predictions: Table, segment: str, records: 
     columns |= {name: _moments([getattr(row, name) for row in found]) for name in ("time", "made_at")}
     columns["inputs"] = [_text(row.inputs) for row in found]
     rows = pl.DataFrame(columns, schema=LEDGER)
+    if any(row.weight != 1.0 for row in found):  # a column only of tables that need it; null stands for 1
+        rows = rows.with_columns(pl.Series(WEIGHT, [row.weight for row in found], pl.Float64))
     with database.begin() as connection:
         predictions.append(connection, f"journal/{segment}", rows, rows["made_at"].max())  # type: ignore[arg-type]
 
@@ -170,6 +186,7 @@ class _Record(msgspec.Struct):
     made_at: str
     origin: str
     inputs: msgspec.Raw
+    weight: float = 1.0  # so many answers it stands for, when only a share is kept
 
 
 _read = msgspec.json.Decoder(_Record).decode

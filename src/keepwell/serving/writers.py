@@ -24,7 +24,7 @@ def claim_writer(folder: Path) -> tuple[str, int]:
     while True:
         writer = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}_{os.urandom(8).hex()}"
         path = folder / f"{writer}{LOCK}"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o600)  # nothing is ever written to it
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         # Between these two calls a tidying process may have taken the file for a dead writer's.
         if is_same_file(descriptor, path):

@@ -9,7 +9,7 @@ from keepwell.storage.chains import append_once, canonical, models_on_record
 from keepwell.storage.database import HEAD, Database, insert_once
 from keepwell.storage.engines import to_json
 from keepwell.storage.files import Files, Listed
-from keepwell.storage.history import Event, last_event, list_events, person, record_event
+from keepwell.storage.history import KEEPWELL, Event, last_event, list_events, person, record_event
 from keepwell.storage.moments import literal
 from keepwell.storage.payloads import COMMIT, KNOWN
 from keepwell.storage.sums import Flaw, flaws
@@ -18,6 +18,7 @@ from keepwell.storage.tables import Commit, Table
 __all__ = [
     "COMMIT",
     "HEAD",
+    "KEEPWELL",
     "KNOWN",
     "ArtifactStore",
     "Break",

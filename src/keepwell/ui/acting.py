@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
+from keepwell.access import ACTS, Refusal, refuse_role
 from keepwell.difference import Difference, between
 from keepwell.errors import CycleOvertaken, InputInvalid, KeepwellError, QuarantineNotFound, RouteNotFound
 from keepwell.ui.data import ledger_page, prediction_address
@@ -69,6 +70,7 @@ def promote_step(desk: Desk, request: Request) -> Response:
     if champion == target.number:
         desk.project.promote(target.number, reason="")  # raises the refusal in its own words
     line = f"keepwell promote {target.number}" + ("" if target.passed else " --override")
+    may_override, needs = "override" in desk.holder(request).acts, ACTS["override"].needs
     fields = (("version", str(target.number)), ("champion", str(champion or "")))
     title = f"Make version {target.number} champion?"
     return ask(
@@ -80,7 +82,8 @@ def promote_step(desk: Desk, request: Request) -> Response:
             (f"{line} --dry-run", line),
             fields,
             between(desk.project, champion, target.number),
-            asks_override="" if target.passed else "The gate refused it; let it live all the same",
+            asks_override="The gate refused it; let it live all the same" if not target.passed and may_override else "",
+            note="" if target.passed or may_override else f"The gate refused it; to let it live all the same needs {needs}.",
         ),
     )
 
@@ -88,7 +91,8 @@ def promote_step(desk: Desk, request: Request) -> Response:
 def promote(desk: Desk, request: Request, form: Form) -> Response:
     """Make a version champion."""
     desk.known(request)
-    made = desk.project.promote(one(form, "version"), reason=_reason(form), override=_overrides(form), seen=_seen(form))
+    override = _overrides(desk, request, form)
+    made = desk.project.promote(one(form, "version"), reason=_reason(form), override=override, seen=_seen(form), by=desk.by(request))
     return done(desk, request, f"{made.sentence}.", _home(desk))
 
 
@@ -124,7 +128,9 @@ def rollback_step(desk: Desk, request: Request) -> Response:
 def rollback(desk: Desk, request: Request, form: Form) -> Response:
     """Go back to the version before."""
     desk.known(request)
-    made = desk.project.rollback(one(form, "version") or None, reason=_reason(form), override=_overrides(form), seen=_seen(form))
+    made = desk.project.rollback(
+        one(form, "version") or None, reason=_reason(form), override=_overrides(desk, request, form), seen=_seen(form), by=desk.by(request)
+    )
     return done(desk, request, f"{made.sentence}.", _home(desk))
 
 
@@ -134,8 +140,16 @@ def _seen(form: Form) -> int:
     return int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 10 else 0
 
 
-def _overrides(form: Form) -> bool:
-    return one(form, "override") == "yes"
+def _overrides(desk: Desk, request: Request, form: Form) -> bool:
+    """Whether a rule is to be overruled; refused, and told to the record, where the role does not reach so far."""
+    if one(form, "override") != "yes":
+        return False
+    holder = desk.holder(request)
+    refused = desk.sessions.doors.judge(holder, "override")
+    if refused is not None:
+        desk.tell_refusal(refused, request)
+        refuse_role(holder.owner, holder.role, "override")
+    return True
 
 
 def _reason(form: Form) -> str:
@@ -199,7 +213,7 @@ def _run(desk: Desk, request: Request, *, build: bool) -> Response:
         if running is not None and not running.done():
             said = "A cycle that was begun on a page still runs; nothing more was begun. This page shows it when it has ended."
             return done(desk, request, said, _home(desk), good=False)
-        desk.cycle = begun = _cycles.submit(desk.project.run, build=build)
+        desk.cycle = begun = _cycles.submit(desk.project.run, build=build, by=desk.by(request))
     try:
         record = begun.result(WAIT_S)
     except NotYet:
@@ -223,11 +237,12 @@ def pause(desk: Desk, request: Request, form: Form) -> Response:
     """Pause, or end the pause."""
     desk.known(request)
     with desk.acting:
+        by = desk.by(request)
         resumes, now = one(form, "act") == "resume", desk.project.paused()
         if resumes == (now is None):
             said = f"Somebody else was faster: {desk.name} is {f'paused {now}' if now else 'no longer paused'}. Nothing was changed."
             return done(desk, request, said, _home(desk), good=False)
-        said = desk.project.end_pause() if resumes else desk.project.pause(reason=_reason(form))
+        said = desk.project.end_pause(by=by) if resumes else desk.project.pause(reason=_reason(form), by=by)
     return done(desk, request, said, _home(desk))
 
 
@@ -255,7 +270,7 @@ def _word_step(desk: Desk, request: Request, act: str, note: str) -> Response:
 def approve(desk: Desk, request: Request, form: Form) -> Response:
     """Say yes to a challenger; it still waits then, or the refusal says what became of it."""
     desk.known(request)
-    given = desk.project.approve(one(form, "version"), comment=_reason(form))
+    given = desk.project.approve(one(form, "version"), comment=_reason(form), by=desk.by(request))
     return done(desk, request, f"{given.sentence.rstrip('.')}.", _home(desk))
 
 
@@ -293,7 +308,8 @@ def decide(desk: Desk, request: Request, form: Form) -> Response:
     _known_source(desk, request)
     act, wanted = _act(one(form, "act")), list(form.get("row", ()))[:MOST_ROWS]
     with desk.acting:
-        decided = desk.project.release(wanted) if act == "release" else desk.project.drop(wanted)
+        decide_so = desk.project.release if act == "release" else desk.project.drop
+        decided = decide_so(wanted, by=desk.by(request))
     what = "released: they are observations now" if act == "release" else "dropped: they stay on record, and out of every model"
     return done(desk, request, f"{count(decided, 'row')} {what}.", f"/sources/{quote(desk.source, safe='')}")
 
@@ -347,15 +363,18 @@ def sign_in_page(desk: Desk, request: Request) -> Response:
     if not desk.sessions.asks:
         return Response(status_code=303, headers={"Location": to})
     onward = to if request.headers.get("sec-fetch-site") == "cross-site" else ""
-    return show(desk, request, "sign_in", to=to, onward=onward, wrong=False)
+    return show(desk, request, "sign_in", to=to, onward=onward, wrong="")
 
 
 def sign_in(desk: Desk, request: Request, form: Form) -> Response:
     """Give the token, get a session."""
     to = local(one(form, "next"))
     session = desk.sessions.sign_in(one(form, "token"))
-    if session is None:
-        return show(desk, request, "sign_in", status=401, to=to, onward="", wrong=True)
+    if isinstance(session, Refusal):
+        desk.tell_refusal(session, request)
+        is_client = session.kind == "role"
+        wrong = "A client's token asks for predictions; it does not look at pages." if is_client else "That is not a token of this server."
+        return show(desk, request, "sign_in", status=403 if is_client else 401, to=to, onward="", wrong=wrong)
     return Response(status_code=303, headers={"Location": to, "Set-Cookie": cookie(session, request)})
 
 

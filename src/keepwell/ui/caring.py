@@ -82,7 +82,7 @@ def act_on(desk: Desk, request: Request, form: Form) -> Response:
         what = [moment_of("until", text) if needed == "until" else text]
     seen = one(form, "revision")
     revision = int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 10 else None
-    by = one(form, "by").strip()[:200] or None
+    by = desk.by(request) or one(form, "by").strip()[:200] or None
     with desk.acting:
         desk.project.act_on(number, act, *what, by=by, revision=revision)
     line = desk.project.incident(number).activity[-1].sentence

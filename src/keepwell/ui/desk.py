@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from starlette.requests import Request
 
+from keepwell.access import HOLDER, OPEN, Holder, Refusal
 from keepwell.errors import InputInvalid, ModelNotFound
 from keepwell.orchestration import CycleRecord
 from keepwell.project import Project
@@ -74,6 +75,20 @@ class Desk:
     def session(self, request: Request) -> Session | None:
         """The session of a request."""
         return self.sessions.of(request.headers.raw)
+
+    def holder(self, request: Request) -> Holder:
+        """Who looks or acts, as the guard let them in."""
+        found: Holder = request.scope.get(HOLDER, OPEN)
+        return found
+
+    def by(self, request: Request) -> str | None:
+        """Under whose name an act is recorded; None where nobody is asked who they are."""
+        return self.holder(request).owner or None
+
+    def tell_refusal(self, refused: Refusal, request: Request) -> None:
+        """Let the record know of a refusal, when it is due."""
+        if times := self.sessions.doors.is_due(refused):
+            self.sessions.doors.tell(refused, times, request.client.host if request.client else "unknown")
 
     def once(self, mark: str, *key: Any, make: Callable[[], Found]) -> Found:
         """What `make` makes of this state of the record, made once."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from keepwell.errors import KeepwellError, NotFound, RouteNotFound
+from keepwell.errors import KeepwellError, LimitReached, NotFound, RouteNotFound
 from keepwell.ui import acting, caring, data, inbox, looking, pictures, policies, recording, system, versioning
 from keepwell.ui.acting import sign_in_address
 from keepwell.ui.desk import Desk
@@ -201,6 +202,20 @@ def refused(desk: Desk, request: Request, error: KeepwellError) -> Response:
     if not prefers_page(request.headers.raw):
         return Response(to_json(error.as_dict(), fallback=str), error.status, {"Vary": "Accept"}, media_type="application/json")
     return show(desk, request, "refusal", status=error.status, error=error, is_lost=isinstance(error, NotFound))
+
+
+def refusal_page(desk: Desk, scope: Scope, error: KeepwellError) -> ASGIApp | None:
+    """What a browser gets whose person may not do it; None for a program, which is refused in words."""
+    if not prefers_page(scope["headers"]):
+        return None
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        response = await to_thread.run_sync(refused, desk, Request(scope, receive), error)
+        if isinstance(error, LimitReached):
+            response.headers["Retry-After"] = str(math.ceil(error.wait_s))
+        await response(scope, receive, send)
+
+    return answer
 
 
 def is_stream(path: str) -> bool:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from keepwell.access import ACTS
 from keepwell.reporting import ICONS
 from keepwell.status import day
 from keepwell.storage import digest_of
@@ -83,7 +84,9 @@ def show(
             tabs=_tabs(desk, span),
             top=TOP,
             said=said,
-            signed_in=session is not None and session.signed_in,
+            holder=desk.holder(request),
+            signed_in=session is not None and session.digest is not None,
+            acts=ACTS,
             csrf=session.token if session else "",
             query=span.query if span else "",
             **facts,

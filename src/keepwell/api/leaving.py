@@ -1,0 +1,80 @@
+"""A server that takes its leave: no connection is accepted any more, those that are open end with their next answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+REQUEST_GRACE_S = 10
+LAST_ANSWER_S = 0.5  # an open connection that asks within this is told that it ends; closed at once, what it sends just now would be lost
+
+
+class LeavingServer(uvicorn.Server):
+    """uvicorn, stopped by SIGINT and SIGTERM, which do not also kill the process after it."""
+
+    def __init__(self, app: ASGIApp, *, lifespan: bool = True, certificate: tuple[str, str] | None = None) -> None:
+        certfile, keyfile = certificate or (None, None)
+        self._last = _LastAnswers(app)
+        config = uvicorn.Config(
+            self._last,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="on" if lifespan else "off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=REQUEST_GRACE_S,
+            ssl_certfile=certfile,
+            ssl_keyfile=keyfile,
+        )
+        super().__init__(config)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        self._last.is_leaving = True
+        loop = asyncio.get_running_loop()
+        until = loop.time() + LAST_ANSWER_S
+        while self.server_state.connections and loop.time() < until:
+            await asyncio.sleep(0.02)
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, handler) for number, handler in self.handlers().items()}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handlers(self) -> dict[int, Any]:
+        """What is done at which signal."""
+        return {signal.SIGINT: self.handle_exit, signal.SIGTERM: self.handle_exit}
+
+
+class _LastAnswers:
+    """ASGI middleware: while the server leaves, each answer says that its connection ends."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app, self.is_leaving = app, False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def ending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+            await send(message)
+
+        await self._app(scope, receive, ending if self.is_leaving and scope["type"] == "http" else send)

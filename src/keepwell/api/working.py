@@ -1,0 +1,147 @@
+"""A process that answers, beside the one that keeps the model. It obeys the one that started it, and no signal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import uvloop
+from starlette.types import Receive, Scope, Send
+
+from keepwell.access import certificate_of
+from keepwell.api.door import Door, PlainRoute, Route
+from keepwell.api.failures import refusal_at
+from keepwell.api.forwarding import Forward
+from keepwell.api.guard import Guard, Net
+from keepwell.api.inference import Inference
+from keepwell.api.invocations import Invocations
+from keepwell.api.leaving import LeavingServer
+from keepwell.api.replies import Reply, sent
+from keepwell.api.service import Service
+from keepwell.errors import KeepwellError, NotReady
+from keepwell.project import Project
+from keepwell.serving import obey_only, stop_of
+
+LEAVE, READ_AGAIN = "leave", "read again"  # what such a process is told
+TELL_S = 0.5  # how often a process that answers says that it lives, and what it has counted
+HEALTH = frozenset({"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/ping"})
+
+_encode = msgspec.json.Encoder().encode
+log = logging.getLogger("keepwell")
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the processes of one server meet: the port's socket, the log writer, and the one that keeps the model."""
+
+    port: socket.socket
+    log_path: str
+    keeper_path: str
+
+
+def answer_requests(folder: Path, flags: Mapping[str, Any], places: Places, told: Connection) -> None:
+    """A process that answers. Told to stop, it takes no more connections, answers what it has, and ends."""
+    obey_only()
+    log_to_stderr()
+    try:
+        with Project(folder, flags) as project, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_answering(project, places, told))
+    except KeepwellError as error:
+        told.send(error.message)
+
+
+async def _answering(project: Project, places: Places, told: Connection) -> None:
+    service = Service(project, places.log_path, ships=False)
+    forward = Forward(places.keeper_path, project.name)
+    certificate = certificate_of(project.settings.serve, project.folder)
+    server = _Server(Front(service, forward), lifespan=False, certificate=certificate)
+    stop = stop_of(told, {READ_AGAIN: lambda: asyncio.ensure_future(asyncio.to_thread(service.read_again))})
+    async with service.running():
+        telling = asyncio.create_task(_tell(told, service, stop))
+        serving = asyncio.create_task(server.serve([places.port]))
+        await asyncio.wait({asyncio.create_task(stop.wait()), serving}, return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        await serving
+        await telling
+    await forward.close()
+
+
+class _Server(LeavingServer):
+    """Stopped by the process that started this one."""
+
+    def handlers(self) -> dict[int, Any]:
+        return {}
+
+
+class Front:
+    """ASGI app of a process that answers: predictions and health here, everything else by the process that keeps the model."""
+
+    def __init__(self, service: Service, forward: Forward) -> None:
+        self._service, self._forward = service, forward
+        project = service.project
+        name = project.name
+        inference, invocations = Inference(service), Invocations(service)
+        routes: dict[tuple[str, str], Route] = {
+            ("POST", f"/models/{name}/predict"): PlainRoute(service),
+            ("POST", f"/v2/models/{name}/infer"): inference.route,
+            ("POST", "/invocations"): invocations.route,
+            ("POST", f"/endpoints/{name}/invocations"): invocations.route,
+        }
+        self._quick = {*routes}
+        self._guard = Guard(Net(Door(forward, routes)), lambda: project.settings.serve, service.doors, None)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "GET" and scope["path"] in HEALTH:
+            await self._tell_health(scope, receive, send)
+        elif (scope["method"], scope["path"]) in self._quick and self._has_token(scope):
+            await self._guard(scope, receive, send)
+        else:
+            await self._forward(scope, receive, send)
+
+    def _has_token(self, scope: Scope) -> bool:
+        """Whoever comes without a good one may be a signed-in browser, or is refused: the process that keeps the model knows."""
+        header = dict(scope["headers"]).get(b"authorization")
+        return not self._service.doors.asks if header is None else self._service.doors.bearer(header) is not None
+
+    async def _tell_health(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Of this process, whatever the one that keeps the model is busy with."""
+        service, path = self._service, scope["path"]
+        now, name, note = service.champion.now, service.project.name, service.champion.note
+        if path.endswith("/live"):
+            await sent(send, Reply(200, b'{"live":true}'))
+        elif now is None or not service.can_log:
+            why = note or "no version is loaded" if now is None else "the process that writes the log is being started"
+            await refusal_at(path, NotReady(name, why))(scope, receive, send)
+        else:
+            told = {"ready": True, "model": name, "version": now.number, "note": note}
+            await sent(send, Reply(200, _encode({"/ping": {}, "/v2/health/ready": {"ready": True}}.get(path, told))))
+
+
+async def _tell(told: Connection, service: Service, stop: asyncio.Event) -> None:
+    """Say what was counted, again and again, and at the end; that it is said at all shows that this process lives."""
+    try:
+        told.send("ready")
+        while not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), TELL_S)
+            told.send(service.meter)
+    except OSError:  # nobody hears it any more
+        stop.set()
+
+
+def log_to_stderr() -> None:
+    """Our log, and uvicorn's errors, as lines on stderr, unless whoever started us has set up logging."""
+    if logging.getLogger().handlers:
+        return
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    log.setLevel(logging.INFO)
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)

@@ -1,0 +1,119 @@
+"""Several processes answer behind one port: one log, the rest passed on, renewed and stopped without losing a request."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+import stores
+from loading import loading
+from processes import client_of, running
+
+from keepwell import Project
+from keepwell.api.working import TELL_S
+
+PREDICT = "/models/tiny/predict"
+ROW = {"warmth": 12.5, "cloud": 0.9}
+TOKEN = {"authorization": "Bearer secret"}
+SOON_S = 60
+
+pytestmark = [pytest.mark.sqlite("is about processes"), pytest.mark.local("and nothing about where files are")]
+
+
+@dataclass(frozen=True)
+class Served:
+    folder: Path
+    process: subprocess.Popen[str]
+    line: str
+    client: httpx.Client
+
+
+@pytest.fixture(scope="module")
+def served(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Two processes that answer; the last test stops them."""
+    folder = stores.copy_project(built, tmp_path_factory.mktemp("crew") / "tiny")
+    with running(folder, "serve", workers=2, token="secret") as (process, line), client_of(line) as client:
+        client.headers.update(TOKEN)
+        yield Served(folder, process, line, client)
+
+
+def test_predictions_are_answered_apart_and_all_else_by_the_process_that_keeps_the_model(served: Served) -> None:
+    client = served.client
+    answer = client.post(PREDICT, json={"rows": [ROW]}).json()
+    assert answer["version"] == 1
+    kept = client.get(f"/models/tiny/predictions/{answer['predictions'][0]['prediction_id']}").json()
+    assert "probability" in kept, kept
+    assert kept["probability"] == answer["predictions"][0]["probability"]
+    assert client.get("/health/ready").json() == {"ready": True, "model": "tiny", "version": 1, "note": None}
+    assert client.post(PREDICT, json={"entities": ["north"]}).json()["predictions"][0]["entity"] == "north"
+    refused = client.post(PREDICT, json={"rows": [{"warmth": 1.0}]})
+    assert (refused.status_code, refused.json()["error"]) == (422, "InputInvalid")
+    assert client.get("/nothing?at=all").json()["facts"]["path"] == "/nothing"
+    assert client.get("/", headers={"accept": "text/html"}).headers["content-type"].startswith("text/html")
+    assert len(list((served.folder / ".keepwell/journal").glob("*.lock"))) == 1, "one writes the log for all"
+
+
+def test_who_has_no_token_is_refused_and_health_is_open(served: Served) -> None:
+    for headers in ({}, {"authorization": "Bearer wrong"}):
+        with httpx.Client(base_url=served.client.base_url, headers=headers) as stranger:
+            answer = stranger.post(PREDICT, json={"rows": [ROW]})
+            assert (answer.status_code, answer.json()["error"]) == (401, "TokenRefused")
+            assert stranger.get("/health/live").json() == {"live": True}
+
+
+def test_a_page_that_watches_is_passed_through_as_it_comes(served: Served) -> None:
+    with served.client.stream("GET", "/events/live", timeout=SOON_S) as stream:
+        assert any(line.startswith("data: ") for line in stream.iter_lines())
+
+
+def test_metrics_add_up_what_all_have_counted(served: Served) -> None:
+    def counted() -> float:
+        page = served.client.get("/metrics").text
+        return sum(float(found) for found in re.findall(r"^keepwell_predictions_total\{.*\} (\S+)$", page, re.MULTILINE))
+
+    time.sleep(2 * TELL_S)  # until what was answered before is told
+    before = counted()
+    for _ in range(12):
+        with client_of(served.line) as other:  # a connection each, so that both get some
+            assert other.post(PREDICT, json={"rows": [ROW, ROW]}, headers=TOKEN).status_code == 200
+    until = time.monotonic() + SOON_S
+    while counted() < before + 24:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert counted() == before + 24
+
+
+def test_settings_are_read_again_and_a_stop_drains_without_losing_a_request(served: Served) -> None:
+    """After SIGHUP the new bounds hold; after SIGTERM what was asked is answered, and what comes later is not taken."""
+    two = {"rows": [ROW, ROW]}
+    assert served.client.post(PREDICT, json=two).status_code == 200
+    with (served.folder / "keepwell.toml").open("a") as settings:
+        settings.write("\n[serve]\nmax_rows = 1\n")
+    with loading(served.line, PREDICT, [[ROW]], headers=TOKEN) as load:
+        load.wait(50)
+        served.process.send_signal(signal.SIGHUP)
+        until = time.monotonic() + SOON_S
+        seen: list[int] = []
+        while seen[-6:] != [422] * 6:  # by all of them
+            with client_of(served.line) as other:
+                seen.append(other.post(PREDICT, json=two, headers=TOKEN).status_code)
+            assert time.monotonic() < until, seen
+            time.sleep(0.05)
+        load.wait(50)
+        assert (load.refused, load.broken) == ([], [])
+        served.process.send_signal(signal.SIGTERM)
+        assert served.process.wait(SOON_S) == 0
+    # A connection that nobody has taken yet when the port closes is reset; one that was taken gets its answer.
+    assert [error for error in load.broken if not re.match("ConnectionRefused|ConnectionReset", error)] == []
+    assert load.refused == []
+    assert served.process.stderr and "Traceback" not in served.process.stderr.read()
+    with Project(served.folder) as project:
+        assert project.ship() == 0
+        assert set(load.ids) <= set(project.context.predictions.rows()["prediction_id"])
