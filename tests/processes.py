@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 import keepwell
 
@@ -42,6 +45,23 @@ def running(folder: Path, *what: str, prelude: str = "", **serve: Any) -> Iterat
     finally:
         process.kill()
         process.communicate()
+
+
+def kill_one(pid: int, *, writes: bool, draw: random.Random) -> None:
+    """Kill with -9 the process that writes the log of a server, or one of those that answer beside it."""
+    crew = [
+        one for one in psutil.Process(pid).children() if one.status() != psutil.STATUS_ZOMBIE and "spawn_main" in "".join(one.cmdline())
+    ]
+    holding = {one for one in crew if _holds_journal(one)}
+    assert holding and len(holding) < len(crew), "no log writer, or nobody who answers"
+    draw.choice([one for one in crew if (one in holding) == writes]).send_signal(signal.SIGKILL)
+
+
+def _holds_journal(process: psutil.Process) -> bool:
+    try:
+        return any(link.readlink().suffix == ".lock" for link in Path(f"/proc/{process.pid}/fd").iterdir())
+    except OSError:
+        return False
 
 
 def client_of(line: str) -> httpx.Client:

@@ -138,13 +138,9 @@ def _label(context: Context, row: Mapping[str, Any], now: datetime) -> Step:
 def _loss(context: Context, row: Mapping[str, Any]) -> Step:
     import numpy as np
 
-    from keepwell.errors import VersionNotFound
     from keepwell.evaluation import losses
 
-    try:
-        expected = context.expected([row["version"]]).get(row["version"])
-    except VersionNotFound:  # an application's own
-        expected = None
+    expected = context.expected([row["version"]]).get(row["version"])
     facts: dict[str, Any] = {"metric": context.metric, "loss": None, "expected": expected}
     if row["label"] is None:
         return Step("loss", "Not known without the label", facts)
@@ -165,8 +161,8 @@ def _again(again: Retraced) -> Step:
     return Step("again", said, facts)
 
 
-def _number(value: float) -> str:
-    return f"{value:.6g}" if math.isfinite(value) else "no number"
+def _number(value: float | None) -> str:
+    return f"{value:.6g}" if value is not None and math.isfinite(value) else "no number"
 
 
 def _text(moment: datetime | None) -> str | None:

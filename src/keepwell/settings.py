@@ -203,6 +203,7 @@ class ServeSection(Section):
 
     host: str = Field("127.0.0.1", description="Address to listen on; beyond loopback a token is required.")
     port: int = Field(8321, ge=0, le=65535, description="Port; 0 takes a free one.")
+    grpc_port: int | None = Field(None, ge=0, le=65535, description="Also answer by gRPC at this port; 0 takes a free one (extra grpc).")
     token: SecretStr | None = Field(
         None, description="A bearer token that may do everything; set it in the environment as KEEPWELL_SERVE__TOKEN. See docs/access.md."
     )
@@ -254,6 +255,14 @@ class LookupSection(Section):
     entities: int = Field(100_000, ge=0, description="So many entities' newest rows are held in memory; others are read when asked.")
     max_age_days: float | None = Field(None, gt=0, description="Data older than this is stale, days; default [check] max_age_days.")
     when_stale: Literal["flag", "refuse"] = Field("flag", description="flag: answer and say is_stale; refuse: 503, and no answer.")
+
+
+class TelemetrySection(Section):
+    """Traces for OpenTelemetry (extra `telemetry`); what Prometheus reads stands at /metrics without any setting."""
+
+    traces: Literal["off", "otlp"] = Field("off", description="otlp: spans of each request go to a collector by OTLP over HTTP.")
+    endpoint: str | None = Field(None, description="The collector, such as http://localhost:4318; default as OTEL_EXPORTER_OTLP_ENDPOINT.")
+    share: float = Field(1.0, ge=0, le=1, description="Of the requests whose caller did not decide, trace this share.")
 
 
 class PartySection(Section):
@@ -464,6 +473,7 @@ class Settings(BaseSettings):
     schedule: ScheduleSection = ScheduleSection()
     serve: ServeSection = ServeSection()
     lookup: LookupSection = LookupSection()
+    telemetry: TelemetrySection = TelemetrySection()
     owner: OwnerSection = OwnerSection()
     report: ReportSection = ReportSection()
     incidents: IncidentsSection = IncidentsSection()

@@ -64,7 +64,7 @@ def test_files_that_fit(keys: Path) -> None:
 
 def test_a_server_with_a_certificate_speaks_https_and_its_cookies_are_secure(tiny: Path, keys: Path) -> None:
     with (tiny / "keepwell.toml").open("a") as file:
-        file.write(f'\n[serve]\nport = 0\ntoken = "t"\ncertificate = "{keys}/cert.pem"\nkey = "{keys}/key.pem"\n')
+        file.write(f'\n[serve]\nport = 0\ngrpc_port = 0\ntoken = "t"\ncertificate = "{keys}/cert.pem"\nkey = "{keys}/key.pem"\n')
     with running(tiny, "serve") as (_, line):
         address = re.search(r"https://\S+?:\d+", line)
         assert address, line
@@ -74,5 +74,20 @@ def test_a_server_with_a_certificate_speaks_https_and_its_cookies_are_secure(tin
             assert client.post("/models/tiny/predict", json=rows, headers={"authorization": "Bearer t"}).status_code == 200
             signed = client.post("/sign-in", data={"token": "t"}, headers={"origin": address.group(), "accept": "text/html"})
             assert signed.status_code == 303 and "Secure" in signed.headers["set-cookie"]
+            _grpc_is_closed_too(client.get("/v2", headers={"authorization": "Bearer t"}).json()["grpc_port"], keys / "cert.pem")
         with pytest.raises(httpx.HTTPError):
             httpx.get(address.group().replace("https", "http"), timeout=5)
+
+
+def _grpc_is_closed_too(port: int, trusted: Path) -> None:
+    grpc = pytest.importorskip("grpc")
+    call, asked = "/inference.GRPCInferenceService/ServerMetadata", b""
+    with grpc.secure_channel(f"127.0.0.1:{port}", grpc.ssl_channel_credentials(trusted.read_bytes())) as channel:
+        told = channel.unary_unary(call)(asked, timeout=10, metadata=(("authorization", "Bearer t"),))
+        assert b"keepwell" in told
+        with pytest.raises(grpc.RpcError) as refused:
+            channel.unary_unary(call)(asked, timeout=10)
+        assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel, pytest.raises(grpc.RpcError) as refused:
+        channel.unary_unary(call)(asked, timeout=3)
+    assert refused.value.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)

@@ -1,20 +1,22 @@
-"""Several processes answer behind one port: one log, the rest passed on, renewed and stopped without losing a request."""
+"""Several processes answer behind one port: one log, the rest passed on; killed, told other settings, and stopped."""
 
 from __future__ import annotations
 
+import random
 import re
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import pytest
+import sqlalchemy as sa
 import stores
 from loading import loading
-from processes import client_of, running
+from processes import client_of, kill_one, running
 
 from keepwell import Project
 from keepwell.api.working import TELL_S
@@ -33,6 +35,7 @@ class Served:
     process: subprocess.Popen[str]
     line: str
     client: httpx.Client
+    acknowledged: list[str] = field(default_factory=list)
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +93,21 @@ def test_metrics_add_up_what_all_have_counted(served: Served) -> None:
     assert counted() == before + 24
 
 
+def test_whoever_is_killed_is_started_again(served: Served) -> None:
+    with loading(served.line, PREDICT, [[ROW], [ROW, ROW]], headers=TOKEN) as load:
+        for writes in (False, True):
+            load.wait(50)
+            kill_one(served.process.pid, writes=writes, draw=random.Random(1))
+            if writes:
+                until = time.monotonic() + SOON_S
+                while not load.refused:
+                    assert time.monotonic() < until
+                    time.sleep(0.01)
+                load.wait(50)
+    assert set(load.refused) == {(503, "1")}
+    served.acknowledged.extend(load.ids)
+
+
 def test_settings_are_read_again_and_a_stop_drains_without_losing_a_request(served: Served) -> None:
     """After SIGHUP the new bounds hold; after SIGTERM what was asked is answered, and what comes later is not taken."""
     two = {"rows": [ROW, ROW]}
@@ -116,4 +134,8 @@ def test_settings_are_read_again_and_a_stop_drains_without_losing_a_request(serv
     assert served.process.stderr and "Traceback" not in served.process.stderr.read()
     with Project(served.folder) as project:
         assert project.ship() == 0
-        assert set(load.ids) <= set(project.context.predictions.rows()["prediction_id"])
+        kept = project.context.predictions.rows()["prediction_id"]
+        assert {*served.acknowledged, *load.ids} <= set(kept)
+        with project.context.database.read() as connection:
+            added = connection.execute(sa.text("SELECT sum(rows) FROM commits WHERE key LIKE 'journal/%'")).scalar()
+        assert added == len(kept), "each once"

@@ -16,7 +16,7 @@ import psutil
 import sqlalchemy as sa
 from disks import Disk
 from loading import Load, loading
-from processes import running
+from processes import kill_one, running
 
 from keepwell import Project
 
@@ -148,27 +148,14 @@ def _serving(folder: Path, prelude: str, workers: int) -> Iterator[tuple[subproc
 
 def _kill(victim: str, pid: int, draw: random.Random) -> None:
     """Kill it. Raises Died when the server is gone by it."""
+    if victim != KEEPER:
+        kill_one(pid, writes=victim == WRITER, draw=draw)
+        return
     server = psutil.Process(pid)
-    if victim == KEEPER:
-        others = server.children()
-        server.send_signal(signal.SIGKILL)
-        assert not psutil.wait_procs(others, timeout=60)[1], "they end when the one that started them has gone"
-        raise Died
-    # The log writer is the first that was started, then those that answer; what Python starts besides is none of them.
-    living = [one for one in server.children() if one.status() != psutil.STATUS_ZOMBIE]
-    crew = [one for one in living if "resource_tracker" not in " ".join(one.cmdline())]
-    crew.sort(key=_holds_journal, reverse=True)
-    assert crew and _holds_journal(crew[0]), "no log writer"
-    one = crew[0] if victim == WRITER else draw.choice(crew[1:])
-    one.send_signal(signal.SIGKILL)
-
-
-def _holds_journal(process: psutil.Process) -> bool:
-    links = Path(f"/proc/{process.pid}/fd")
-    try:
-        return any(link.readlink().suffix == ".lock" for link in links.iterdir())
-    except OSError:
-        return False
+    others = server.children()
+    server.send_signal(signal.SIGKILL)
+    assert not psutil.wait_procs(others, timeout=60)[1], "they end when the one that started them has gone"
+    raise Died
 
 
 def added_rows(project: Project) -> int:

@@ -20,7 +20,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("demo", "difference", "preflight"),
     ("scaffold",),
     ("__init__",),
-    ("project",),
+    ("beside", "project"),
     ("looking",),
     ("evidence",),
     ("readiness",),

@@ -101,7 +101,7 @@ def test_what_if_questions_and_restated_data_are_left_out(project: Project) -> N
 
 
 def test_the_sample_is_bounded_and_can_be_switched_off(project: Project) -> None:
-    from keepwell.orchestration.retracing import fresh
+    from keepwell.orchestration.retracing import fresh, skew
 
     moment = BUILT_AT + timedelta(hours=2)
     serve(project, moment, *[world(moment)] * 30)
@@ -109,4 +109,6 @@ def test_the_sample_is_bounded_and_can_be_switched_off(project: Project) -> None
     assert fresh(rows, 0) is None
     sizes = [found.height for most in (7, 30, 100) if (found := fresh(rows, most)) is not None]
     assert sizes == [6, 30, 30]
-    assert fresh(rows.filter(pl.col("origin") == "batch"), 50) is None
+    quiet = rows.filter(pl.col("origin") == "batch")
+    assert fresh(quiet, 50) is None
+    assert skew(project.context, quiet, None) is None  # type: ignore[arg-type] # nothing served: the record is not asked

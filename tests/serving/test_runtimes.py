@@ -76,7 +76,7 @@ PIPELINES = {
     ),
     "min-max and ordinal, a forest": (
         parts(numbers=MinMaxScaler(), words=OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)),
-        RandomForestClassifier(n_estimators=10),
+        RandomForestClassifier(n_estimators=10, random_state=1),  # has a threshold that only its own rounding of values gets right
         "trees",
     ),
     "robust and infrequent": (

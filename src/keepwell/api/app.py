@@ -8,19 +8,22 @@ from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
 
+from anyio import to_thread
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.routing import APIRoute
 
-from keepwell.access import HOLDER, OPEN, Holder, owner_of
+from keepwell.access import HOLDER, OPEN, Holder, certificate_of, owner_of
 from keepwell.api import reading
 from keepwell.api.bodies import ErrorBody, LabelsAnswer, LabelsBody, PredictAnswer, PredictBody, WordBody
 from keepwell.api.door import Door, PlainRoute, Route
 from keepwell.api.failures import json_answer, shape_errors
+from keepwell.api.grpc_door import grpc_door
 from keepwell.api.guard import Guard, Net
 from keepwell.api.incidents import add_incidents
 from keepwell.api.metrics import Meter
 from keepwell.api.protocols import add_protocols
 from keepwell.api.service import Service
+from keepwell.api.tracing import Tracing
 from keepwell.errors import InputInvalid, ModelNotFound
 from keepwell.project import Project
 from keepwell.ui import Desk, Live, Pages, Sessions, mark_of, warm
@@ -58,16 +61,21 @@ def create_app(project: Project, log_path: str | None = None, *, others: Callabl
     StorageUnavailable : the journal's folder cannot be written.
     """
     service = Service(project, log_path, others=others)
+    tracing = Tracing.of(project.settings.telemetry, project.name)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with service.running():
+        certificate = certificate_of(project.settings.serve, project.folder)
+        async with service.running(), grpc_door(lambda: guarded, project.settings.serve, certificate) as app.state.grpc_port:
             yield
+        if tracing is not None:
+            await to_thread.run_sync(tracing.close)
 
     # Without the documentation pages: they load their scripts from a CDN.
     app = FastAPI(title="Keepwell", version=_version(), lifespan=lifespan, docs_url=None, redoc_url=None, responses=REFUSALS)
     live = Live(lambda: mark_of(project))
     desk = Desk(project, Sessions(service.doors), service.ship)
+    app.state.grpc_port = None
     # Who runs the server for long ends its streams, warms its pages, and has its settings read again.
     app.state.live, app.state.warm, app.state.read_again = live, lambda: warm(desk), service.read_again
     app.add_middleware(Pages, desk=desk, live=live)
@@ -80,7 +88,7 @@ def create_app(project: Project, log_path: str | None = None, *, others: Callabl
     add_incidents(app, project)
     quick: dict[tuple[str, str], Route] = {("POST", f"/models/{project.name}/predict"): PlainRoute(service)}
     quick |= add_protocols(app, service)
-    guarded = App(Net(Door(app, quick)), lambda: project.settings.serve, service.doors, desk)
+    guarded = App(Net(Door(app, quick, tracing)), lambda: project.settings.serve, service.doors, desk)
     guarded.described = app
     return guarded
 

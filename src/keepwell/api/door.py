@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keepwell.api.batching import NOBODY, Answered, Whose, new_ids
 from keepwell.api.failures import raw_headers_of, refusal
@@ -21,6 +21,7 @@ from keepwell.api.guard import BODY
 from keepwell.api.recent import Held
 from keepwell.api.replies import Reply, header_of, sent
 from keepwell.api.service import Service
+from keepwell.api.tracing import ANSWERED, MARKS, Mark, Tracing, ended, response_of, response_of_span, started
 from keepwell.deployment import takes
 from keepwell.errors import EstimatorInvalid, InputInvalid, KeepwellError
 from keepwell.serving import CANARY, Name, Ready, Row
@@ -38,18 +39,62 @@ class Door:
     Parameters
     ----------
     routes : (method, path) -> route; one answers True when it has answered.
+    tracing : makes spans of what is asked; without it answers only say which trace they belong to.
     """
 
-    def __init__(self, app: ASGIApp, routes: dict[tuple[str, str], Route]) -> None:
-        self._app, self._routes = app, routes
+    def __init__(self, app: ASGIApp, routes: dict[tuple[str, str], Route], tracing: Tracing | None = None) -> None:
+        self._app, self._routes, self._tracing = app, routes, tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        route = self._routes.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+        elif self._tracing is None:
+            await self._lead(scope, receive, _telling(send, response_of(scope["headers"])))
+        else:
+            await self._traced(self._tracing, scope, receive, send)
+
+    async def _traced(self, tracing: Tracing, scope: Scope, receive: Receive, send: Send) -> None:
+        span, marks, status = tracing.begin(scope), list[Mark](), 500
+        told = response_of_span(span)
+        telling, token = _telling(send, told), MARKS.set(marks)
+        # Whoever answers behind this, in another process perhaps, takes this span for its parent.
+        scope = {
+            **scope,
+            "headers": [(name, value) for name, value in scope["headers"] if name != b"traceparent"] + [(b"traceparent", told)],
+        }
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await telling(message)
+
+        try:
+            await self._lead(scope, receive, noting)
+        finally:
+            MARKS.reset(token)
+            tracing.end(span, status, marks)
+
+    async def _lead(self, scope: Scope, receive: Receive, send: Send) -> None:
+        route = self._routes.get((scope["method"], scope["path"]))
         if route is None:
             await self._app(scope, receive, send)
             return
         if not await route(scope, scope[BODY], send):
             await self._app(scope, receive, send)
+
+
+def _telling(send: Send, trace: bytes) -> Send:
+    """Sending that adds the trace to an answer's headers."""
+
+    async def telling(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = [*message.get("headers", ())]
+            if not any(name == ANSWERED for name, _ in headers):  # another process that answered it has said it
+                headers.append((ANSWERED, trace))
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return telling
 
 
 class PlainRoute:
@@ -66,6 +111,7 @@ class PlainRoute:
         ready = service.champion.now
         if ready is None or not header_of(scope["headers"], b"content-type").startswith(b"application/json"):
             return False
+        since = started()
         read = ready.signature.read(body)
         limit, challenger = service.project.settings.serve.max_rows, service.champion.challenger
         held: list[Held] = []
@@ -78,6 +124,7 @@ class PlainRoute:
                 rows, whose = [one.row for one in held], [one.whose for one in held]
             else:
                 return False
+            ended("features", since)
             if whose is None or not 0 < len(rows) <= limit:
                 return False
             if challenger is None or challenger.number == ready.number:

@@ -17,10 +17,12 @@ from keepwell.api.failures import v2_error
 from keepwell.api.replies import Reply, header_of, sent
 from keepwell.api.service import Service
 from keepwell.api.tensors import Request, datatype_of, read, to_bytes
+from keepwell.api.tracing import ended, started
 from keepwell.errors import InputInvalid, KeepwellError, MediaTypeUnknown, ModelNotFound, VersionNotFound
 from keepwell.serving import Ready, Row
 
 LONGEST = 200  # characters of an entity's name
+PROTOCOL = "keepwell.protocol"  # where a scope says by which protocol it came, when not by HTTP
 IDS = "prediction_id"  # the output that names what was kept
 EXTENSIONS = ["binary_tensor_data", "model_repository"]
 TYPES = ("application/json", "application/octet-stream")  # some clients send JSON under the second name
@@ -78,7 +80,7 @@ class Inference:
             },
         }
 
-    async def infer(self, headers: Sequence[tuple[bytes, bytes]], body: bytes, version: str | None = None) -> Reply:
+    async def infer(self, headers: Sequence[tuple[bytes, bytes]], body: bytes, version: str | None = None, protocol: str = "v2") -> Reply:
         """Answer an inference request; what cannot be answered is refused in the protocol's form."""
         begin = time.perf_counter()
         service = self._service
@@ -88,14 +90,16 @@ class Inference:
             kind = header_of(headers, b"content-type").split(b";")[0].strip().lower().decode("latin-1")
             if kind not in ("", *TYPES):
                 raise MediaTypeUnknown("content type", kind, TYPES)
+            since = started()
             request, values = read(body, _json_bytes(headers))
             wanted = self.wanted(request)
+            ended("features", since)
             answered, parameters = await self.answer(ready, request, values)
         except KeepwellError as error:
-            service.meter.refuse("v2", type(error).__name__)
+            service.meter.refuse(protocol, type(error).__name__)
             return v2_error(error)
         answer = self._reply(request, wanted, answered, parameters)
-        service.meter.answer("v2", answered.version, len(answered.ids), time.perf_counter() - begin)
+        service.meter.answer(protocol, answered.version, len(answered.ids), time.perf_counter() - begin)
         return answer
 
     async def answer(self, ready: Ready, request: Request, values: list[list[Any]]) -> tuple[Answered, dict[str, Any]]:
@@ -117,7 +121,8 @@ class Inference:
 
     async def route(self, scope: Scope, body: bytes, send: Send) -> bool:
         """The same as a quick route."""
-        await sent(send, await self.infer(scope["headers"], body), header_of(scope["headers"], b"accept-encoding"))
+        answer = await self.infer(scope["headers"], body, protocol=scope.get(PROTOCOL, "v2"))
+        await sent(send, answer, header_of(scope["headers"], b"accept-encoding"))
         return True
 
     def _entities(self, ready: Ready, request: Request, values: list[list[Any]]) -> list[str]:
@@ -180,6 +185,7 @@ class Inference:
 
     def _reply(self, request: Request, wanted: list[tuple[str, bool]], answered: Answered, parameters: dict[str, Any]) -> Reply:
         outputs, parts = [], []
+        parameters = {**parameters, **self._service.log_told}
         for name, as_bytes in wanted:
             # Where only a share is kept, the id of what is not is empty.
             datatype, values = ("BYTES", [one or "" for one in answered.ids]) if name == IDS else ("FP64", answered.values)
@@ -198,7 +204,6 @@ class Inference:
                 "outputs": outputs,
                 **({"parameters": parameters} if parameters else {}),
             }
-            | ({"parameters": log} if (log := self._service.log_told) else {})
         )
         if not parts:
             return Reply(200, content)

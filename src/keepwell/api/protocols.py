@@ -9,7 +9,7 @@ from fastapi.responses import PlainTextResponse
 
 from keepwell.api.door import Route
 from keepwell.api.failures import json_answer
-from keepwell.api.inference import EXTENSIONS, Inference
+from keepwell.api.inference import EXTENSIONS, PROTOCOL, Inference
 from keepwell.api.invocations import Invocations
 from keepwell.api.replies import Reply
 from keepwell.api.service import Service
@@ -123,7 +123,9 @@ def _add_v2(app: FastAPI, service: Service, inference: Inference) -> None:
 
     @app.get("/v2", summary="What this server is", **plain)
     async def server() -> Response:
-        return json_answer({"name": "keepwell", "version": app.version, "extensions": EXTENSIONS})
+        port = app.state.grpc_port
+        told = {"name": "keepwell", "version": app.version, "extensions": EXTENSIONS}
+        return json_answer(told | ({"grpc_port": port} if port else {}))
 
     @app.get("/v2/health/live", summary="The process runs", **plain)
     async def live() -> Response:
@@ -151,7 +153,7 @@ def _add_v2(app: FastAPI, service: Service, inference: Inference) -> None:
     @app.post("/v2/models/{name}/versions/{version}/infer", summary="Answer tensors by a version, durably", openapi_extra=INFER, **plain)
     async def infer(request: Request, name: str, version: str | None = None) -> Response:
         inference.known(name, version)
-        return _response(await inference.infer(request.headers.raw, await request.body(), version))
+        return _response(await inference.infer(request.headers.raw, await request.body(), version, request.scope.get(PROTOCOL, "v2")))
 
     @app.post("/v2/repository/index", summary="The models here; the body may be empty", **plain)
     async def index() -> Response:

@@ -50,11 +50,15 @@ class Recent:
     """
 
     def __init__(self, context: Context) -> None:
-        self._context, self._most = context, context.settings.lookup.entities
-        self.freshness = Freshness.of(context.settings)
+        self._context = context
         self._held: dict[str, Held] = {}
         self._state: tuple[int, int] | None = None  # version and commit that the rows are of; None while nobody has asked
         self._loading = asyncio.Lock()
+
+    @property
+    def freshness(self) -> Freshness:
+        """How old the data may be, as the settings have it now."""
+        return Freshness.of(self._context.settings)
 
     async def find(self, ready: Ready, entities: Sequence[str], now: datetime) -> list[Held]:
         """The newest row of each entity, in their order.
@@ -90,10 +94,10 @@ class Recent:
         commit = self._context.observations.last_commit()
         with self._context.database.read() as connection:
             gathered = last_gather(connection, self._context.name)
-        newest = gathered.newest if gathered and self._most else None
-        rows = pl.DataFrame() if newest is None else newest_rows(self._context, ready.predictor, since=newest - SPAN)
-        if rows.height > self._most:
-            rows = rows.sort("time", descending=True).head(self._most)
+        newest, most = gathered.newest if gathered else None, self._context.settings.lookup.entities
+        rows = pl.DataFrame() if newest is None or not most else newest_rows(self._context, ready.predictor, since=newest - SPAN)
+        if rows.height > most:
+            rows = rows.sort("time", descending=True).head(most)
         self._held, self._state = held_of(rows), (ready.number, commit)
 
 

@@ -21,6 +21,10 @@ from keepwell.api.champion import Champion
 from keepwell.api.metrics import Meter
 from keepwell.api.recent import Recent
 from keepwell.errors import KeepwellError, NotReady
+from keepwell.incidents import list_live
+from keepwell.monitoring import last_checkup
+from keepwell.notifying import SEVERITIES
+from keepwell.orchestration import last_cycle
 from keepwell.project import Project
 from keepwell.serving import Journal, Log, Ready, RemoteJournal
 from keepwell.settings import read
@@ -128,8 +132,27 @@ class Service:
             total.add(meter)
         total.shipped_at = self.meter.shipped_at
         ready = self.champion.now
-        state = {"version": ready.number if ready else None, "runtime": ready.agreement.runtime if ready else None}
+        state: dict[str, Any] = {"version": ready.number if ready else None, "runtime": ready.agreement.runtime if ready else None}
+        state["record"] = self._record()
         return total.page(self.project.name, lambda: state)
+
+    def _record(self) -> dict[str, Any] | None:
+        """How the model is, from three small reads; None when the record does not answer: what was counted here is told all the same."""
+        try:
+            with self.project.context.database.read() as connection:
+                checkup = last_checkup(connection, self.project.name)
+                cycle = last_cycle(connection, self.project.name, "done")
+                severities = [one.severity for one in list_live(connection, self.project.name) if one.is_open]
+        except KeepwellError as error:
+            log.warning("The record cannot be read for /metrics: %s", error.message)
+            return None
+        done = {"ship": self.meter.shipped_at} | ({"cycle": cycle.ended.timestamp()} if cycle and cycle.ended else {})
+        return {
+            "verdict": checkup.verdict if checkup else "unknown",
+            "maturity": checkup.facts.get("maturity") if checkup else None,
+            "done": done,
+            "incidents": {name: severities.count(name) for name in SEVERITIES},
+        }
 
     def ship(self) -> int:
         """Move everything acknowledged until now into the ledger. Blocks. Answers how many.

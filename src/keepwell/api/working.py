@@ -27,6 +27,7 @@ from keepwell.api.invocations import Invocations
 from keepwell.api.leaving import LeavingServer
 from keepwell.api.replies import Reply, sent
 from keepwell.api.service import Service
+from keepwell.api.tracing import Tracing
 from keepwell.errors import KeepwellError, NotReady
 from keepwell.project import Project
 from keepwell.serving import obey_only, stop_of
@@ -62,8 +63,9 @@ def answer_requests(folder: Path, flags: Mapping[str, Any], places: Places, told
 async def _answering(project: Project, places: Places, told: Connection) -> None:
     service = Service(project, places.log_path, ships=False)
     forward = Forward(places.keeper_path, project.name)
+    tracing = Tracing.of(project.settings.telemetry, project.name)
     certificate = certificate_of(project.settings.serve, project.folder)
-    server = _Server(Front(service, forward), lifespan=False, certificate=certificate)
+    server = _Server(Front(service, forward, tracing), lifespan=False, certificate=certificate)
     stop = stop_of(told, {READ_AGAIN: lambda: asyncio.ensure_future(asyncio.to_thread(service.read_again))})
     async with service.running():
         telling = asyncio.create_task(_tell(told, service, stop))
@@ -73,6 +75,8 @@ async def _answering(project: Project, places: Places, told: Connection) -> None
         await serving
         await telling
     await forward.close()
+    if tracing is not None:
+        await asyncio.to_thread(tracing.close)
 
 
 class _Server(LeavingServer):
@@ -85,7 +89,7 @@ class _Server(LeavingServer):
 class Front:
     """ASGI app of a process that answers: predictions and health here, everything else by the process that keeps the model."""
 
-    def __init__(self, service: Service, forward: Forward) -> None:
+    def __init__(self, service: Service, forward: Forward, tracing: Tracing | None = None) -> None:
         self._service, self._forward = service, forward
         project = service.project
         name = project.name
@@ -97,7 +101,7 @@ class Front:
             ("POST", f"/endpoints/{name}/invocations"): invocations.route,
         }
         self._quick = {*routes}
-        self._guard = Guard(Net(Door(forward, routes)), lambda: project.settings.serve, service.doors, None)
+        self._guard = Guard(Net(Door(forward, routes, tracing)), lambda: project.settings.serve, service.doors, None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "GET" and scope["path"] in HEALTH:

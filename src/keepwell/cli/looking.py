@@ -85,8 +85,6 @@ def inbox(
 ) -> None:
     """What waits for a person?
 
-    Incidents, versions to approve, rows set aside, decisions.
-
     Incidents and versions to approve of every model in the record; rows set aside and decisions of this one.
     """
     with opened(folder) as project:

@@ -146,9 +146,15 @@ def _settle(watch: Watch, number: int) -> list[Signal]:
             continue
         if explanation.began.channel != incident.explanation.began.channel:
             incident.recovery = NOTHING_WON.copy()
-        incident.explanation, incident.seen = explanation, number
-        signals.append(watch.signal("decline", number, explanation.causes, explanation, incident.number))
+        incident.explanation, incident.seen = _moved(incident.explanation, explanation), number
+        signals.append(watch.signal("decline", number, explanation.causes, incident.explanation, incident.number))
     return signals
+
+
+def _moved(told: Explanation, explanation: Explanation) -> Explanation:
+    """A better diagnosis, with the onset that was told before where it lies elsewhere."""
+    meets = explanation.began.low <= told.began.high and told.began.low <= explanation.began.high
+    return replace(explanation, earlier=told.earlier if meets else told.earlier or told.began.at)
 
 
 def _looks_over(watch: Watch, incident: Incident) -> bool:

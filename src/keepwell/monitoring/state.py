@@ -150,5 +150,6 @@ def explanation_of(found: dict[str, Any]) -> Explanation:
             "parts": tuple(Part(**one) for one in found["parts"]),
             "notes": tuple(found.get("notes", ())),
             "estimate": Estimate(**estimate) if (estimate := found.get("estimate")) else None,
+            "earlier": datetime.fromisoformat(earlier) if (earlier := found.get("earlier")) else None,
         }
     )

@@ -59,7 +59,8 @@ def span(low: datetime, high: datetime) -> str:
 def _when(explanation: Explanation) -> str:
     began = explanation.began
     shape = ", growing" if began.shape == "ramp" else ""
-    return f"{began.at:%-d %B %Y} ({span(began.low, began.high)}, {began.level:.0%}{shape})".replace("%", " %")
+    earlier = f"; {explanation.earlier:%-d %B %Y} was told first" if explanation.earlier else ""
+    return f"{began.at:%-d %B %Y} ({span(began.low, began.high)}, {began.level:.0%}{shape}{earlier})".replace("%", " %")
 
 
 def _rise(explanation: Explanation, task: str) -> str:

@@ -44,7 +44,7 @@ class Retraced:
     prediction_id: str
     made_at: datetime
     version: int
-    answer: float
+    answer: float | None
     differ: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
     computed: Mapping[str, Any] | None = None
     again: float | None = None
@@ -54,7 +54,7 @@ class Retraced:
     @property
     def is_same_answer(self) -> bool | None:
         """Does the version answer the kept inputs as it did? None when it cannot be asked."""
-        return None if self.again is None else _is_near(self.answer, self.again, SAME)
+        return None if self.again is None or self.answer is None else _is_near(self.answer, self.again, SAME)
 
 
 def retrace(context: Context, rows: pl.DataFrame, connection: sa.Connection) -> list[Retraced]:
@@ -153,9 +153,9 @@ def is_same(served: Any, computed: Any) -> bool:
     (True, True, False, False, False)
     """
     served, computed = (None if isinstance(one, float) and math.isnan(one) else one for one in (served, computed))
-    if served is None or computed is None or isinstance(served, str) or isinstance(computed, str):
-        return bool(served == computed)
-    return _is_near(float(served), float(computed), TOLERANCE)
+    if isinstance(served, int | float) and isinstance(computed, int | float):
+        return _is_near(float(served), float(computed), TOLERANCE)
+    return bool(served == computed)
 
 
 def _is_near(a: float, b: float, tolerance: float) -> bool:

@@ -39,6 +39,7 @@ SHADOWS: dict[str, Any] = {
 WEIGHT = "weight"  # of a row in the ledger, where only a share is kept
 CANARY = "canary"  # origin of a live answer that a challenger gave
 LOOKED_UP = "look-up"  # of an answer to a request that named only an entity: the features came from the tables
+OWN = 0  # version of an answer that an application's own model gave
 BY_HAND = "by hand"  # of an answer to a row that a person made up
 LABELS: dict[str, Any] = {"entity": pl.String, "time": MOMENT, "prediction_id": pl.String, "label": pl.Float64, "origin": pl.String}
 POSTED = "posted"  # origin of a label that somebody posted; those of the project's own function have "label"
@@ -100,6 +101,8 @@ def representative(predictions: pl.DataFrame) -> pl.DataFrame:
     if (predictions["origin"] == "batch").all():
         return predictions  # a cycle answers a row once
     predictions = predictions.filter(pl.col("origin") != CANARY)
+    if (is_own := predictions["version"] == OWN).any() and not is_own.all():  # an application's own model says nothing of the champion
+        predictions = predictions.filter(~is_own)
     one = pl.when(pl.col("entity") == "").then("prediction_id").otherwise("entity")  # rows that name no entity stand alone
     ordered = predictions.lazy().sort(pl.col("origin") != "batch", "made_at", maintain_order=True)
     chosen = ordered.with_columns(one.alias("_one")).unique(["_one", "time"], keep="first", maintain_order=True)

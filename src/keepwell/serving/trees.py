@@ -37,9 +37,11 @@ def forest(estimator: Any, task: Task) -> Answers | None:
         model = treelite.sklearn.import_model(estimator)
     except (treelite.TreeliteError, NotImplementedError, ValueError, TypeError, AttributeError, RuntimeError):
         return None
-    predict = treelite.gtil.predict
+    predict, is_rounded = treelite.gtil.predict, not type(estimator).__name__.startswith("Hist")
 
     def answer(matrix: Any) -> list[float]:
+        if is_rounded:  # as scikit-learn does before it asks these trees: a value beside a threshold may fall on its other side
+            matrix = np.asarray(matrix, np.float32).astype(np.float64)
         found = predict(model, matrix, nthread=1).reshape(len(matrix), -1)
         return [float(value) for value in found[:, -1]]
 
