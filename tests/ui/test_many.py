@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import pytest
+import stores
 from asking import said
 from crowd import crowd
+from listening import listening_at
 from pages import BROWSER, words_of
 from starlette.requests import Request
 
@@ -104,3 +107,19 @@ def test_a_model_whose_cycles_stopped_is_unknown_in_the_rounds(mine: tuple[Proje
     words = {one.model: one.word for one in project.rounds()}
     later = {one.model: one.word for one in project.rounds(datetime.now(UTC) + timedelta(days=3))}
     assert words["model-0001"] == "watch" and later["model-0001"] == "unknown" and later["model-0000"] == "paused"
+
+
+def test_a_token_of_one_model_does_not_tell_of_the_others(twice: Path, tmp_path: Path) -> None:
+    folder = stores.copy_project(twice, tmp_path / "tiny")
+    with Project(folder) as project:
+        crowd(project, 60)
+        secrets = [project.create_token(name, role="viewer", models=models)[0] for name, models in (("Vic", ("tiny",)), ("Oda", None))]
+    with listening_at(folder, {"require_token": True}) as (_, client):
+        for secret, others in zip(secrets, (0, 60), strict=True):
+            headers = {"authorization": f"Bearer {secret}"}
+            page = client.get("/", headers={**BROWSER, **headers}).text
+            assert page.count("model-00") == others - 1 if others else "model-00" not in page
+            found = client.get("/inbox?who=", headers=headers).json()
+            assert len({one["model"] for one in found["items"]} - {"tiny"}) == (6 if others else 0)
+            mine = words_of(client.get("/inbox", headers={**BROWSER, **headers}).text)
+            assert f"For {'Oda' if others else 'Vic'}:" in mine and ("model-0050" in mine) == bool(others)

@@ -28,16 +28,32 @@ log = logging.getLogger("keepwell.access")
 
 
 class Holder:
-    """Who has a token, and what it is good for at this server. `owner` is "" where nobody is asked who they are."""
+    """Who has a token, and what it is good for at this server. `owner` is "" where nobody is asked who they are; `models` are those of the
+    record that it is good for, None for all.
+    """
 
-    __slots__ = ("acts", "bucket", "is_here", "owner", "revoked", "role", "token", "until", "used")
+    __slots__ = ("acts", "bucket", "is_here", "models", "owner", "revoked", "role", "token", "until", "used")
 
-    def __init__(self, owner: str, role: str, token: str = "", *, is_here: bool = True, until: float = float("inf")) -> None:
+    def __init__(
+        self,
+        owner: str,
+        role: str,
+        token: str = "",
+        *,
+        is_here: bool = True,
+        until: float = float("inf"),
+        models: tuple[str, ...] | None = None,
+    ) -> None:
         self.owner, self.role, self.token, self.is_here, self.until = owner, role, token, is_here, until
         self.acts = acts_of(role) if is_here else frozenset[str]()
         self.revoked = False
         self.bucket: Bucket | None = None
         self.used = 0.0
+        self.models = models
+
+    def sees(self, model: str) -> bool:
+        """Is the token good for this model of the record?"""
+        return self.models is None or model in self.models
 
 
 OPEN = Holder("", "admin")  # whoever comes to a server that asks nobody
@@ -163,7 +179,7 @@ class Doorkeeper:
         role = capped(token.role, most)
         is_here = token.models is None or self.model in token.models
         until = token.expires_at.timestamp() if token.expires_at is not None else float("inf")
-        made = Holder(token.owner, role, token.id, is_here=is_here, until=until)
+        made = Holder(token.owner, role, token.id, is_here=is_here, until=until, models=token.models)
         if most is not None:
             made.acts &= acts_of(most)
         made.revoked = token.revoked_at is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
 
@@ -12,7 +12,7 @@ from anyio import to_thread
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.routing import APIRoute
 
-from keepwell.access import certificate_of, owner_of
+from keepwell.access import HOLDER, OPEN, Holder, certificate_of, owner_of
 from keepwell.api import reading
 from keepwell.api.bodies import ErrorBody, LabelsAnswer, LabelsBody, PredictAnswer, PredictBody, WordBody
 from keepwell.api.door import Door, PlainRoute, Route
@@ -145,8 +145,10 @@ def _add_reading(app: FastAPI, service: Service) -> None:
         return json_answer(project.status().as_dict())
 
     @app.get("/inbox", summary="What waits for a person, across the models of the record")
-    def inbox(who: Annotated[str | None, Query(description="For this person; default for anybody.")] = None) -> Response:
-        return json_answer(project.inbox(who).as_dict())
+    def inbox(request: Request, who: Annotated[str | None, Query(description="For this person; default for anybody.")] = None) -> Response:
+        holder: Holder = request.scope.get(HOLDER, OPEN)
+        found = project.inbox(who)
+        return json_answer(replace(found, items=tuple(one for one in found.items if holder.sees(one.model))).as_dict())
 
     @app.get("/models/{name}/why", summary="Since when it declines, and why")
     def why(name: str, limit: Annotated[int, Query(ge=1, le=100)] = 5) -> Response:

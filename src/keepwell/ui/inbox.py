@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -16,9 +17,11 @@ LISTED = 300
 
 
 def inbox(desk: Desk, request: Request) -> Response:
-    """What waits for anybody, or for one person: across the models of the record."""
-    mark, who = desk.mark(), request.query_params.get("who", "").strip()[:200] or None
+    """What waits for who has signed in, for a person or for anybody: across the models of the record."""
+    mark, holder = desk.mark(), desk.holder(request)
+    who = request.query_params.get("who", holder.owner).strip()[:200] or None
     found = desk.once(mark, "inbox", who, f"{datetime.now(UTC):%Y-%m-%dT%H:%M}", make=lambda: desk.project.inbox(who))
+    found = replace(found, items=tuple(one for one in found.items if holder.sees(one.model)))
     owner = desk.project.settings.owner
     people = sorted({*desk.project.settings.people, *(name for name in (owner.owner, owner.deputy, who) if name)})
     rows = [(one, address_of(desk, one)) for one in found.items[:LISTED]]

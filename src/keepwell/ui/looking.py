@@ -32,7 +32,8 @@ def rounds(desk: Desk, request: Request) -> Response:
     """All models in the record, the worst first, each with what one would ask of it."""
     mark = desk.mark()
     newest = desk.once(mark, "cycles", 1, make=lambda: desk.project.cycles(1))
-    return show_rounds(desk, request, mark, [row_of(desk, mark), *others(desk)], newest)
+    seen = [row for row in others(desk) if desk.holder(request).sees(row["status"].model)]
+    return show_rounds(desk, request, mark, [row_of(desk, mark), *seen], newest)
 
 
 def others(desk: Desk) -> list[dict[str, Any]]:
