@@ -20,8 +20,8 @@ demo: $(VENV)/.installed ## fifty years of daily weather, lived by one model
 	@$(BIN)/keepwell demo --no-serve --folder $(DEMO)/rain
 
 test: lint ## everything that must hold before a change is done: all tests on SQLite and local files, those that keep something on PostgreSQL and S3
-	$(PYTEST)
-	$(GROWN) $(PYTEST) --stores
+	$(PYTEST) --thin
+	$(GROWN) $(PYTEST) --thin --stores
 
 test-stores: $(VENV)/.installed-dev ## every test on all four combinations of stores, and a table of what ran
 	@mkdir -p build && rm -f build/test-stores

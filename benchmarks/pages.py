@@ -3,6 +3,7 @@
 Times are of one request after the other, over HTTP on this machine: "first" is the first request to that page, five seconds after
 the server said that it serves; "again" the median of the next nine. The cost of watching is processor time of the server as a share
 of one core: with nobody, with fifty streams on a quiet record, and with fifty whose pages are fetched again whenever there is news.
+With --models the record holds so many others besides, each with a hundred daily cycles.
 """
 
 from __future__ import annotations
@@ -26,13 +27,18 @@ import psutil
 from keepwell import Project
 from keepwell.demo import folder_for, live
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from crowd import crowd
+
 BROWSER = {"accept": "text/html"}
+PAGES = ("why", "incidents?all=1", "changes", "changes?since=all", "history", "ledger", "versions", "plan", "policy")
 WATCHERS = 50
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--project", type=Path, help="a project to copy; default a demonstration of four years, made now")
+    parser.add_argument("--models", type=int, default=0, help="so many other models in the same record")
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--every", type=float, default=10)
     given = parser.parse_args()
@@ -46,7 +52,9 @@ def main() -> None:
         with Project(folder) as project:
             days = project.context.predictions.rows().height
             name = project.name
-        print(f"A record of {days:,} answers\n")
+            if given.models:
+                crowd(project, given.models, cycles=100)
+        print(f"A record of {days:,} answers" + (f", beside {given.models:,} other models" if given.models else "") + "\n")
         server = subprocess.Popen(
             [sys.executable, "-m", "keepwell", "-C", str(folder), "serve"],
             stdout=subprocess.PIPE,
@@ -70,8 +78,18 @@ def soon(address: str, name: str) -> None:
     """The time to the first byte of each page."""
     home = f"/models/{name}"
     print("page                         first      again      size")
+    worst, largest = 0.0, 0
     with httpx.Client(base_url=address, timeout=120, headers=BROWSER) as client:
-        for path in ("/", home, f"{home}?since=all", f"{home}/why", f"{home}/history", f"{home}/ledger", f"{home}/versions", "/record"):
+        for path in (
+            "/",
+            "/inbox",
+            home,
+            f"{home}?since=all",
+            *(f"{home}/{page}" for page in PAGES),
+            "/runs",
+            "/sources/offutt",
+            "/record",
+        ):
             took, size = [], 0
             for _ in range(10):
                 begun = time.perf_counter()
@@ -79,7 +97,10 @@ def soon(address: str, name: str) -> None:
                 took.append(1000 * (time.perf_counter() - begun))
                 size = len(answer.content)
                 assert answer.status_code == 200, answer.text
+            worst = max(worst, took[0])
+            largest = max(largest, size)
             print(f"{path:24} {took[0]:6.0f} ms {statistics.median(took[1:]):6.1f} ms {size / 1000:6.0f} kB")
+        print(f"{'the most of all':24} {worst:6.0f} ms {'':9} {largest / 1000:6.0f} kB")
         chart = re.search(r'src="(/models/[^"]+\.svg[^"]*)"', client.get(f"{home}?since=all").text)
         if chart:
             begun = time.perf_counter()

@@ -194,6 +194,7 @@ def _openapi() -> dict[str, Any]:
 
 def schema() -> str:
     """Every table of the record."""
+    import keepwell.access
     import keepwell.orchestration  # noqa: F401 - with it all rooms that declare tables
     from keepwell.storage import HEAD
     from keepwell.storage.schema import metadata
@@ -220,6 +221,22 @@ def _type(kind: Any) -> str:
     return names.get(type(kind).__name__, type(kind).__name__.lower())
 
 
+def roles() -> str:
+    """Who may do what, and which address is which act."""
+    from keepwell.access import ACTS, CLIENT, ROLES, acts_of
+    from keepwell.api.acts import ROUTES
+
+    opening = "What tokens and roles are for: [access](../access.md). Every other address that only reads is *look*."
+    lines = [NOTE, "# Roles", "", opening, ""]
+    names = (CLIENT, *ROLES)
+    lines += [f"| act | may | {' | '.join(names)} | by HTTP |", f"| --- | --- |{' :-: |' * len(names)} --- |"]
+    for name, act in ACTS.items():
+        marks = " | ".join("yes" if name in acts_of(role) else "" for role in names)
+        routes = [f"`{'' if method == '*' else method + ' '}{path}`" for method, path, one in ROUTES if one == name]
+        lines += [f"| {name} | {act.words} | {marks} | {', '.join(routes)} |"]
+    return _page(lines)
+
+
 def _page(lines: list[str]) -> str:
     text = "\n".join(line.rstrip() for line in lines)
     while "\n\n\n" in text:
@@ -232,6 +249,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/cli.md": cli,
     "reference/api.md": api,
     "reference/errors.md": errors,
+    "reference/roles.md": roles,
     "reference/schema.md": schema,
 }
 

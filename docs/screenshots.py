@@ -16,16 +16,19 @@ from pathlib import Path
 from urllib.parse import quote
 
 import uvicorn
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
 from keepwell import Project
 from keepwell.api import create_app
 from keepwell.demo import folder_for, live
 from keepwell.incidents import STATES
+from keepwell.rehearsal import read_policies
 
 OUT = Path(__file__).parents[1] / "build" / "screenshots"
 WIDTHS = (1280, 390)
 THEMES = ("light", "dark")
+NOWHERE = "/nothing-here"  # a refusal: the browser says that it was one
 UNTIL = datetime(1957, 1, 1, tzinfo=UTC)
 
 
@@ -36,7 +39,11 @@ def pages(project: Project) -> Iterator[tuple[str, str]]:
     yield "model", home
     yield "model-all", f"{home}?since=all"
     yield "why", f"{home}/why"
-    yield "changes", f"{home}/history"
+    if project.why().declines:
+        yield "changes", f"{home}/changes?around=onset"
+        yield "numbers", f"{home}/charts/loss?decline=1"
+    yield "changes-all", f"{home}/changes?since=all"
+    yield "timeline", f"{home}/history"
     yield "ledger", f"{home}/ledger"
     for row in project.predictions(limit=1):
         yield "prediction", f"{home}/predictions/{row['prediction_id']}"
@@ -49,10 +56,13 @@ def pages(project: Project) -> Iterator[tuple[str, str]]:
     if "previous" in project.aliases():
         yield "rollback", f"{home}/rollback"
     yield "run-now", f"{home}/run"
+    yield "retrain", f"{home}/retrain"
     yield "runs", "/runs"
     for run in project.runs(1):
         yield "run", f"/runs/{run.run}"
     yield "plan", f"{home}/plan"
+    yield "policy", f"{home}/policy"
+    yield "inbox", "/inbox"
     yield "pause", f"{home}/pause"
     yield "incidents", f"{home}/incidents?all=1"
     for incident in project.incidents(STATES, 1):
@@ -63,7 +73,7 @@ def pages(project: Project) -> Iterator[tuple[str, str]]:
         yield "checkup", f"/checkups/{quote(project.name)}/{quote(event.facts['period'])}"
     yield "system", "/system"
     yield "record", "/record"
-    yield "refusal", "/nothing-here"
+    yield "refusal", NOWHERE
 
 
 @contextmanager
@@ -87,6 +97,7 @@ def take(project: Project, only: list[str], widths: tuple[int, ...], themes: tup
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         sys.exit("There is no chromium on the path; on Debian: apt-get install chromium")
+    axe = Axe()
     OUT.mkdir(parents=True, exist_ok=True)
     with serving(project) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
@@ -94,7 +105,7 @@ def take(project: Project, only: list[str], widths: tuple[int, ...], themes: tup
             for width in widths:
                 context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)  # type: ignore[arg-type]
                 page = context.new_page()
-                page.on("console", lambda said: print(f"console {said.type}: {said.text}"))
+                page.on("console", lambda said, page=page: page.url.endswith(NOWHERE) or print(f"console {said.type}: {said.text}"))
                 page.on("request", lambda asked: None if asked.url.startswith(address) else print(f"outside: {asked.url}"))
                 for name, path in pages(project):
                     if only and name not in only:
@@ -103,6 +114,9 @@ def take(project: Project, only: list[str], widths: tuple[int, ...], themes: tup
                     wide = page.evaluate("document.documentElement.scrollWidth")
                     if wide > width:
                         print(f"{name} is {wide} wide at {width}")
+                    for one in axe.run(page).response["violations"]:
+                        if one["impact"] in ("serious", "critical"):
+                            print(f"{name} at {width}, {theme}: {one['help']}: {one['nodes'][0]['html'][:150]}")
                     page.screenshot(path=OUT / f"{name}-{width}-{theme}.png", full_page=True)
                 context.close()
         browser.close()
@@ -125,6 +139,8 @@ def main() -> None:
     if given.project is None:
         with folder_for(folder) as project:
             live(project, timedelta(days=28), lambda moment, events: None, until=UNTIL)
+            if project.rehearsed() is None:
+                project.rehearse(read_policies(["never", "yearly", "as-is"]), every=timedelta(days=56))
     with Project(folder, flags) as project:
         take(project, given.only, tuple(given.width or WIDTHS), tuple(given.theme or THEMES))
 

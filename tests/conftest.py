@@ -18,15 +18,25 @@ from keepwell.storage import ArtifactStore, Database
 settings.register_profile("keepwell", deadline=None, derandomize=True)
 settings.load_profile("keepwell")
 
-DOORS = {"cli", "doors", "readiness", "reporting", "ui"}  # they ask the functions that other tests have asked on every store
-ONCE = ("[sqlite]", "-before]")  # a kill before a step is the kill after the one before it; what names SQLite has run there
+DOORS = {
+    "api",
+    "cli",
+    "doors",
+    "evidence",
+    "readiness",
+    "reporting",
+    "ui",
+}  # they ask the functions that other tests have asked on every store
 MARKERS = {
+    "thorough(reason)": "is left to `make test-stores`: repeats, with another value, what its neighbours show",
+    "once(reason)": "is not asked again of other stores by `make test`: what they could change there, its neighbours show",
     "sqlite(reason)": "runs on SQLite alone: is about its files, or gains nothing by a second run",
     "local(reason)": "is about tables or artifacts in a local folder",
 }
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--thin", action="store_true", help="leave out thorough tests, and those that name the other database")
     parser.addoption("--stores", action="store_true", help="run only the tests that keep something in a database, tables or artifacts")
 
 
@@ -47,10 +57,19 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    chosen = items[:]
+    if config.getoption("--thin"):
+        other = "sqlite]" if stores.DATABASE == "postgresql" else "postgresql]"
+        chosen = [item for item in chosen if not item.get_closest_marker("thorough") and not item.name.endswith(other)]
     if config.getoption("--stores"):
-        chosen = [item for item in items if stores.reached_by(item) and item.path.parent.name not in DOORS and not item.name.endswith(ONCE)]
-        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
-        items[:] = chosen
+        chosen = [
+            item
+            for item in chosen
+            if stores.reached_by(item) and item.path.parent.name not in DOORS and not item.get_closest_marker("once")
+        ]
+    left_out = set(items).difference(chosen)
+    config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+    items[:] = chosen
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

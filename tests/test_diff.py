@@ -14,6 +14,8 @@ from keepwell import Project
 from keepwell.cli import app
 from keepwell.errors import VersionNotFound
 
+pytestmark = pytest.mark.once("compares what other tests read from every store")
+
 LATER = datetime(2026, 1, 20, 6, tzinfo=UTC)
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 from projects import tiny_project
 
+from keepwell import Project
 from keepwell.preflight import preflight
+
+pytestmark = pytest.mark.once("asks the scientist's functions, not the stores")
 
 
 def states(folder):
@@ -66,6 +69,16 @@ def test_several_faults_are_all_told(tmp_path):
 def test_a_server_beyond_this_machine_needs_a_token(tmp_path):
     folder = tiny_project(tmp_path / "tiny", settings='\n[serve]\nhost = "0.0.0.0"\n')
     assert "KEEPWELL_SERVE__TOKEN" in wrong(folder)["server"]
+    assert not (folder / ".keepwell" / "keepwell.db").exists(), "looking makes no record"
+    with Project(folder) as project:
+        project.create_token("shop")
+    (server,) = [finding for finding in preflight(folder) if finding.about == "server"]
+    assert server.state == "note" and "a proxy before it must speak HTTPS" in server.message
+
+
+def test_a_certificate_that_is_not_there_is_told(tmp_path):
+    folder = tiny_project(tmp_path / "tiny", settings='\n[serve]\ncertificate = "gone.pem"\n')
+    assert "'serve.certificate' in the settings is 'gone.pem': it cannot be read" in wrong(folder)["server"]
 
 
 def test_an_empty_source_is_told(tmp_path):

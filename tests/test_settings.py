@@ -95,6 +95,8 @@ def test_dotenv_may_hold_what_sources_read(folder):
         ("[build]\nholdout_days = 'long'", "build.holdout_days"),
         ("[schedule]\ncron = 'at six'", "schedule"),
         ("[schedule]\ntimezone = 'Mars/Base'", "schedule"),
+        ("[search]\nC = []", "search"),
+        ("[search]\nC = [1, 2, 3, 4, 5, 6, 7, 8, 9]\nD = [1, 2, 3, 4, 5, 6, 7, 8]", "search"),
         ("gate = [", "keepwell.toml"),
     ],
 )

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
@@ -65,6 +64,13 @@ def _ratio(before: np.ndarray, label: np.ndarray, where: np.ndarray, age: np.nda
     return np.asarray(label * np.log(q / p) + (1 - label) * np.log((1 - q) / (1 - p)))
 
 
+def delays(scenario: Scenario) -> tuple[float, float] | None:
+    """Of a harmful change of the label: told all, and told all but the direction; None for other scenarios."""
+    if scenario.truth.fault not in ("label_shift", "concept_shift") or scenario.truth.expect != "alarm":
+        return None
+    return delay(scenario, float(np.log(RUN_LENGTH))), delay(scenario, float(np.log(RUN_LENGTH * DIRECTIONS)))
+
+
 def delay(scenario: Scenario, needed: float) -> float:
     """Batches from the onset to the end of the one in which so many nats are in; infinite when they never are."""
     seen, ratio = nats(scenario)
@@ -89,9 +95,8 @@ def main(argv: list[str] | None = None) -> None:
     for spec in specs(seeds):
         if spec.fault not in ("label_shift", "concept_shift"):
             continue
-        scenario: Any = make_scenario(spec)
-        if scenario.truth.expect == "alarm":
-            found.append((delay(scenario, np.log(RUN_LENGTH)), delay(scenario, np.log(RUN_LENGTH * DIRECTIONS))))
+        if (both := delays(make_scenario(spec))) is not None:
+            found.append(both)
             print(f"{spec.id:40} told all {found[-1][0]:6.1f}   one of {DIRECTIONS} directions {found[-1][1]:6.1f}")
     told, guessed = np.median(np.array(found), axis=0)
     print(f"{len(found)} scenarios, median delay in batches: told all {told:.1f}, one of {DIRECTIONS} directions {guessed:.1f}")

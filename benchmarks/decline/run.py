@@ -23,6 +23,7 @@ from peers import ENVIRONMENT, ONE_CORE, run_peer
 
 os.environ.update(ONE_CORE)  # before numpy is there: each process keeps to one core
 
+import bound
 import numpy as np
 import replay
 from page import write_page
@@ -45,7 +46,8 @@ def one_scenario(spec: Spec, modes: tuple[bool, ...], with_keepwell: bool) -> di
         for labels in modes:
             told["with" if labels else "without"] = replay.play(replay.load(folder, stream.model), KeepwellMonitor(), labels=labels)
     end = stream.end.astype("datetime64[ns]")
-    return {"folder": folder, "truth": scenario.truth, "span": (stream.start, end, stream.batch), "keepwell": told}
+    span = (stream.start, end, stream.batch)
+    return {"folder": folder, "truth": scenario.truth, "span": span, "keepwell": told, "bound": bound.delays(scenario)}
 
 
 class Progress:
@@ -75,6 +77,7 @@ def main() -> None:
             built[jobs[job].id] = job.result()
             progress("keepwell" if "keepwell" in given.monitors else "scenarios", len(chosen))
     outcome: dict[str, Any] = {"versions": {"python": sys.version.split()[0], "numpy": np.__version__}, "with": {}, "without": {}}
+    outcome["bound"] = {name: one["bound"] for name, one in built.items() if one["bound"]}
     for labels in modes:
         mode = "with" if labels else "without"
         told = {spec.id: built[spec.id]["keepwell"].get(mode) for spec in chosen}

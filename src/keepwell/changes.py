@@ -19,6 +19,7 @@ KINDS = ("data", "contract", "code", "packages", "settings", "model", "traffic")
 AROUND = timedelta(days=14)  # either side of a moment that is asked about
 BEFORE = timedelta(days=60)  # before an onset; what is older explains nothing, see `diagnosis.ranked`
 LONGEST = timedelta(days=3660)
+SHOWN = 50  # in a notebook, the newest
 
 # Lines of the timeline -> kinds of change.
 OF_EVENTS = {
@@ -68,6 +69,13 @@ class Changes:
             return f"Nothing changed {span} that is on record"
         kinds = [kind for kind in KINDS if any(row.kind == kind for row in self.rows)]
         return f"{len(self.rows)} {'change' if len(self.rows) == 1 else 'changes'} {span}: {', '.join(kinds)}"
+
+    def _repr_html_(self) -> str:
+        from keepwell.notebook import card
+        from keepwell.wording import when
+
+        rows = [(when(row.at), row.kind, row.by or "–", row.sentence) for row in self.rows[-SHOWN:]]
+        return card("", f"{self.sentence}.", (), [("When", "What", "By", "Story"), *rows] if rows else ())
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, with the sentence."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from keepwell.why import Told, Why
 
 WIDTH, HEIGHT = 640, 200
+STEP = 28  # height of one bar that stands under another
 CALM, HOT, BETTER = "#3b6ea5", "#c2410c", "#15803d"
 INK, SOFT, LINE = "#1c1917", "#57534e", "#e7e5e4"
 NARROW = 0.025  # share of the width below which a stripe has no room for a number
@@ -26,10 +27,8 @@ POINTS = 24  # of the loss
 AROUND = timedelta(days=365)
 
 
-def loss_chart(context: Context, told: Told) -> Any:
-    """The loss of the answers over time with 95 % intervals, the interval of the onset as a band, and where versions changed."""
-    import altair as alt
-
+def loss_points(context: Context, told: Told) -> tuple[list[dict[str, Any]], list[datetime]]:
+    """The loss of the answers around a decline, as (time, loss, low, high, rows), and the moments at which the version changed."""
     from keepwell.evaluation import losses, mean_interval
     from keepwell.registry import CHAMPION, list_alias_changes
     from keepwell.serving import joined, representative
@@ -47,7 +46,18 @@ def loss_chart(context: Context, told: Told) -> Any:
     for part in np.array_split(np.arange(rows.height), min(POINTS, max(rows.height // 20, 1))):
         some = rows[part]
         value, low, high = mean_interval(losses(context.metric, some["label"].to_numpy(), some["answer"].to_numpy()))
-        found.append({"time": some["time"][len(part) // 2].isoformat(), "loss": value, "low": max(low, 0.0), "high": high})
+        found.append(
+            {"time": some["time"][len(part) // 2].isoformat(), "loss": value, "low": max(low, 0.0), "high": high, "rows": some.height}
+        )
+    return found, served
+
+
+def loss_chart(context: Context, told: Told) -> Any:
+    """The loss of the answers over time with 95 % intervals, the interval of the onset as a band, and where versions changed."""
+    import altair as alt
+
+    began = told.explanation.began
+    found, served = loss_points(context, told)
     time = alt.X("time:T", title=None, axis=alt.Axis(format="%b %Y", labelAngle=0))
     base = alt.Chart(alt.Data(values=found)).encode(x=time)
     band = (
@@ -84,12 +94,12 @@ def rise_chart(parts: Sequence[Mapping[str, Any]], rise: float | None) -> Any:
         alt.Chart(alt.Data(values=steps))
         .mark_bar()
         .encode(
-            x=alt.X("part:N", sort=None, title=None, axis=alt.Axis(labelAngle=0, labelLimit=180)),
-            y=alt.Y("from:Q", title="loss"),
-            y2="to:Q",
+            y=alt.Y("part:N", sort=None, title=None, axis=alt.Axis(labelLimit=190)),
+            x=alt.X("from:Q", title="loss", axis=alt.Axis(tickCount=5)),
+            x2="to:Q",
             color=alt.Color("kind:N", scale=colour, legend=None),
         )
-        .properties(width=WIDTH, height=HEIGHT, title="Where the rise of the loss comes from")
+        .properties(width=WIDTH, height=max(HEIGHT, STEP * len(steps)), title="Where the rise of the loss comes from")
     )
 
 
@@ -171,22 +181,22 @@ def _served(served: Sequence[Mapping[str, Any]]) -> list[Any]:
     return found
 
 
-def column_chart(context: Context, told: Told) -> Any:
-    """The values of the blamed column before and after the onset, as shares of rows. None when no column is blamed."""
-    import altair as alt
+def blamed_column(told: Told) -> str | None:
+    """The column that the first cause blaming one blames."""
+    return next((one.cause.column for one in told.ranked if one.cause is not None and one.cause.column), None)
 
-    cause = next((one.cause for one in told.ranked if one.cause is not None and one.cause.column), None)
-    if cause is None:
-        return None
+
+def column_shares(context: Context, told: Told) -> list[dict[str, Any]]:
+    """Shares of rows before and after the onset, by bin (`low`, `high`) or `value` of the blamed column; empty when none is blamed."""
+    column = blamed_column(told)
+    if column is None:
+        return []
     began = told.explanation.began
     with context.database.read() as connection:
         rows = context.predictions.rows(since=began.low - AROUND / 2, until=told.told, connection=connection)
-    if rows.is_empty():
-        return None
-    signature = context.predictor(told.version).signature
-    if cause.column not in signature:
-        return None
-    values = rows.select("time", pl.col("inputs").str.json_path_match(f"$['{cause.column}']").alias("value"))
+    if rows.is_empty() or column not in context.version(told.version).facts.get("signature", {}):
+        return []
+    values = rows.select("time", pl.col("inputs").str.json_path_match(f"$['{column}']").alias("value"))
     numbers = values["value"].cast(pl.Float64, strict=False)
     side = (values["time"] >= began.at).to_numpy()
     found = []
@@ -197,20 +207,32 @@ def column_chart(context: Context, told: Told) -> Any:
             counts, _ = np.histogram(known[mask & np.isfinite(known)], bins=edges)
             for share, low, high in zip(counts / max(mask.sum(), 1), edges[:-1], edges[1:], strict=True):
                 found.append({"when": name, "low": float(low), "high": float(high), "share": float(share)})
-        x, x2 = alt.X("low:Q", title=cause.column, bin="binned"), alt.X2("high:Q")
-        marks = alt.Chart(alt.Data(values=found)).mark_bar(opacity=0.55).encode(x=x, x2=x2)
     else:
         texts = values["value"].fill_null("(missing)")
         top = texts.value_counts(sort=True)["value"].head(12).to_list()
         for name, mask in (("before", ~side), ("after", side)):
             mine = texts.filter(pl.Series(mask))
             found += [{"when": name, "value": value, "share": float((mine == value).mean() or 0.0)} for value in top]
-        marks = alt.Chart(alt.Data(values=found)).mark_bar().encode(x=alt.X("value:N", title=cause.column), xOffset="when:N")
+    return found
+
+
+def column_chart(context: Context, told: Told) -> Any:
+    """The values of the blamed column before and after the onset, as shares of rows. None when no column is blamed."""
+    import altair as alt
+
+    found, column, began = column_shares(context, told), blamed_column(told), told.explanation.began
+    if not found:
+        return None
+    if "low" in found[0]:
+        x, x2 = alt.X("low:Q", title=column, bin="binned"), alt.X2("high:Q")
+        marks = alt.Chart(alt.Data(values=found)).mark_bar(opacity=0.55).encode(x=x, x2=x2)
+    else:
+        marks = alt.Chart(alt.Data(values=found)).mark_bar().encode(x=alt.X("value:N", title=column), xOffset="when:N")
     colour = alt.Scale(domain=["before", "after"], range=[CALM, HOT])
     return marks.encode(
         y=alt.Y("share:Q", title="share of rows", stack=None, axis=alt.Axis(format="%")),
         color=alt.Color("when:N", scale=colour, sort=["before", "after"], title=None),
-    ).properties(width=WIDTH, height=HEIGHT, title=f"{cause.column} before and after {began.at:%-d %B %Y}")
+    ).properties(width=WIDTH, height=HEIGHT, title=f"{column} before and after {began.at:%-d %B %Y}")
 
 
 def charts_of(context: Context, told: Told) -> list[Any]:
@@ -247,10 +269,16 @@ def rehearsal_chart(found: Rehearsal) -> Any:
     import altair as alt
 
     points = [{"policy": one.policy, "time": day, "loss": loss} for one in found.outcomes for day, loss in one.rolling]
-    time = alt.X("time:T", title=None, axis=alt.Axis(format="%Y" if (found.until - found.since).days > 2000 else "%b %Y", labelAngle=0))
+    years = (found.until - found.since).days // 365
+    axis = alt.Axis(format="%Y", tickCount={"interval": "year", "step": max(years // 9, 1)}) if years > 5 else alt.Axis(format="%b %Y")
+    axis.labelAngle = 0
+    time = alt.X("time:T", title=None, axis=axis)
     loss = alt.Y("loss:Q", title=found.metric, scale=alt.Scale(zero=False))
     order = [one.policy for one in found.outcomes]
-    lines = alt.Chart(alt.Data(values=points)).mark_line().encode(x=time, y=loss, color=alt.Color("policy:N", sort=order, title=None))
+    lines = alt.Chart(alt.Data(values=points)).mark_line()
+    lines = lines.encode(
+        x=time, y=loss, color=alt.Color("policy:N", sort=order, title=None), strokeDash=alt.StrokeDash("policy:N", sort=order, title=None)
+    )
     title = f"{found.metric} over the last {found.window_days:g} days under each policy; lower is better"
     if found.target is not None:
         line = alt.Chart(alt.Data(values=[{"loss": found.target}])).mark_rule(strokeDash=[3, 3], color=HOT).encode(y="loss:Q")

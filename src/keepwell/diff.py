@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 GROUPS = ("code", "setting", "seed", "package", "contract", "data")
 
 
+SHOWN = 20  # differences in a notebook
+
+
 @dataclass(frozen=True)
 class VersionDiff:
     """`before` and `after` are version numbers. `metrics` holds (name, before, after), each on its own held-out days; `answers` is how
@@ -71,6 +74,14 @@ class VersionDiff:
         plain = asdict(self)
         plain["differences"] = [{**asdict(one), "sentence": one.sentence} for one in self.differences]
         return {**plain, "sentence": self.sentence}
+
+    def _repr_html_(self) -> str:
+        from keepwell.notebook import card
+
+        made = [(one.kind, one.sentence) for one in self.differences[:SHOWN]]
+        more = [("and", f"{len(self.differences) - SHOWN} more differences")] if len(self.differences) > SHOWN else []
+        scores = [(name, _number(old), _number(new)) for name, old, new in self.metrics]
+        return card("", f"{self.sentence}.", [*made, *more], [("Metric", str(self.before), str(self.after)), *scores])
 
     def as_markdown(self) -> str:
         """For a pull request."""

@@ -31,6 +31,13 @@ class Difference:
     after: int
     lines: tuple[Line, ...]
 
+    def _repr_html_(self) -> str:
+        from keepwell.notebook import card
+
+        rows = [(line.what, line.before, line.after, line.remark) for line in self.lines]
+        before = f"version {self.before}" if self.before is not None else "no champion"
+        return card("", f"From {before} to version {self.after}", (), [("What", "Before", "After", ""), *rows])
+
 
 def between(project: Project, before: int | None, after: int) -> Difference:
     """Compare the champion with a version that may follow it.

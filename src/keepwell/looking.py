@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from keepwell.changes import Changes
     from keepwell.diff import VersionDiff
     from keepwell.evidence import Bundle, Verdict
+    from keepwell.inbox import Inbox
     from keepwell.incidents import Incident
     from keepwell.orchestration import Context, CycleRecord, Dossier
     from keepwell.readiness import Score
@@ -34,6 +35,9 @@ class Looking:
     def name(self) -> str:
         """The model's name."""
         return self.context.name
+
+    def _repr_html_(self) -> str:
+        return self.status()._repr_html_()
 
     def status(self, at: datetime | None = None) -> Status:
         """How the model is, or was at a moment, in one sentence and its facts."""
@@ -92,6 +96,18 @@ class Looking:
 
         return dossier(self.context, number, now or datetime.now(UTC))
 
+    def inbox(self, who: str | None = None, at: datetime | None = None) -> Inbox:
+        """What waits for a person (None: for anybody): approvals and incidents of every model in the record, quarantine, decisions."""
+        from keepwell.inbox import inbox
+
+        return inbox(self.context, who, at)
+
+    def rounds(self, at: datetime | None = None) -> list[Status]:
+        """Every model in the record, the worst first: this one in full, others as far as the record alone tells."""
+        from keepwell.rounds import rounds
+
+        return rounds(self.context, at)
+
     def durations(self, period: str = "quarter") -> list[dict[str, Any]]:
         """Median hours to detect, respond and repair of the incidents told in each month, quarter or year."""
         from keepwell.incidents import STATES, medians
@@ -126,7 +142,7 @@ class Looking:
         workers: int | None = None,
         told: Callable[[str, datetime, float], None] | None = None,
     ) -> Rehearsal:
-        """Let policies live through the kept history, each in a folder that goes away; the record is only read.
+        """Let policies live through the kept history, each in a folder that goes away; what they came to is kept until the next time.
 
         Parameters
         ----------
@@ -138,10 +154,18 @@ class Looking:
         EmptyWindow : nothing is kept to live through.
         SettingInvalid : a policy holds a value that cannot be.
         """
-        from keepwell.rehearsal import rehearse
+        from keepwell.rehearsal import keep, rehearse
 
         options: dict[str, Any] = {"told": told} if told else {}
-        return rehearse(self.context, policies, since=since, until=until, every=every, workers=workers, **options)
+        found = rehearse(self.context, policies, since=since, until=until, every=every, workers=workers, **options)
+        keep(self.context, found, datetime.now(UTC))
+        return found
+
+    def rehearsed(self) -> tuple[datetime, Rehearsal] | None:
+        """When policies were rehearsed last, and what they came to; None when they never were."""
+        from keepwell.rehearsal import kept
+
+        return kept(self.context)
 
     def paused(self, at: datetime | None = None) -> Pause | None:
         """The pause that is in force."""

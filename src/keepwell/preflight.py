@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from keepwell.model import Model
     from keepwell.settings import ModelSection, Settings
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 FEW_DAYS = 120  # of rows to try: a season, so that most features and labels appear
 ENOUGH_ROWS = 20  # to train on
 
@@ -153,11 +152,40 @@ def _contract(bench: _Bench, settings: Settings | None) -> None:
 
 
 def _server(bench: _Bench, settings: Settings) -> None:
-    if settings.serve.host not in LOOPBACK and settings.serve.token is None:
-        problem = "it listens beyond this machine, so a token is needed: set KEEPWELL_SERVE__TOKEN in the environment"
-        bench.tell("server", SettingInvalid("serve.host", settings.serve.host, problem, "keepwell.toml").message, "wrong")
+    from keepwell.access import certificate_of
+
+    serve = settings.serve
+    try:
+        has_certificate = certificate_of(serve, bench.folder) is not None
+    except SettingInvalid as error:
+        bench.tell("server", error.message, "wrong")
+        return
+    if not serve.is_local and not serve.token and not bench.attempt("server", lambda: _has_token(bench, settings)):
+        problem = (
+            "it listens beyond this machine, so a token is needed: `keepwell token create`, or KEEPWELL_SERVE__TOKEN in the environment"
+        )
+        bench.tell("server", SettingInvalid("serve.host", serve.host, problem, "keepwell.toml").message, "wrong")
+    elif not serve.is_local and not has_certificate:
+        message = f"it will listen on {serve.host}:{serve.port} without serve.certificate: a proxy before it must speak HTTPS"
+        bench.tell("server", message, "note")
     else:
-        bench.tell("server", f"it will listen on {settings.serve.host}:{settings.serve.port}")
+        bench.tell("server", f"it will listen on {serve.host}:{serve.port}")
+
+
+def _has_token(bench: _Bench, settings: Settings) -> bool:
+    """Is one of the record good? A record that is not there yet is not made for it."""
+    from keepwell.access import list_tokens
+    from keepwell.storage import Database
+
+    url = settings.store.database
+    if url.startswith("sqlite:///") and not (bench.folder / url.removeprefix("sqlite:///")).is_file():
+        return False
+    database = Database(url, bench.folder)
+    try:
+        with database.read() as connection:
+            return any(token.state(bench.now) == "good" for token in list_tokens(connection))
+    finally:
+        database.close()
 
 
 def _gather(bench: _Bench, settings: Settings, model: Model) -> pl.DataFrame | None:

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Self
 from keepwell.looking import Looking
 
 if TYPE_CHECKING:
+    from keepwell.access import Token
     from keepwell.deployment import Approval, Rehearsed, Rollout
+    from keepwell.following import Followed
     from keepwell.incidents import Change, Incident
     from keepwell.keeping import Backup, Freed, Manifest, Told
     from keepwell.notifying import Notifier
@@ -91,8 +93,12 @@ class Project(Looking):
             self._engine = Engine(self.context.database, self.name)
         return self._engine
 
-    def run(self, as_of: datetime | None = None, *, build: bool = False) -> CycleRecord:
+    def run(self, as_of: datetime | None = None, *, build: bool = False, by: str | None = None) -> CycleRecord:
         """Run the cycle of a moment (default: now, to the second). The same moment again answers what it did.
+
+        Parameters
+        ----------
+        by : who asks for it; default the user of this process.
 
         Raises
         ------
@@ -110,7 +116,7 @@ class Project(Looking):
             with self.context.database.begin() as connection:
                 told = Event("journal_damaged", moment, damage.message, {"segment": str(damage.facts.get("segment"))})
                 record_event(connection, self.name, f"journal/{damage.facts.get('segment')}", told)
-        record = run_cycle(self.engine(), self.context, moment, build=build, by=_who())
+        record = run_cycle(self.engine(), self.context, moment, build=build, by=self._by(by, "run"))
         self._report(moment)
         return record
 
@@ -119,12 +125,20 @@ class Project(Looking):
         every = self.settings.report.every
         if every == "never":
             return
+        from keepwell.errors import KeepwellError
         from keepwell.reporting import last_full, report_due
+        from keepwell.storage import Event, record_event
 
         period = last_full(every, moment)
-        if period.name != self._reported:
+        if period.name == self._reported:
+            return
+        try:
             report_due(self.context, period, moment)
             self._reported = period.name
+        except KeepwellError as problem:  # the cycle is done whatever becomes of its check-up, which the next cycle tries again
+            with self.context.database.begin() as connection:
+                told = Event("report_failed", moment, f"The check-up of {period.name} was not written: {problem.message}", {})
+                record_event(connection, self.name, f"report/{period.name}/failed", told)
 
     def backfill(self, since: datetime, until: datetime, every: timedelta) -> Iterator[CycleRecord]:
         """Run the cycles of a span of time, oldest first; those that have run are passed over quickly.
@@ -249,6 +263,24 @@ class Project(Looking):
 
         return find_prediction(self.context.predictions, self.context.labels, prediction_id)
 
+    def explain(self, prediction_id: str, *, now: datetime | None = None) -> Followed:
+        """Follow one prediction: what was asked, with which features, who answered what, and what came true.
+
+        Raises
+        ------
+        PredictionNotFound
+        """
+        from keepwell.errors import PredictionNotFound
+        from keepwell.following import explain
+
+        moment = now or datetime.now(UTC)
+        try:
+            return explain(self.context, prediction_id, moment)
+        except PredictionNotFound:
+            if not self.ship():  # it may still have been in the journal
+                raise
+        return explain(self.context, prediction_id, moment)
+
     def answer(self, rows: Sequence[Mapping[str, Any]], *, entity: str = "", time: datetime | None = None) -> list[dict[str, Any]]:
         """Answer rows of features by the champion, and keep the answers. Each has its `prediction_id`.
 
@@ -267,34 +299,59 @@ class Project(Looking):
 
     # --- acts ---------------------------------------------------------------------------------------------------------
 
-    def promote(self, ref: int | str, *, reason: str, override: bool = False, as_of: datetime | None = None) -> Rollout:
+    def promote(
+        self,
+        ref: int | str,
+        *,
+        reason: str,
+        override: bool = False,
+        as_of: datetime | None = None,
+        seen: int | None = None,
+        by: str | None = None,
+    ) -> Rollout:
         """Make a version champion from now on.
+
+        Parameters
+        ----------
+        seen : the champion that the act rests on (0: none); when another one is champion by now, the act is refused.
 
         Raises
         ------
-        VersionNotFound, PromotionRefused
+        VersionNotFound, PromotionRefused, ActOvertaken
         """
         from keepwell.orchestration import needed, promote
 
+        who = self._by(by, "override" if override else "promote")
         moment = as_of or datetime.now(UTC)
         key = f"act/{uuid.uuid4().hex}"
         return promote(
-            self.context, ref, as_of=moment, by=_who(), reason=reason, key=key, override=override, approvals=needed(self.context)
+            self.context, ref, as_of=moment, by=who, reason=reason, key=key, override=override, approvals=needed(self.context), seen=seen
         )
 
-    def rollback(self, to: int | str | None = None, *, reason: str, as_of: datetime | None = None, override: bool = False) -> Rollout:
+    def rollback(
+        self,
+        to: int | str | None = None,
+        *,
+        reason: str,
+        as_of: datetime | None = None,
+        override: bool = False,
+        seen: int | None = None,
+        by: str | None = None,
+    ) -> Rollout:
         """Go back to the previous champion: model, features code and contract together. It is rehearsed first, unless it was today.
 
         Parameters
         ----------
         override : go back even though the rehearsal fails.
+        seen : the champion that the act rests on (0: none); when another one is champion by now, the act is refused.
 
         Raises
         ------
-        RollbackRefused, VersionNotFound
+        RollbackRefused, VersionNotFound, ActOvertaken
         """
         from keepwell.deployment import rollback
 
+        who = self._by(by, "rollback")
         moment = as_of or datetime.now(UTC)
         key = f"act/{uuid.uuid4().hex}"
         if not override and (target := self._way_back(to)) is not None:
@@ -302,7 +359,7 @@ class Project(Looking):
             if known is None or not known.passed:
                 self.rehearse_rollback(target, at=moment)
         with self.context.database.begin() as connection:
-            return rollback(connection, self.name, as_of=moment, by=_who(), reason=reason, key=key, to=to, override=override)
+            return rollback(connection, self.name, as_of=moment, by=who, reason=reason, key=key, to=to, override=override, seen=seen)
 
     def _way_back(self, to: int | str | None) -> int | None:
         from keepwell.deployment import way_back
@@ -345,7 +402,7 @@ class Project(Looking):
         """
         from keepwell.orchestration import approve
 
-        return approve(self.context, ref, by=by or _who(), comment=comment, at=datetime.now(UTC))
+        return approve(self.context, ref, by=self._by(by, "approve"), comment=comment, at=datetime.now(UTC))
 
     def reject(self, ref: int | str, *, comment: str = "", by: str | None = None) -> str:
         """Say no to a challenger: its trial ends, the champion stays. Answers the sentence on record.
@@ -356,7 +413,7 @@ class Project(Looking):
         """
         from keepwell.orchestration import reject
 
-        return reject(self.context, ref, by=by or _who(), comment=comment, at=datetime.now(UTC))
+        return reject(self.context, ref, by=self._by(by, "approve"), comment=comment, at=datetime.now(UTC))
 
     def trials(self) -> list[dict[str, Any]]:
         """Every trial, oldest first, with what it shows."""
@@ -383,15 +440,17 @@ class Project(Looking):
         IncidentNotFound
         IncidentRefused : the act does not fit how the incident is, for example because somebody was faster.
         IncidentChanged : it is at another revision.
+        RoleRefused : `by` is a person of the settings whose role does not allow it.
         """
         from keepwell.incidents import ACTS, absorbed, expect, get_incident, keep, list_live
         from keepwell.orchestration import around_now
 
+        who = self._by(by, "care")
         moment = now or datetime.now(UTC)
         with self.context.database.begin() as connection:
             incident = get_incident(connection, self.name, number)
             expect(incident, revision)
-            changes = [ACTS[act](incident, *what, by=by or _who(), now=moment)]
+            changes = [ACTS[act](incident, *what, by=who, now=moment)]
             if act == "reopen":  # another may be open for the same fault by now
                 changes += absorbed(changes[0].incident, [changes[0].incident, *list_live(connection, self.name)], moment)
             keep(connection, changes, around_now(connection, self.context, moment))
@@ -403,13 +462,13 @@ class Project(Looking):
 
         return look(self.context, now or datetime.now(UTC))
 
-    def pause(self, until: datetime | None = None, *, reason: str = "", as_of: datetime | None = None) -> str:
+    def pause(self, until: datetime | None = None, *, reason: str = "", as_of: datetime | None = None, by: str | None = None) -> str:
         """Let nothing be built, promoted or rolled back by itself, until a moment or until `end_pause`. Answers the sentence on record."""
         from keepwell.retraining import Pause, put_pause
         from keepwell.storage import Event, record_event
 
         moment = as_of or datetime.now(UTC)
-        pause = Pause(moment, until, _who(), reason)
+        pause = Pause(moment, until, self._by(by, "pause"), reason)
         sentence = f"{self.name} is paused {pause}"
         facts = {"by": pause.by, "until": until.isoformat() if until else None, "reason": reason}
         with self.context.database.begin() as connection:
@@ -417,15 +476,16 @@ class Project(Looking):
             record_event(connection, self.name, f"act/{uuid.uuid4().hex}", Event("paused", moment, sentence, facts))
         return f"{sentence}."
 
-    def end_pause(self, *, as_of: datetime | None = None) -> str:
+    def end_pause(self, *, as_of: datetime | None = None, by: str | None = None) -> str:
         """Let things happen by themselves again. Answers the sentence on record."""
         from keepwell.retraining import put_pause
         from keepwell.storage import Event, record_event
 
-        moment, sentence = as_of or datetime.now(UTC), f"{self.name} is no longer paused, by {_who()}"
+        who = self._by(by, "pause")
+        moment, sentence = as_of or datetime.now(UTC), f"{self.name} is no longer paused, by {who}"
         with self.context.database.begin() as connection:
             put_pause(connection, self.name, None)
-            record_event(connection, self.name, f"act/{uuid.uuid4().hex}", Event("resumed", moment, sentence, {"by": _who()}))
+            record_event(connection, self.name, f"act/{uuid.uuid4().hex}", Event("resumed", moment, sentence, {"by": who}))
         return f"{sentence}."
 
     def post_labels(self, items: Sequence[Mapping[str, Any]]) -> dict[str, int]:
@@ -462,7 +522,7 @@ class Project(Looking):
             raise QuarantineNotFound(unknown[0])
         return [waiting[row_id] for row_id in dict.fromkeys(row_ids)]
 
-    def release(self, row_ids: Sequence[str]) -> int:
+    def release(self, row_ids: Sequence[str], *, by: str | None = None) -> int:
         """Let quarantined rows in after all; ``["all"]`` means every waiting one.
 
         Raises
@@ -471,9 +531,9 @@ class Project(Looking):
         """
         from keepwell.orchestration import RELEASED, decide_quarantine
 
-        return decide_quarantine(self.context, row_ids, RELEASED, _who())
+        return decide_quarantine(self.context, row_ids, RELEASED, self._by(by, "quarantine"))
 
-    def drop(self, row_ids: Sequence[str]) -> int:
+    def drop(self, row_ids: Sequence[str], *, by: str | None = None) -> int:
         """Decide that quarantined rows stay out for good.
 
         Raises
@@ -482,7 +542,71 @@ class Project(Looking):
         """
         from keepwell.orchestration import DROPPED, decide_quarantine
 
-        return decide_quarantine(self.context, row_ids, DROPPED, _who())
+        return decide_quarantine(self.context, row_ids, DROPPED, self._by(by, "quarantine"))
+
+    # --- who may do what ----------------------------------------------------------------------------------------------
+
+    def _by(self, by: str | None, act: str) -> str:
+        """Under which name an act is recorded; a person of the settings whose role does not allow it is refused."""
+        if by is not None and (person := self.settings.people.get(by)) is not None:
+            from keepwell.access import refuse_role
+
+            refuse_role(by, person.role, act)
+        return by or _who()
+
+    def tokens(self) -> list[Token]:
+        """All tokens of the record, oldest first; also those that are no longer good."""
+        from keepwell.access import list_tokens
+
+        with self.context.database.read() as connection:
+            return list_tokens(connection)
+
+    def create_token(
+        self,
+        owner: str,
+        *,
+        role: str | None = None,
+        models: Sequence[str] | None = (),
+        expires_at: datetime | None = None,
+        per_minute: int | None = None,
+        now: datetime | None = None,
+    ) -> tuple[str, Token]:
+        """A new token. Its secret, the first of what is answered, is kept nowhere.
+
+        Parameters
+        ----------
+        owner : a person of ``[people]``, or the name of a service.
+        role : default the person's; "client" for a service.
+        models : which it is good for; () for this one, None for all that share the record.
+
+        Raises
+        ------
+        InputInvalid : the owner may not have such a token.
+        """
+        from keepwell.access import add_token, checked_token
+
+        moment = now or datetime.now(UTC)
+        person = self.settings.people.get(owner)
+        good_for = models if models is None else tuple(dict.fromkeys(models)) or (self.name,)
+        secret, token = checked_token(
+            owner, role, person.role if person else None, good_for, at=moment, by=_who(), expires_at=expires_at, per_minute=per_minute
+        )
+        with self.context.database.begin() as connection:
+            add_token(connection, self.name, token)
+        return secret, token
+
+    def revoke_token(self, token_id: str, *, now: datetime | None = None) -> Token:
+        """Let a token be good no longer; servers know it within seconds. One that was revoked before stays as it was.
+
+        Raises
+        ------
+        TokenNotFound
+        """
+        from keepwell.access import get_token, revoke_token
+
+        with self.context.database.begin() as connection:
+            revoke_token(connection, self.name, get_token(connection, token_id), by=_who(), at=now or datetime.now(UTC))
+            return get_token(connection, token_id)
 
 
 def _who() -> str:

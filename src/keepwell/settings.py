@@ -6,6 +6,8 @@ Precedence, weakest first: defaults < `keepwell.toml` < `.env` < environment (`K
 from __future__ import annotations
 
 import difflib
+import ipaddress
+import math
 import os
 import re
 import tomllib
@@ -22,6 +24,8 @@ from keepwell.hiding import ADDRESSES, HIDDEN, shown
 
 FILE = "keepwell.toml"
 PREFIX = "KEEPWELL_"
+LOG_FLOOR_DAYS = 183  # Regulation (EU) 2024/1689, articles 19 and 26(6): six months at least
+MOST_TRIED = 64  # fits of a search, at each build
 SCHEMA_DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -170,6 +174,9 @@ class WatchSection(Section):
     batch_days: float | None = Field(
         None, gt=0, description="Days that are tested together; default a day, more where fewer than five rows come."
     )
+    slices: str | None = Field(
+        None, description='A feature for whose values the loss is watched by itself too, such as the horizon of a forecast; or "entity".'
+    )
 
     @field_validator("false_alarms")
     @classmethod
@@ -196,7 +203,15 @@ class ServeSection(Section):
 
     host: str = Field("127.0.0.1", description="Address to listen on; beyond loopback a token is required.")
     port: int = Field(8321, ge=0, le=65535, description="Port; 0 takes a free one.")
-    token: SecretStr | None = Field(None, description="Bearer token; set it in the environment as KEEPWELL_SERVE__TOKEN.")
+    grpc_port: int | None = Field(None, ge=0, le=65535, description="Also answer by gRPC at this port; 0 takes a free one (extra grpc).")
+    token: SecretStr | None = Field(
+        None, description="A bearer token that may do everything; set it in the environment as KEEPWELL_SERVE__TOKEN. See docs/access.md."
+    )
+    require_token: bool | None = Field(
+        None, description="Ask for a token on this machine too; default: once there is or was one. Beyond this machine always."
+    )
+    certificate: str | None = Field(None, description="File with the certificate (PEM, with its chain) for HTTPS.")
+    key: str | None = Field(None, description="File with its private key (PEM); default: it stands in the certificate's file.")
     packages: Literal["tell", "refuse"] = Field(
         "tell", description="When the packages here are not those a version was built with: tell (doctor, log), or refuse to answer."
     )
@@ -221,6 +236,33 @@ class ServeSection(Section):
         description="Processes that answer, beside the one that keeps the model and shows its pages; 0: one process does all.",
     )
     ship_s: float = Field(5.0, gt=0, description="How often closed journal segments go to the predictions table, seconds.")
+    replayed_rows: int = Field(
+        50, ge=0, description="So many of the newly served rows are computed again from the tables in each cycle; 0 never."
+    )
+
+    @property
+    def is_local(self) -> bool:
+        """Can only this machine reach it?"""
+        try:
+            return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+class LookupSection(Section):
+    """Requests that name only an entity: its features are computed from the newest observations."""
+
+    entities: int = Field(100_000, ge=0, description="So many entities' newest rows are held in memory; others are read when asked.")
+    max_age_days: float | None = Field(None, gt=0, description="Data older than this is stale, days; default [check] max_age_days.")
+    when_stale: Literal["flag", "refuse"] = Field("flag", description="flag: answer and say is_stale; refuse: 503, and no answer.")
+
+
+class TelemetrySection(Section):
+    """Traces for OpenTelemetry (extra `telemetry`); what Prometheus reads stands at /metrics without any setting."""
+
+    traces: Literal["off", "otlp"] = Field("off", description="otlp: spans of each request go to a collector by OTLP over HTTP.")
+    endpoint: str | None = Field(None, description="The collector, such as http://localhost:4318; default as OTEL_EXPORTER_OTLP_ENDPOINT.")
+    share: float = Field(1.0, ge=0, le=1, description="Of the requests whose caller did not decide, trace this share.")
 
 
 class PartySection(Section):
@@ -286,7 +328,7 @@ class PersonSection(Section):
 
     tell: tuple[Address, ...] = Field((), description="Apprise URLs at which the person is told: slack, mailto, json, and a hundred more.")
     role: Literal["viewer", "operator", "maintainer", "admin"] = Field(
-        "viewer", description="What the person may do; nothing asks for it yet."
+        "operator", description="The most that the person may do with tokens of theirs, or by `--by`; see docs/access.md."
     )
 
     @field_validator("tell")
@@ -343,6 +385,11 @@ class RetentionSection(Section):
     versions: int = Field(10, ge=0, description="The newest versions that passed the gate stay whole.")
     days: float = Field(90, ge=0, description="Versions that passed and are younger stay whole, days.")
     refused_days: float = Field(30, ge=0, description="Refused versions and failed builds keep their files so long, days.")
+    predictions_days: float | None = Field(
+        None,
+        ge=LOG_FLOOR_DAYS,
+        description="Predictions of older days go; default never. 183 at least: such logs must often be kept six months.",
+    )
     artifact_hours: float = Field(24, ge=1, description="No artifact younger than this is removed: a running build may need it, hours.")
     workflow_days: float = Field(30, ge=1, description="The workflow library's rows of ended cycles stay so long, days.")
     backup_days: float = Field(7, gt=0, description="`keepwell doctor` notes when the newest backup is older, days.")
@@ -413,6 +460,10 @@ class Settings(BaseSettings):
     gather: GatherSection = GatherSection()
     contract: ContractSection = ContractSection()
     train: dict[str, Any] = Field(default_factory=dict, description="Free table, handed to the train function as `settings`.")
+    search: dict[str, tuple[Any, ...]] = Field(
+        default_factory=dict,
+        description="Free table: name in [train] -> values. Each build tries every combination on the newest quarter of its training rows.",
+    )
     build: BuildSection = BuildSection()
     gate: GateSection = GateSection()
     promotion: PromotionSection = PromotionSection()
@@ -421,6 +472,8 @@ class Settings(BaseSettings):
     watch: WatchSection = WatchSection()
     schedule: ScheduleSection = ScheduleSection()
     serve: ServeSection = ServeSection()
+    lookup: LookupSection = LookupSection()
+    telemetry: TelemetrySection = TelemetrySection()
     owner: OwnerSection = OwnerSection()
     report: ReportSection = ReportSection()
     incidents: IncidentsSection = IncidentsSection()
@@ -435,6 +488,15 @@ class Settings(BaseSettings):
     people: dict[str, PersonSection] = Field(default_factory=dict, description="Who can be told, by name.")
     webhooks: tuple[WebhookSection, ...] = Field((), description="Machines that are told.")
     notify: NotifySection = NotifySection()
+
+    @field_validator("search")
+    @classmethod
+    def _search_is_bounded(cls, value: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
+        if empty := [name for name, values in value.items() if not values]:
+            raise ValueError(f"no value to try for {', '.join(empty)}: give a list")
+        if (count := math.prod(len(values) for values in value.values())) > MOST_TRIED:
+            raise ValueError(f"{count:,} combinations, at most {MOST_TRIED} are tried at each build: give fewer values")
+        return value
 
     @field_validator("people", "webhooks", "notify", mode="before")
     @classmethod
@@ -556,7 +618,7 @@ def names_in(table: Mapping[str, Any]) -> Iterator[list[str]]:
             yield [section]
 
 
-FREE = {"train", "people", "runbooks"}  # tables whose names are the user's own
+FREE = {"train", "search", "people", "runbooks"}  # tables whose names are the user's own
 TOLD = ("people", "webhooks", "notify")  # tables that hold addresses
 
 

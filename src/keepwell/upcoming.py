@@ -163,7 +163,7 @@ def _difference(context: Context, state: State, decision: RetrainDecision, now: 
     lines.append(("judged on", f"after {facts['holdout_from'][:10]}", f"after {holdout:%Y-%m-%d}", "beside the champion, on the same rows"))
     kept = Code.get(context.artifacts, version.code)
     settings = [json.loads(text) for text in (context.artifacts.get(version.settings), context.settings_json())]
-    before, after = ({name: table.get(name, {}) for name in ("build", "gate", "train")} for table in settings)
+    before, after = ({name: table.get(name, {}) for name in ("build", "gate", "train", "search")} for table in settings)
     packages = [needed_packages(code.files()) for code in (kept, context.code)]
     for what, found in (
         ("code", code_differences(kept.files(), context.code.files())),

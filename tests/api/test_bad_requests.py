@@ -126,7 +126,10 @@ def test_every_route_but_health_needs_the_token(tiny: Path, listening) -> None:
             assert answers[0].headers["www-authenticate"] == "Bearer"
             assert "s3cret" not in "".join(answer.text for answer in answers)
         assert client.get("/health/live").status_code == client.get("/health/ready").status_code == 200
-        assert record(project) == before
+        *same, events, waiting = record(project)
+        told = [event for event in events if event.kind == "access_refused"]
+        assert [*same, [event for event in events if event not in told], waiting] == [*before]
+        assert sorted(event.facts["act"] for event in told) == ["ask", "describe", "label", "look"], "one line for each kind of act"
         right = {**JSON, "authorization": "Bearer s3cret-t0ken"}
         assert client.post(PREDICT, content=rows(ROW), headers=right).status_code == 200
 

@@ -17,6 +17,7 @@ from projects import BUILT_AT, OPEN_GATE, dull_project
 from keepwell import Project
 from keepwell.deployment import takes
 from keepwell.serving import representative
+from keepwell.storage import person
 
 Listening = Callable[..., AbstractContextManager[tuple[Project, httpx.Client]]]
 FLAGS: dict[str, Any] = {"train": {"c": 1.0}, "gate": OPEN_GATE, "watch": {"on": False}}
@@ -88,10 +89,12 @@ def test_people_speak_over_http(folder: Path, listening: Listening) -> None:
         trials = client.get("/models/tiny/trials").json()["trials"]
         assert [(trial["version"], trial["kind"], trial["status"]) for trial in trials] == [(2, "shadow", "open")]
         said = client.post("/models/tiny/versions/2/approve", json={"comment": "fine"}).json()
-        assert (said["version"], said["sentence"][:24]) == (2, "token approved version 2")
+        assert (said["version"], said["sentence"]) == (2, f"{person()} approved version 2: fine"), (
+            "the user of the server, where nobody is asked"
+        )
         again = client.post("/models/tiny/versions/2/approve", json={})
         assert (again.status_code, again.json()["error"]) == (409, "ApprovalRefused")
         assert client.post("/models/tiny/versions/challenger/reject", json={"comment": "no"}).json() == {
-            "sentence": "token rejected version 2: no"
+            "sentence": f"{person()} rejected version 2: no"
         }
         assert client.post("/models/tiny/versions/9/approve", json={}).status_code == 404

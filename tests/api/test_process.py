@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import socket
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -17,7 +18,7 @@ from processes import client_of, running
 from projects import tiny_project
 
 from keepwell import Project
-from keepwell.api import serve_forever
+from keepwell.api import serve_forever, supervised
 from keepwell.errors import SettingInvalid
 
 PREDICT = "/models/tiny/predict"
@@ -123,3 +124,27 @@ def test_a_page_that_watches_does_not_hold_up_the_stop(tiny: Path) -> None:
             process.send_signal(signal.SIGTERM)
             assert [said for said in lines if said.startswith("data: ")] == []
         assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize("what", ["serve", "work"])
+def test_a_supervisor_is_told_that_it_runs_and_lives_and_stops(tiny: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(f"{folder}/notify")
+        supervisor.settimeout(30)
+        monkeypatch.setenv("NOTIFY_SOCKET", f"{folder}/notify")
+        monkeypatch.setenv("WATCHDOG_USEC", "400000")
+        with running(tiny, what) as (process, _):
+            assert [supervisor.recv(100) for _ in range(3)] == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
+            process.send_signal(signal.SIGTERM)
+            said = supervisor.recv(100)
+            while said == b"WATCHDOG=1":
+                said = supervisor.recv(100)
+            assert said == b"STOPPING=1" and process.wait(30) == 0
+
+
+def test_nobody_is_told_when_nobody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "400000")
+    monkeypatch.setenv("WATCHDOG_PID", "1")
+    assert supervised.beat_s() is None, "another process is watched"
+    monkeypatch.setenv("NOTIFY_SOCKET", "/nobody/listens")
+    supervised.tell(supervised.READY)

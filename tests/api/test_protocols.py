@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -264,6 +268,40 @@ def test_mlflow_s_small_routes(shared: Served) -> None:
     missing = client.post("/endpoints/rain/invocations", json={"instances": [ROW]})
     assert (missing.status_code, missing.json()["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
     assert client.get("/invocations").status_code == 405
+
+
+# --- their own clients, where they are installed ---
+
+
+def python_with(package: str) -> str:
+    """A Python that has the package: this one, or the one that KEEPWELL_TEST_<PACKAGE> names."""
+    if importlib.util.find_spec(package):
+        return sys.executable
+    variable = f"KEEPWELL_TEST_{package.upper()}"
+    return os.environ.get(variable) or pytest.skip(f"{package} is not installed, and {variable} names no Python that has it")
+
+
+def test_mlflow_s_deployments_client_predicts(shared: Served) -> None:
+    code = f"""
+from mlflow.deployments import get_deploy_client
+client = get_deploy_client("http://{address(shared[1])}")
+for body in ({{"dataframe_records": [{ROW}]}}, {{"inputs": {{"warmth": [12.5], "cloud": [0.9]}}}}):
+    print(client.predict(endpoint="tiny", inputs=body)["predictions"][0])
+"""
+    done = subprocess.run([python_with("mlflow"), "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
+    assert [[float(line)] for line in done.stdout.split()] == [right(shared[0], ROW)] * 2, done.stderr
+
+
+def test_mlserver_s_infer_command_answers_a_file(shared: Served, tmp_path: Path) -> None:
+    asked, answered = tmp_path / "asked.txt", tmp_path / "answered.txt"
+    bodies = [{"inputs": [tensor(data=tuple(row.values()))]} for row in (ROW, OTHER)]
+    asked.write_text("".join(json.dumps(body) + "\n" for body in bodies))
+    python = python_with("mlserver")
+    command = ["infer", "-u", address(shared[1]), "-m", "tiny", "-i", str(asked), "-o", str(answered)]
+    done = subprocess.run([str(Path(python).parent / "mlserver"), *command], capture_output=True, text=True, check=False)
+    told = [json.loads(line) for line in answered.read_text().splitlines()] if answered.exists() else []
+    found = {one["parameters"]["batch_index"]: one["outputs"][0]["data"] for one in told}
+    assert found == {0: right(shared[0], ROW), 1: right(shared[0], OTHER)}, done.stderr
 
 
 # --- a model with other kinds of features ---

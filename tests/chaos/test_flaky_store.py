@@ -24,6 +24,8 @@ from keepwell.keeping import flaws_of, list_backups, open_backup
 from keepwell.serving.segments import MAGIC, pack
 from keepwell.storage import ArtifactStore, Database, Table, digest_of, retries
 
+pytestmark = pytest.mark.once("has a store of its own")
+
 LATER = BUILT_AT + timedelta(days=5)
 START = datetime(2026, 1, 1, tzinfo=UTC)
 LARGE = 6_000_000  # bytes; sent in parts

@@ -1,5 +1,6 @@
 """What an explanation adds up to, and how changes on record stand beside causes found in the data."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -10,7 +11,7 @@ import streams
 from keepwell.diagnosis import Began, Cause, Change, Explanation, explain, ranked
 from keepwell.diagnosis.contrast import Contrast
 from keepwell.diagnosis.isolation import repaired
-from keepwell.monitoring import Watch, explanation_of, plain
+from keepwell.monitoring import Watch, explanation_of, plain, tell
 
 BEGAN = 400
 AFTER = streams.stream(20, seed=2, since=BEGAN)
@@ -36,6 +37,13 @@ def test_an_explanation_is_the_same_each_time_and_after_a_round_trip(watch: Watc
     once = explain(case)
     assert explain(case) == once
     assert explanation_of(plain(once)) == once
+
+
+def test_an_onset_outside_the_one_told_first_is_said_beside_it(watch: Watch) -> None:
+    found = replace(watch.open_incidents[0].explanation, earlier=streams.day(3))
+    assert explanation_of(plain(found)) == found
+    assert f"; {streams.day(3):%-d %B %Y} was told first)" in tell(found)
+    assert "told first" not in tell(replace(found, earlier=None))
 
 
 def test_a_diagnosis_uses_what_was_told_before_and_finds_the_same(watch: Watch) -> None:

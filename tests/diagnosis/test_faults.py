@@ -130,6 +130,45 @@ def test_the_end_of_a_fault_is_told_as_recovered(watching: Callable[..., Watch])
     assert watch.open_incidents == []
 
 
+def spells(*days: tuple[int, int]) -> pl.Expr:
+    """Is a row of one of these spells of days?"""
+    moments = ((streams.day(BEGAN + low), streams.day(BEGAN + high)) for low, high in days)
+    return pl.any_horizontal(pl.col("time").is_between(low, high, closed="left") for low, high in moments)
+
+
+@pytest.mark.parametrize("what", ["a column", "labels"])
+def test_what_a_decline_was_is_not_diagnosed_after_its_end(watching: Callable[..., Watch], what: str) -> None:
+    after = streams.stream(70, seed=2, since=BEGAN)
+    is_broken = spells((30, 42))
+    if what == "a column":
+        broken = pl.when(is_broken).then(pl.col("warmth") * 1.8 + 32).otherwise("warmth").alias("warmth")
+        after = streams.answered(after.with_columns(broken))
+    else:
+        is_moved = is_broken & pl.Series(np.random.default_rng(0).random(after.height) < 0.6)
+        after = after.with_columns(label=pl.when(is_moved).then(1.0).otherwise("label"))
+    signals = [signal for signal in watching().update(after) if signal.explanation is not None]
+    told, recovered = signals[0], signals[-1]
+    assert {signal.kind for signal in signals[:-1]} == {"decline"}
+    assert recovered.kind == "recovered"
+    assert max(signal.at for signal in signals[:-1]) <= streams.day(BEGAN + 45)
+    assert recovered.causes[0].cls == told.causes[0].cls
+    assert recovered.explanation is not None
+    assert abs(since(recovered) - 30) <= 2
+
+
+def test_a_fault_that_comes_again_begins_after_the_end_of_the_first(watching: Callable[..., Watch]) -> None:
+    after = streams.stream(110, seed=2, since=BEGAN)
+    broken = pl.when(spells((5, 20), (90, 110))).then(pl.col("damp") + 10).otherwise("damp").alias("damp")
+    signals = [signal for signal in watching().update(streams.answered(after.with_columns(broken))) if signal.kind != "note"]
+    again = [signal for signal in signals if signal.incident == 2]
+    assert [(signal.kind, signal.incident) for signal in signals if signal.is_first] == [("decline", 1), ("recovered", 1), ("decline", 2)]
+    assert again[0].at <= streams.day(BEGAN + 94)
+    for signal in again:
+        assert signal.causes[0].column == "damp"
+        assert signal.explanation is not None
+        assert streams.day(BEGAN + 40) < signal.explanation.began.low <= streams.day(BEGAN + 90)
+
+
 @pytest.mark.parametrize("task", ["regression", "multiclass"])
 def test_a_unit_change_is_named_whatever_the_task(watching: Callable[..., Watch], task: str) -> None:
     after = streams.stream(40, seed=2, since=BEGAN, task=task)

@@ -91,6 +91,15 @@ def test_the_same_cause_soon_after_its_end_reopens_it(life: Life, days: int, num
     assert len(again.facts.get("episodes", ())) == 2 - len(numbers)
 
 
+@pytest.mark.parametrize(("began", "numbers"), [(20, [1]), (50, [1, 2])], ids=["soon", "long after"])
+def test_a_decline_that_began_again_soon_reopens_it_however_late_it_is_told(life: Life, began: int, numbers: list[int]) -> None:
+    life.day(0, decline(0))
+    life.day(10, ends=over(decline(0), 10))
+    life.day(80, decline(80, number=2, began=(began, 60)))
+    assert list(life.incidents) == numbers
+    assert life.open[0].first == T0 + began * DAY
+
+
 def test_an_unknown_cause_is_never_the_same_again(life: Life) -> None:
     life.day(0, decline(0, cls="unknown"))
     life.day(1, ends=over(decline(0), 1))

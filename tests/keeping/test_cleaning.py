@@ -9,7 +9,7 @@ import pytest
 from projects import BUILT_AT, tiny_project
 
 from keepwell import Project
-from keepwell.errors import StorageUnavailable, VersionSwept
+from keepwell.errors import SettingInvalid, StorageUnavailable, VersionSwept
 from keepwell.keeping import back_up, examine
 from keepwell.keeping.cleaning import versions_to_sweep
 from keepwell.registry import Version, digests_of
@@ -200,3 +200,20 @@ def test_whatever_the_record_names_stays_however_deep_it_stands(project: Project
         record_event(connection, project.name, "pinned", Event("pinned", BUILT_AT, "a year of input", facts))
     project.clean(now=LATER, orphans=True)
     assert chunk in there(project)
+
+
+def test_predictions_stay_until_a_setting_says_how_long_and_never_shorter_than_the_floor(tiny: Path) -> None:
+    late = BUILT_AT + 400 * DAY
+    with Project(tiny) as project:
+        project.run(BUILT_AT + DAY)
+        project.flush()
+        kept = project.context.predictions.rows().height
+        assert kept and project.clean(now=late).files["old predictions"] == 0
+    with Project(tiny, {"retention": {"predictions_days": 183}}) as project:
+        assert project.clean(now=BUILT_AT + 100 * DAY).files["old predictions"] == 0
+        assert project.clean(now=late, dry_run=True).files["old predictions"] == kept
+        assert project.clean(now=late + DAY).files["old predictions"] == kept
+        assert project.context.predictions.rows().height == 0
+        assert f"{kept} old predictions" in project.history(kinds=["cleaned"])[-1].sentence
+    with pytest.raises(SettingInvalid):
+        Project(tiny, {"retention": {"predictions_days": 30}})

@@ -26,6 +26,8 @@ from keepwell.errors import NoticeNotFound, PersonNotFound
 from keepwell.keeping import examine
 from keepwell.notifying import Notice, enqueue, event_id
 
+pytestmark = pytest.mark.once("the outbox itself is tested on every database in test_delivering and test_killed")
+
 SOURCES = Path(keepwell.__file__).parent.parent
 
 

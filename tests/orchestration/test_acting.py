@@ -14,6 +14,8 @@ from keepwell.orchestration.deciding import act_on
 from keepwell.registry import Version
 from keepwell.retraining import ROLL_BACK, RetrainDecision
 
+pytestmark = pytest.mark.once("what is decided is arithmetic on rows that other tests read from every store")
+
 
 def last_version(folder: Path) -> tuple[Version, str, str]:
     """The newest version, how repeating it came out, and what was decided, in words."""

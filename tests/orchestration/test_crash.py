@@ -15,7 +15,11 @@ from keepwell import Project
 from keepwell.keeping.tables import forget_workflows
 
 NEXT = BUILT_AT + timedelta(days=1)
-STEPS = ["gather", "label", "check", "begin", "prepare", "train", "evaluate", "gate", "register", "deploy", "predict"]
+KEPT = ["gather", "train", "register", "predict"]  # where rows, files, the registry and answers are written
+AS_AFTER = pytest.mark.thorough("a kill before a step is nearly the kill after the one before it")
+BETWEEN = ["label", "check", "begin", "prepare", "evaluate", "gate", "deploy"]
+ONE_STORE = pytest.mark.once("the steps between write through the same call")
+SAME_WAY = pytest.mark.thorough("the steps between begin anew in the same way")
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +30,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("step_name", STEPS)
+@pytest.mark.parametrize("when", [pytest.param("before", marks=AS_AFTER), "after"])
+@pytest.mark.parametrize("step_name", [*KEPT, *(pytest.param(name, marks=ONE_STORE) for name in BETWEEN)])
 def test_a_kill_in_any_step_changes_nothing_in_the_end(undisturbed: Path, tmp_path: Path, step_name: str, when: str) -> None:
     folder = tiny_project(tmp_path / "tiny")
     assert run_in_process(run_and_die, folder, BUILT_AT, step_name, when) == -signal.SIGKILL
@@ -46,7 +50,7 @@ def test_a_kill_between_the_sources_answer_and_the_commit_changes_nothing_in_the
     assert record_of(folder) == record_of(undisturbed)
 
 
-@pytest.mark.parametrize("step_name", STEPS)
+@pytest.mark.parametrize("step_name", [*KEPT, *(pytest.param(name, marks=SAME_WAY) for name in BETWEEN)])
 def test_a_cycle_whose_workflow_is_forgotten_begins_anew_and_decides_the_same(undisturbed: Path, tmp_path: Path, step_name: str) -> None:
     """As after a restore: only the record is left, not what the workflow library knew."""
     folder = tiny_project(tmp_path / "tiny")

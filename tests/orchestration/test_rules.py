@@ -27,3 +27,16 @@ def test_a_model_that_differs_each_time_is_told_by_training_twice_on_few_rows(tm
         points = {point.id: point for point in project.score().points}
     assert not tried["identical"] and tried["kept"]
     assert points["I1"].points == 0 and points["I2"].points == 1
+
+
+def test_a_search_is_on_record_and_what_it_chose_can_be_built_again(tmp_path: Path) -> None:
+    folder = tiny_project(tmp_path / "tiny", settings="\n[train]\nC = 1.0\n\n[search]\nC = [1e-6, 0.5]\n")
+    (folder / "model.py").write_text(MODEL.replace("LogisticRegression(", "LogisticRegression(C=settings['C'], "))
+    with Project(folder) as project:
+        project.run(BUILT_AT)
+        version = project.versions()[-1]
+        found = version.facts["searched"]
+        assert found["values"] == {"C": 0.5} and len(found["tried"]) == 2, "the other one says the same of every day"
+        assert '"C": 0.5' in project.card(version.number)
+        assert next(point for point in project.score().points if point.id == "M3").points == 1
+        assert project.reproduce(version.number).verdict == "identical"

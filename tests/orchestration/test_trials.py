@@ -21,6 +21,9 @@ def opened(folder: Path, *, c: float = 1e-7, **promotion: Any) -> Project:
     return Project(folder, {"train": {"c": c}, "gate": OPEN_GATE, "promotion": promotion, "watch": {"on": False}})
 
 
+LONG = pytest.mark.once("months of cycles; the tables of trials are written by the shorter tests too")
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """The dull version 1 is champion, and it is BUILT_AT."""
@@ -69,6 +72,7 @@ def test_unseen_answers_are_what_the_version_would_have_told(project: Project) -
     assert [told[time] for time in unseen["time"]] == unseen["answer"].to_list()
 
 
+@LONG
 def test_a_version_with_other_features_makes_them_with_its_own_code(folder: Path) -> None:
     model = folder / "model.py"
     more = 'return observations.select("site", "day", "warmth", "cloud", twice=pl.col("cloud") * 2)'
@@ -93,6 +97,7 @@ def test_it_is_promoted_without_a_person_when_it_proves_better(project: Project)
     assert project.trials()[1]["kind"] == "probation"
 
 
+@LONG
 def test_when_nothing_is_proven_in_time_all_days_decide_together(folder: Path) -> None:
     with opened(folder, c=1.0, trial_days=6) as project:
         project.run(BUILT_AT + DAY, build=True)
@@ -117,6 +122,7 @@ def test_a_newer_challenger_takes_its_place_and_the_deadline_stays(project: Proj
     assert project.aliases()["challenger"] == 3
 
 
+@LONG
 def test_keepwell_returns_by_itself_to_the_better_one_and_does_not_take_the_other_again(project: Project) -> None:
     live(project, 5, 37)
     project.run(BUILT_AT + 41 * DAY)
@@ -132,6 +138,7 @@ def test_keepwell_returns_by_itself_to_the_better_one_and_does_not_take_the_othe
         assert dull.history(["rehearsed"])[-1].facts["passed"]
 
 
+@LONG
 def test_a_probation_that_shows_nothing_ends_and_the_champion_stays(project: Project) -> None:
     live(project, 5, 37)
     with opened(project.folder, c=1.0, probation_days=10) as same:
@@ -143,6 +150,7 @@ def test_a_probation_that_shows_nothing_ends_and_the_champion_stays(project: Pro
         assert same.history(["returned"]) == []
 
 
+@LONG
 def test_the_same_model_again_is_not_promoted_by_itself_after_it_was_gone_back_from(folder: Path) -> None:
     with opened(folder, c=1.0, mode="auto") as project:
         project.run(BUILT_AT + DAY, build=True)
@@ -197,6 +205,7 @@ def test_what_is_no_challenger_cannot_be_approved(waiting: Project) -> None:
         waiting.approve(1)
 
 
+@LONG
 def test_in_shadow_mode_people_are_asked_once_the_trial_is_over(folder: Path) -> None:
     with opened(folder, c=1.0, trial_days=6, approvals=1) as project:
         project.run(BUILT_AT + DAY, build=True)

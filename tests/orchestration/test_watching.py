@@ -16,7 +16,9 @@ from typer.testing import CliRunner
 
 from keepwell import Project
 from keepwell.cli import app
-from keepwell.monitoring import get_watch, get_watch_state
+from keepwell.monitoring import Watch, get_watch, get_watch_state
+
+pytestmark = pytest.mark.once("what is found is arithmetic on rows that other tests read from every store")
 
 SITES = ("north", "south", "east", "west", "middle")
 FIRST = date(2025, 1, 1)
@@ -110,12 +112,19 @@ def test_the_page_needs_nothing_from_outside(declined: Path, tmp_path: Path) -> 
 
 
 def test_a_calm_life_tells_nothing(tmp_path: Path) -> None:
-    folder = lived(sites(tmp_path / "tiny", fault=False))
-    with Project(folder) as project:
+    folder = sites(tmp_path / "tiny", fault=False)
+    with (folder / "keepwell.toml").open("a") as settings:
+        settings.write('\n[watch]\nslices = "entity"\n')
+    with Project(lived(folder)) as project:
         found = project.why()
         assert found.declines == ()
         assert found.sentence == "tiny has not declined, as far as can be proven."
         assert project.plan()[-1]["batches"] < project.plan()[-2]["batches"]
+        with project.context.database.read() as connection:
+            state = get_watch_state(connection, "tiny", 1)
+    assert state is not None
+    slices = [channel.column for channel in Watch.load(state).reference.channels if channel.kind == "slice"]
+    assert sorted(slices) == sorted(SITES)
 
 
 def test_a_kill_in_the_check_counts_no_row_twice(declined: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from crashing import die, run_in_process
 
+import keepwell.access
 import keepwell.orchestration  # noqa: F401 - with it all rooms that declare tables
 from keepwell import storage
 from keepwell.storage import HEAD, Database

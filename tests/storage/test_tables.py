@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 import stores
 
-from keepwell.storage import ArtifactStore, Database, Table
+from keepwell.storage import ArtifactStore, Database, Table, flaws
 
 Place = tuple[ArtifactStore, str]
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -169,3 +169,18 @@ def test_any_order_of_appends_flushes_and_reads_agrees_with_a_dictionary(databas
                 assert days == sorted(day for day in expected if day >= since)
     for number, then in past.items():
         assert values(tables[0], at=number) == [then[day] for day in sorted(then)]
+
+
+def test_old_rows_that_are_let_go_are_gone_for_all_readers_and_the_others_stay(database: Database, place: Place) -> None:
+    table, reader = open_table(database, place), open_table(database, place)
+    append(table, database, "a", rows(1, 2, 3, value=1.0))
+    table.flush()
+    append(table, database, "b", rows(4, value=2.0))
+    moment = sorted(table.rows()["day"])[1]
+    assert reader.rows().height == 4
+    assert table.forget(moment, dry_run=True) == 1 and table.rows().height == 4
+    assert table.forget(moment) == 1
+    assert min(table.rows()["day"]) == moment and table.rows().height == open_table(database, place).rows().height == 3
+    table.flush()
+    assert open_table(database, place).rows().height == 3 and not list(flaws(table.files, deep=True))
+    assert table.forget(moment) == 0

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
 import httpx
 import pytest
 from pages import BROWSER, fields_of, send, words_of
 
 from keepwell import Project
+from keepwell.deployment import SHADOW, WAITING, Trial, begin_trial
+from keepwell.errors import ActOvertaken, QuarantineNotFound
+from keepwell.registry import CHALLENGER, AliasChange, set_alias
 
 
 def agreed(client: httpx.Client, path: str, **more: object) -> httpx.Response:
@@ -58,6 +66,77 @@ def test_of_two_who_act_at_once_one_wins_and_the_other_is_told(mine: tuple[Proje
     assert len(project.history(["rolled_back"])) == 1
 
 
+def test_the_champion_that_was_seen_is_asked_for_in_the_acts_own_transaction(mine: tuple[Project, httpx.Client]) -> None:
+    """Eight at once, in processes or threads of their own for all the record knows: one wins, seven are told who was faster."""
+    project, _ = mine
+
+    def act(_: int) -> str:
+        try:
+            return project.promote(2, reason="at once", override=True, seen=1).act
+        except ActOvertaken as error:
+            return error.headline
+
+    with ThreadPoolExecutor(8) as pool:
+        told = sorted(pool.map(act, range(8)))
+    assert told == ["Somebody else was faster"] * 7 + ["promote"]
+    assert len(project.history(["promoted"])) == 2
+    with pytest.raises(ActOvertaken, match="is version 2 now, and was version none on the page"):
+        project.rollback(reason="late", seen=0)
+
+
+def test_who_rehearsed_in_vain_must_tick_to_go_back(mine: tuple[Project, httpx.Client]) -> None:
+    project, client = mine
+    digest = project.version(1).model_file
+    next(Path(project.folder / ".keepwell" / "artifacts").rglob(digest)).unlink()
+    project.promote(2, reason="by hand", override=True)  # rehearses the way back, and keeps that it failed
+    refused = agreed(client, "/models/tiny/rollback")
+    assert refused.status_code == 409 and "is no way back: its rehearsal of" in words_of(refused.text)
+    page = client.get("/models/tiny/rollback", headers=BROWSER)
+    assert "Its rehearsal failed; go back all the same" in page.text and "keepwell rollback --override --dry-run" in page.text
+    assert "The rehearsal of version 1 failed, so nobody can go back to it" in words_of(page.text)
+    answer = send(client, "/models/tiny/rollback", {**fields_of(page.text), "override": "yes"})
+    assert answer.status_code == 303 and project.aliases()["champion"] == 1
+
+
+def test_a_challenger_is_rejected_from_the_plan(mine: tuple[Project, httpx.Client]) -> None:
+    project, client = mine
+    now = datetime.now(UTC)
+    trial = Trial("trial/2", SHADOW, 2, 1, now, now + timedelta(days=28), WAITING, {"from": now.isoformat()})
+    with project.context.database.begin() as connection:
+        begin_trial(connection, project.name, trial)
+        set_alias(connection, project.name, "trial/2/alias", AliasChange(CHALLENGER, 2, now, now, "passed", "keepwell"))
+    page = client.get("/models/tiny/reject", headers=BROWSER)
+    assert "keepwell reject 2" in page.text and "Reject version 2?" in page.text and "training set" in page.text
+    answer = send(client, "/models/tiny/reject", {**fields_of(page.text), "reason": "too slow"})
+    assert answer.status_code == 303 and project.aliases().get("challenger") is None
+    assert project.history(["rejected"])[-1].sentence.endswith("rejected version 2: too slow")
+    late = send(client, "/models/tiny/approve", fields_of(page.text))
+    assert late.status_code == 409 and "rejected version 2: too slow" in words_of(late.text)
+
+
+def test_a_version_is_built_when_asked_after_it_was_shown_what_of(mine: tuple[Project, httpx.Client]) -> None:
+    project, client = mine
+    page = client.get("/models/tiny/retrain", headers=BROWSER).text
+    assert "keepwell run --build --dry-run" in page
+    for what, _, then, _ in project.preview(build=True).lines:
+        assert f"{what} " in words_of(page) and then in words_of(page)
+    answer = send(client, "/models/tiny/retrain", fields_of(page))
+    assert answer.status_code == 303, answer.text
+    assert project.runs(1)[0].reason == "asked for by hand"
+    again = send(client, "/models/tiny/retrain", fields_of(page))
+    assert again.status_code == 409 and "ran after the page that you agreed to" in words_of(again.text)
+
+
+def test_of_two_who_pause_the_second_is_told(mine: tuple[Project, httpx.Client]) -> None:
+    project, client = mine
+    page = client.get("/models/tiny/pause", headers=BROWSER).text
+    for reason in ("a holiday", "another holiday"):
+        assert send(client, "/models/tiny/pause", {**fields_of(page), "reason": reason}).status_code == 303
+    told = words_of(client.get("/models/tiny", headers=BROWSER).text)
+    assert "Somebody else was faster: tiny is paused" in told and "a holiday" in told
+    assert [event.facts["reason"] for event in project.history(["paused"])] == ["a holiday"]
+
+
 def test_rows_are_released_and_dropped_after_they_were_shown(mine: tuple[Project, httpx.Client]) -> None:
     project, client = mine
     row = project.quarantine()[0]
@@ -67,6 +146,22 @@ def test_rows_are_released_and_dropped_after_they_were_shown(mine: tuple[Project
     assert project.quarantine() == [] and project.quarantine("dropped")[0]["row_id"] == row["row_id"]
     again = send(client, "/sources/files/decide", fields_of(page))
     assert again.status_code == 404 and f"No row '{row['row_id']}' waits" in words_of(again.text)
+
+
+def test_of_two_who_decide_about_a_row_at_once_one_wins(mine: tuple[Project, httpx.Client]) -> None:
+    project, _ = mine
+    row = project.quarantine()[0]["row_id"]
+
+    def act(how: Callable[[list[str]], int]) -> str:
+        try:
+            return str(how([row]))
+        except QuarantineNotFound as error:
+            return error.headline
+
+    with ThreadPoolExecutor(6) as pool:
+        told = sorted(pool.map(act, [project.drop, project.release] * 3))
+    assert told.count("1") == 1 and len(set(told)) == 2, told
+    assert len(project.history(["quarantine_released", "quarantine_dropped"])) == 1
 
 
 def test_a_prediction_can_be_tried_and_is_followed(mine: tuple[Project, httpx.Client]) -> None:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import polars as pl
 import pytest
 import stores
+from asking import said, told
 from everything import addresses
 from listening import listening_at
 from pages import BROWSER, quiet, words_of
 from projects import BUILT_AT, tiny_project, tiny_rows
-from typer.testing import CliRunner
 
 from keepwell import Project
-from keepwell.cli import app
+from keepwell.rehearsal import Outcome, Rehearsal, keep, read_policies
 from keepwell.serving import LEDGER
 
 OUTSIDE = re.compile(r"(?:https?:)?//(?!www\.w3\.org/)[\w.-]+\.\w|url\(", re.IGNORECASE)
@@ -26,13 +26,6 @@ LARGEST = 200_000
 SCRIPT = '<script>alert("x")</script>'
 LONG = "n" * 5000
 RIGHT_TO_LEFT = "\u202eשלום"
-
-
-def said(folder: Path, *words: str) -> dict:
-    """What the command line says, as JSON."""
-    result = CliRunner().invoke(app, ["-C", str(folder), *words, "--json"])
-    assert result.exit_code == 0, result.output
-    return json.loads(result.output)
 
 
 def test_every_page_is_there_small_and_without_anything_from_outside(shared: tuple[Project, httpx.Client]) -> None:
@@ -80,7 +73,7 @@ def test_pages_say_what_the_command_line_says(shared: tuple[Project, httpx.Clien
         for about, clause in project.status().lines:
             assert f"{about} {clause}" in page
     assert why["sentence"] in words_of(read(client, "/models/tiny/why"))
-    serving = CliRunner().invoke(app, ["-C", str(project.folder), "serving"]).output.splitlines()[0]
+    serving = told(project.folder, "serving").splitlines()[0]
     assert serving in words_of(read(client, "/models/tiny/versions"))
     difference = said(project.folder, "promote", "2", "--dry-run")["difference"]
     confirm = words_of(read(client, "/models/tiny/promote?version=2"))
@@ -156,7 +149,12 @@ def test_before_anything_has_happened_pages_say_what_to_type(tmp_path: Path, rea
         for path in addresses(project):
             if not path.startswith("/checkups/tiny/"):
                 assert client.get(path, headers=BROWSER).status_code == 200, path
-        assert "it has not been checked yet; keepwell run does" in words_of(read(client, "/"))
+        first = words_of(read(client, "/"))
+        assert "it has not been checked yet; keepwell run does" in first
+        for line in ("keepwell check", "keepwell run --build", "keepwell backfill --from", "keepwell up"):
+            assert line in first, "what to type next"
+        assert "keepwell rehearse" in words_of(read(client, "/models/tiny/policy"))
+        assert said(project.folder, "inbox")["sentence"] in words_of(read(client, "/inbox"))
         assert "unknown" in words_of(read(client, "/models/tiny"))
         assert "No cycle has run yet. keepwell run begins." in words_of(read(client, "/system"))
         assert "No version serves yet" in words_of(read(client, "/models/tiny/ledger"))
@@ -174,6 +172,12 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
         moment = datetime(2026, 1, 14, tzinfo=UTC)
         odd = {"prediction_id": SCRIPT, "entity": SCRIPT, "time": moment, "version": 1, "answer": float("nan"), "made_at": moment}
         odd |= {"origin": SCRIPT, "inputs": json.dumps({SCRIPT: LONG, RIGHT_TO_LEFT: None})}
+        lives = {"what": LONG, "score": float("nan"), "by_year": (), "rolling": (("2026-01-01", float("nan")), ("2026-01-02", 0.2))}
+        counted = dict.fromkeys(
+            ("days", "days_below", "builds", "promotions", "refused", "alarms", "false_alarms", "cycles", "failed", "rows"), 0
+        )
+        outcomes = tuple(Outcome(policy=name, **lives, **counted, seconds=1.0) for name in (SCRIPT, LONG, RIGHT_TO_LEFT))
+        keep(project.context, Rehearsal("tiny", SCRIPT, moment, moment, 1.0, 365.0, None, outcomes, 1.0), moment)
         with project.context.database.begin() as connection:
             project.context.predictions.append(connection, "odd", pl.DataFrame([odd], schema=LEDGER), moment)
     return folder
@@ -182,6 +186,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_hostile_names_and_values_are_only_text(hostile: Path, tmp_path: Path) -> None:
     with listening_at(stores.copy_project(hostile, tmp_path / "tiny")) as (project, client):
         paths = [*addresses(project), "/models/tiny/predictions/%3Cscript%3Ealert(%22x%22)%3C%2Fscript%3E"]
+        paths += ["/models/tiny/charts/rehearsal", "/models/tiny/charts/rehearsal.svg", "/inbox?who=%3Cscript%3Ealert(1)%3C%2Fscript%3E"]
         paths.append("/models/tiny/history?words=%3Cscript%3Ealert(1)&kind=%22%3E%3Cscript%3E")
         for path in paths:
             answer = client.get(path, headers=BROWSER)
@@ -190,6 +195,15 @@ def test_hostile_names_and_values_are_only_text(hostile: Path, tmp_path: Path) -
             assert "<script>alert" not in answer.text and "alert(1)</script" not in answer.text, path
         ledger = client.get("/models/tiny/ledger", headers=BROWSER).text
         assert "&lt;script&gt;" in ledger and "<bdi>" in ledger
+
+
+def test_the_newest_rehearsal_is_on_the_policy_page_with_the_line_that_makes_it(hostile: Path, tmp_path: Path) -> None:
+    with listening_at(stores.copy_project(hostile, tmp_path / "tiny")) as (project, client):
+        page = words_of(client.get("/models/tiny/policy", headers=BROWSER).text)
+        assert "Rehearsed on 14 January 2026" in page and "keepwell rehearse" in page and "No policy answered a row" in page
+        kept = project.rehearsed()
+        again = project.rehearse(read_policies(["never"]), since=BUILT_AT - timedelta(days=9), every=timedelta(days=3), workers=1)
+        assert kept is not None and project.rehearsed()[0] > kept[0] and project.rehearsed()[1] == again, "the newest takes its place"
 
 
 def test_a_number_that_is_none_is_a_dash(hostile: Path, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_programs_are_refused_in_json_and_pass_with_the_token(guarded: tuple[Pro
 def test_a_wrong_token_is_told_and_opens_nothing(guarded: tuple[Project, httpx.Client]) -> None:
     client = guarded[1]
     answer = sign_in(client, token="guessed")
-    assert answer.status_code == 401 and "That is not the token" in answer.text and "set-cookie" not in answer.headers
+    assert answer.status_code == 401 and "That is not a token" in answer.text and "set-cookie" not in answer.headers
     client.cookies.set("keepwell_session", "made-up")
     assert client.get("/models/tiny", headers=BROWSER).status_code == 303
 

@@ -6,7 +6,7 @@ import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,11 @@ import polars as pl
 from pydantic_core import to_json
 
 from keepwell.api.bodies import PredictBody
+from keepwell.api.recent import Freshness, newest_rows, unknown
 from keepwell.deployment import takes
 from keepwell.errors import EstimatorInvalid, FunctionBroken, InputInvalid
-from keepwell.ingestion import key_of
 from keepwell.orchestration import Context
-from keepwell.serving import CANARY, Predictor, is_kept
+from keepwell.serving import CANARY, LOOKED_UP, Predictor, is_kept
 
 LONG_FORM = {"entity", "time", "features"}
 log = logging.getLogger("keepwell.api")
@@ -58,6 +58,8 @@ def answer(
     if len(asked) > max_rows:
         raise InputInvalid(f"{len(asked)} rows are more than {max_rows}", "Send fewer at once, or raise serve.max_rows.")
     keys, rows = _given(predictor, body) if body.rows is not None else _observed(context, predictor, body.entities or [])
+    if body.rows is None:
+        Freshness.of(context.settings).check(((key.entity, key.time) for key in keys if key.time is not None), now)
     ids = [uuid.uuid4().hex for _ in keys]
     answers, versions = _ask(predictor, rows), np.full(len(ids), predictor.version.number)
     if challenger is not None:
@@ -66,8 +68,13 @@ def answer(
         if chosen.any() and (found := _ask_challenger(context, challenger, body, keys, rows, chosen)) is not None:
             answers, versions[chosen] = answers.copy(), number
             answers[chosen] = found
-    kept_share = context.settings.serve.log_share
-    return _answered(context.name, predictor, keys, rows, ids, answers, versions.tolist(), now, kept_share)
+    origin, share = LOOKED_UP if body.rows is None else "api", context.settings.serve.log_share
+    answered = _answered(context.name, predictor, keys, rows, ids, answers, versions.tolist(), now, origin, share)
+    if body.rows is None:
+        fresh = Freshness.of(context.settings)
+        for prediction, key in zip(answered.reply["predictions"], keys, strict=True):
+            prediction |= fresh.told(key.time, now) if key.time is not None else {}
+    return answered
 
 
 def _ask_challenger(
@@ -132,22 +139,12 @@ def _key(predictor: Predictor, entity: str | None, time: str | None, place: int)
 
 def _observed(context: Context, predictor: Predictor, entities: Sequence[str]) -> tuple[list[Key], pl.DataFrame]:
     """The newest row of each entity, made by the version's own code from stored observations and their look-back."""
-    entity, time = key_of(predictor.model.entity, predictor.model.time)
-    stored = context.observations.rows()
-    if not stored.is_empty():
-        stored = stored.filter(pl.col(entity).is_in(list(entities)))
-    if not stored.is_empty():
-        reach = timedelta(days=predictor.model.lookback_days + context.settings.gather.late_days)
-        stored = stored.filter(pl.col(time) >= pl.col(time).max().over(entity) - reach)
-        rows = predictor.features(stored).sort(time).unique(entity, keep="last")
-        place = {name: at for at, name in enumerate(rows[entity].to_list())}
-    else:
-        place = {}
-    if unknown := [name for name in entities if name not in place]:
-        problem = f"No observation is stored of {', '.join(unknown[:5])}"
-        raise InputInvalid(problem, "Send 'rows' with their features, or gather them first.")
+    rows = newest_rows(context, predictor, entities)
+    place = {name: at for at, name in enumerate(rows["entity"])} if rows.height else {}
+    if absent := [name for name in entities if name not in place]:
+        raise unknown(absent)
     chosen = rows[[place[name] for name in entities]]
-    keys = [Key(name, moment) for name, moment in chosen.select(entity, time).iter_rows()]
+    keys = [Key(name, moment) for name, moment in chosen.select("entity", "time").iter_rows()]
     return keys, chosen.select(list(predictor.signature))
 
 
@@ -174,6 +171,7 @@ def _answered(
     found: np.ndarray,
     versions: Sequence[int],
     now: datetime,
+    origin: str,
     share: float,
 ) -> Answered:
     champion = predictor.version.number
@@ -198,7 +196,7 @@ def _answered(
             "version": number,
             "answer": value,
             "made_at": made_at,
-            "origin": "api" if number == champion else CANARY,
+            "origin": origin if number == champion else CANARY,
             "inputs": to_json(row, inf_nan_mode="null", fallback=str).decode(),
         }
         records.append(to_json(record | ({"weight": 1.0 / share} if share < 1.0 else {})))

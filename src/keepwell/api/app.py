@@ -8,25 +8,30 @@ from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Query, Response
+from anyio import to_thread
+from fastapi import FastAPI, Query, Request, Response
 from fastapi.routing import APIRoute
 
+from keepwell.access import certificate_of, owner_of
 from keepwell.api import reading
 from keepwell.api.bodies import ErrorBody, LabelsAnswer, LabelsBody, PredictAnswer, PredictBody, WordBody
 from keepwell.api.door import Door, PlainRoute, Route
-from keepwell.api.failures import json_answer, refusal, shape_errors
+from keepwell.api.failures import json_answer, shape_errors
+from keepwell.api.grpc_door import grpc_door
 from keepwell.api.guard import Guard, Net
 from keepwell.api.incidents import add_incidents
 from keepwell.api.metrics import Meter
 from keepwell.api.protocols import add_protocols
 from keepwell.api.service import Service
-from keepwell.errors import InputInvalid, ModelNotFound, NotReady
+from keepwell.api.tracing import Tracing
+from keepwell.errors import InputInvalid, ModelNotFound
 from keepwell.project import Project
 from keepwell.ui import Desk, Live, Pages, Sessions, mark_of, warm
 
 MOST = 2**63 - 1  # the largest number that the record holds
-BEARER = "token"  # who acts over HTTP: whoever has the token
-REFUSALS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorBody} for status in (401, 404, 408, 413, 415, 422, 500, 503, 504)}
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorBody} for status in (401, 403, 404, 408, 413, 415, 422, 429, 500, 503, 504)
+}
 
 
 class App(Guard):
@@ -56,17 +61,21 @@ def create_app(project: Project, log_path: str | None = None, *, others: Callabl
     StorageUnavailable : the journal's folder cannot be written.
     """
     service = Service(project, log_path, others=others)
+    tracing = Tracing.of(project.settings.telemetry, project.name)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with service.running():
+        certificate = certificate_of(project.settings.serve, project.folder)
+        async with service.running(), grpc_door(lambda: guarded, project.settings.serve, certificate) as app.state.grpc_port:
             yield
+        if tracing is not None:
+            await to_thread.run_sync(tracing.close)
 
     # Without the documentation pages: they load their scripts from a CDN.
     app = FastAPI(title="Keepwell", version=_version(), lifespan=lifespan, docs_url=None, redoc_url=None, responses=REFUSALS)
-    token = project.settings.serve.token
-    sessions, live = Sessions(token.get_secret_value() if token else None), Live(lambda: mark_of(project))
-    desk = Desk(project, sessions, service.ship)
+    live = Live(lambda: mark_of(project))
+    desk = Desk(project, Sessions(service.doors), service.ship)
+    app.state.grpc_port = None
     # Who runs the server for long ends its streams, warms its pages, and has its settings read again.
     app.state.live, app.state.warm, app.state.read_again = live, lambda: warm(desk), service.read_again
     app.add_middleware(Pages, desk=desk, live=live)
@@ -74,11 +83,12 @@ def create_app(project: Project, log_path: str | None = None, *, others: Callabl
     shape_errors(app)
     _add_health(app, service)
     _add_reading(app, service)
+    _add_following(app, service)
     _add_acts(app, service)
     add_incidents(app, project)
     quick: dict[tuple[str, str], Route] = {("POST", f"/models/{project.name}/predict"): PlainRoute(service)}
     quick |= add_protocols(app, service)
-    guarded = App(Net(Door(app, quick)), lambda: project.settings.serve, sessions)
+    guarded = App(Net(Door(app, quick, tracing)), lambda: project.settings.serve, service.doors, desk)
     guarded.described = app
     return guarded
 
@@ -121,9 +131,9 @@ def _add_health(app: FastAPI, service: Service) -> None:
 
     @app.get("/health/ready", summary="A champion is loaded and can answer")
     async def ready() -> Response:
-        if champion.now is None:
-            return refusal(NotReady(project.name, champion.note or "no version is loaded"))
-        return json_answer({"ready": True, "model": project.name, "version": champion.now.number, "note": champion.note})
+        number = service.healthy().number
+        told = {} if service.doors.asks else {"model": project.name, "version": number, "note": champion.note}
+        return json_answer({"ready": True, **told})
 
 
 def _add_reading(app: FastAPI, service: Service) -> None:
@@ -133,6 +143,10 @@ def _add_reading(app: FastAPI, service: Service) -> None:
     def status(name: str) -> Response:
         _known(project, name)
         return json_answer(project.status().as_dict())
+
+    @app.get("/inbox", summary="What waits for a person, across the models of the record")
+    def inbox(who: Annotated[str | None, Query(description="For this person; default for anybody.")] = None) -> Response:
+        return json_answer(project.inbox(who).as_dict())
 
     @app.get("/models/{name}/why", summary="Since when it declines, and why")
     def why(name: str, limit: Annotated[int, Query(ge=1, le=100)] = 5) -> Response:
@@ -190,10 +204,19 @@ def _add_reading(app: FastAPI, service: Service) -> None:
         _known(project, model or project.name)
         return reading.events(project, after, limit)
 
+
+def _add_following(app: FastAPI, service: Service) -> None:
+    project = service.project
+
     @app.get("/models/{name}/predictions/{prediction_id}", summary="One prediction and its label")
     def prediction(name: str, prediction_id: str) -> Response:
         _known(project, name)
         return json_answer(reading.prediction(service, prediction_id))
+
+    @app.get("/models/{name}/predictions/{prediction_id}/steps", summary="One prediction, followed through its steps")
+    def steps(name: str, prediction_id: str) -> Response:
+        _known(project, name)
+        return json_answer(reading.steps(service, prediction_id))
 
 
 def _add_acts(app: FastAPI, service: Service) -> None:
@@ -214,14 +237,14 @@ def _add_acts(app: FastAPI, service: Service) -> None:
         return json_answer(project.post_labels([item.model_dump(exclude_none=True) for item in body.labels]))
 
     @app.post("/models/{name}/versions/{version}/approve", summary="Say yes to a challenger")
-    def approve(name: str, version: str, body: WordBody) -> Response:
+    def approve(request: Request, name: str, version: str, body: WordBody) -> Response:
         _known(project, name)
-        return json_answer(asdict(project.approve(version, comment=body.comment, by=BEARER)))
+        return json_answer(asdict(project.approve(version, comment=body.comment, by=owner_of(request.scope))))
 
     @app.post("/models/{name}/versions/{version}/reject", summary="Say no to a challenger")
-    def reject(name: str, version: str, body: WordBody) -> Response:
+    def reject(request: Request, name: str, version: str, body: WordBody) -> Response:
         _known(project, name)
-        return json_answer({"sentence": project.reject(version, comment=body.comment, by=BEARER)})
+        return json_answer({"sentence": project.reject(version, comment=body.comment, by=owner_of(request.scope))})
 
 
 def _known(project: Project, name: str) -> None:

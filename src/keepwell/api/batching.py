@@ -14,11 +14,13 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from time import time_ns
 from typing import Any
 
 import msgspec
 
 from keepwell.api.metrics import Meter
+from keepwell.api.tracing import MARKS, Mark
 from keepwell.errors import EstimatorInvalid, InputInvalid, KeepwellError
 from keepwell.serving import Log, Ready, Row, is_kept
 
@@ -35,6 +37,7 @@ class Whose:
 
     entity: str = ""
     time: str = ""
+    origin: str = "api"
 
 
 NOBODY = Whose()
@@ -56,8 +59,10 @@ class _Ask:
     whose: Sequence[Whose] | None
     ids: list[str] | None
     origin: str
+    marks: list[Mark] | None
     done: asyncio.Future[Answered]
     answered: Answered | None = field(default=None)
+    handed_in: int = 0  # to the journal, when it is traced
 
 
 class Batcher:
@@ -82,7 +87,7 @@ class Batcher:
         whose: Sequence[Whose] | None = None,
         *,
         ids: list[str] | None = None,
-        origin: str = "api",
+        origin: str = "",
     ) -> asyncio.Future[Answered]:
         """Answer rows that were read and checked; `whose` may be left out when no row is named, and `ids` when they are not drawn yet.
 
@@ -90,7 +95,7 @@ class Batcher:
         finite number, StorageUnavailable when it could not be kept; in all these cases nothing was answered.
         """
         loop = asyncio.get_running_loop()
-        ask = _Ask(ready, rows, whose, ids, origin, loop.create_future())
+        ask = _Ask(ready, rows, whose, ids, origin, MARKS.get(), loop.create_future())
         self._waiting.append(ask)
         if not self._is_due and not self._is_busy:
             self._is_due = True
@@ -107,20 +112,21 @@ class Batcher:
         if not asks:
             return
         ready = asks[0].ready
+        begun = time_ns()
         if ready.agreement.row_ms * sum(len(ask.rows) for ask in asks) <= QUICK_MS:
-            self._keep(loop, ready, asks, _answers(ready, asks))
+            self._keep(loop, ready, asks, _answers(ready, asks), begun)
         else:
             self._is_busy = True
             work = loop.run_in_executor(self._thread, _answers, ready, asks)
-            work.add_done_callback(lambda found: self._after(loop, ready, asks, found.result()))
+            work.add_done_callback(lambda found: self._after(loop, ready, asks, found.result(), begun))
             return
         if self._waiting:  # of another version, or more than one batch
             self._is_due = True
             loop.call_soon(self._turn, loop)
 
-    def _after(self, loop: asyncio.AbstractEventLoop, ready: Ready, asks: list[_Ask], found: list[Any]) -> None:
+    def _after(self, loop: asyncio.AbstractEventLoop, ready: Ready, asks: list[_Ask], found: list[Any], begun: int) -> None:
         self._is_busy = False
-        self._keep(loop, ready, asks, found)
+        self._keep(loop, ready, asks, found, begun)
         if self._waiting and not self._is_due:
             self._is_due = True
             loop.call_soon(self._turn, loop)
@@ -141,7 +147,7 @@ class Batcher:
         self._waiting = left
         return taken
 
-    def _keep(self, loop: asyncio.AbstractEventLoop, ready: Ready, asks: list[_Ask], found: list[Any]) -> None:
+    def _keep(self, loop: asyncio.AbstractEventLoop, ready: Ready, asks: list[_Ask], found: list[Any], begun: int) -> None:
         """Hand the answers to the journal; those who asked hear when it holds them."""
         made_at = datetime.now(UTC).isoformat(timespec="microseconds")
         good, records = [], []
@@ -152,6 +158,9 @@ class Batcher:
                 continue
             ids = ask.ids or new_ids(len(values))
             kept_ids: list[str | None] = [name if is_kept(name, self.share) else None for name in ids] if self.share < 1.0 else [*ids]
+            if ask.marks is not None:
+                ask.handed_in = time_ns()
+                ask.marks.append(("model", begun, ask.handed_in))
             ask.answered = Answered(kept_ids, values, ready.number)
             good.append(ask)
             records += _records(ready, ask, made_at, self.share)
@@ -173,6 +182,8 @@ class Batcher:
         for ask in asks:
             if ask.done.done():  # whoever asked has gone
                 continue
+            if ask.marks is not None:
+                ask.marks.append(("log", ask.handed_in, time_ns()))
             if problem is None:
                 assert ask.answered is not None
                 ask.done.set_result(ask.answered)
@@ -253,7 +264,7 @@ def _records(ready: Ready, ask: _Ask, made_at: str, share: float) -> list[bytes]
                 "version": number,
                 "answer": value,
                 "made_at": made_at,
-                "origin": ask.origin,
+                "origin": ask.origin or one.origin,
                 "inputs": packed(row),
                 **more,
             }

@@ -26,7 +26,7 @@ class PredictBody(Body):
     )
     entity: Name | None = Field(None, description="Entity of all rows that do not name their own.")
     time: Name | None = Field(None, description="Time of all rows that do not name their own: ISO 8601, UTC when without offset.")
-    entities: list[Name] | None = Field(None, description="Instead of rows: answer the newest stored observation of each of these.")
+    entities: list[Name] | None = Field(None, description="Instead of rows: the server computes the features of each from its newest data.")
 
 
 class Answer(BaseModel):
@@ -38,6 +38,9 @@ class Answer(BaseModel):
     prediction: float | None = Field(None, description="Predicted value; models of task 'regression'.")
     entity: str | None = Field(None, description="Whose row this is, where it was named.")
     time: str | None = Field(None, description="The row's time, where it was named.")
+    data_as_of: str | None = Field(None, description="Of an entity that was looked up: the moment its newest data is of.")
+    data_age_s: float | None = Field(None, description="How old that is, seconds.")
+    is_stale: bool | None = Field(None, description="Whether that is beyond [lookup] max_age_days.")
 
 
 class PredictAnswer(BaseModel):

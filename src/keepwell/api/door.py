@@ -13,16 +13,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keepwell.api.batching import NOBODY, Answered, Whose, new_ids
 from keepwell.api.failures import raw_headers_of, refusal
 from keepwell.api.guard import BODY
+from keepwell.api.recent import Held
 from keepwell.api.replies import Reply, header_of, sent
 from keepwell.api.service import Service
+from keepwell.api.tracing import ANSWERED, MARKS, Mark, Tracing, ended, response_of, response_of_span, started
 from keepwell.deployment import takes
 from keepwell.errors import EstimatorInvalid, InputInvalid, KeepwellError
-from keepwell.serving import CANARY, Ready, Row
+from keepwell.serving import CANARY, Name, Ready, Row
 
 ALL = "all"  # entity of a model that has none
 
@@ -37,18 +39,62 @@ class Door:
     Parameters
     ----------
     routes : (method, path) -> route; one answers True when it has answered.
+    tracing : makes spans of what is asked; without it answers only say which trace they belong to.
     """
 
-    def __init__(self, app: ASGIApp, routes: dict[tuple[str, str], Route]) -> None:
-        self._app, self._routes = app, routes
+    def __init__(self, app: ASGIApp, routes: dict[tuple[str, str], Route], tracing: Tracing | None = None) -> None:
+        self._app, self._routes, self._tracing = app, routes, tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        route = self._routes.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+        elif self._tracing is None:
+            await self._lead(scope, receive, _telling(send, response_of(scope["headers"])))
+        else:
+            await self._traced(self._tracing, scope, receive, send)
+
+    async def _traced(self, tracing: Tracing, scope: Scope, receive: Receive, send: Send) -> None:
+        span, marks, status = tracing.begin(scope), list[Mark](), 500
+        told = response_of_span(span)
+        telling, token = _telling(send, told), MARKS.set(marks)
+        # Whoever answers behind this, in another process perhaps, takes this span for its parent.
+        scope = {
+            **scope,
+            "headers": [(name, value) for name, value in scope["headers"] if name != b"traceparent"] + [(b"traceparent", told)],
+        }
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await telling(message)
+
+        try:
+            await self._lead(scope, receive, noting)
+        finally:
+            MARKS.reset(token)
+            tracing.end(span, status, marks)
+
+    async def _lead(self, scope: Scope, receive: Receive, send: Send) -> None:
+        route = self._routes.get((scope["method"], scope["path"]))
         if route is None:
             await self._app(scope, receive, send)
             return
         if not await route(scope, scope[BODY], send):
             await self._app(scope, receive, send)
+
+
+def _telling(send: Send, trace: bytes) -> Send:
+    """Sending that adds the trace to an answer's headers."""
+
+    async def telling(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = [*message.get("headers", ())]
+            if not any(name == ANSWERED for name, _ in headers):  # another process that answered it has said it
+                headers.append((ANSWERED, trace))
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return telling
 
 
 class PlainRoute:
@@ -65,15 +111,22 @@ class PlainRoute:
         ready = service.champion.now
         if ready is None or not header_of(scope["headers"], b"content-type").startswith(b"application/json"):
             return False
+        since = started()
         read = ready.signature.read(body)
-        if read is None or not 0 < len(read[0]) <= service.project.settings.serve.max_rows:
-            return False
-        rows, named = read
-        whose = _keys(ready, named)
-        if whose is None:
-            return False
-        challenger = service.champion.challenger
+        limit, challenger = service.project.settings.serve.max_rows, service.champion.challenger
+        held: list[Held] = []
         try:
+            if read is not None:
+                rows, named = read
+                whose = _keys(ready, named)
+            elif (entities := _entities(body)) and len(entities) <= limit and ready.signature.is_plain:
+                held = await service.recent.find(ready, entities, datetime.now(UTC))
+                rows, whose = [one.row for one in held], [one.whose for one in held]
+            else:
+                return False
+            ended("features", since)
+            if whose is None or not 0 < len(rows) <= limit:
+                return False
             if challenger is None or challenger.number == ready.number:
                 answered, theirs = await service.batcher.ask(ready, rows, whose), None
             else:
@@ -92,6 +145,10 @@ class PlainRoute:
         if whose:
             for prediction, one in zip(predictions, whose, strict=True):
                 prediction |= ({"entity": one.entity} if one.entity else {}) | ({"time": one.time} if one.time else {})
+        if held:
+            now = datetime.now(UTC)
+            for prediction, looked_up in zip(predictions, held, strict=True):
+                prediction |= service.recent.freshness.told(looked_up.time, now)
         content = _encode({"model": service.project.name, "version": number, "predictions": predictions, **service.log_told})
         await sent(send, Reply(200, content), header_of(scope["headers"], b"accept-encoding"))
         counted = (challenger.number, len(theirs)) if challenger and theirs else None
@@ -123,20 +180,35 @@ class PlainRoute:
                 log.warning("Version %d, on trial, could not answer; the champion did: %s", challenger.number, error)
                 ours, theirs = list(range(len(rows))), []
         if ours:
-            found += await asked(ready, ours, "api")
+            found += await asked(ready, ours, "")
         found.sort()
         return Answered([one for _, one, _ in found], [value for *_, value in found], ready.number), theirs
+
+
+class _Entities(msgspec.Struct, forbid_unknown_fields=True):
+    entities: list[Name]
+
+
+_read_entities = msgspec.json.Decoder(_Entities).decode
+
+
+def _entities(body: bytes) -> list[str]:
+    """The entities that a request names instead of rows; none when it is not such a request."""
+    try:
+        return _read_entities(body).entities
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return []
 
 
 def _keys(ready: Ready, named: Sequence[tuple[str | None, str | None]]) -> list[Whose] | None:
     """Whose rows they are; nothing when none is named, None when a time is none."""
     if all(one == (None, None) for one in named):
         return []
-    found = [_whose(ready, *one) for one in named]
+    found = [whose_of(ready, *one) for one in named]
     return None if None in found else [one for one in found if one is not None]
 
 
-def _whose(ready: Ready, entity: str | None, time: str | None) -> Whose | None:
+def whose_of(ready: Ready, entity: str | None, time: str | None) -> Whose | None:
     """Whose row of when; None when the time is none."""
     if not time:
         return Whose(entity or "") if time is None else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -9,8 +10,18 @@ from fastapi.exceptions import RequestValidationError
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 
+from keepwell.access import ACTS, Refusal
+from keepwell.api.acts import model_in
 from keepwell.api.replies import Reply
-from keepwell.errors import InputInvalid, KeepwellError, RouteNotFound, TokenRefused
+from keepwell.errors import (
+    InputInvalid,
+    KeepwellError,
+    LimitReached,
+    ModelNotFound,
+    RoleRefused,
+    RouteNotFound,
+    TokenRefused,
+)
 
 SHOWN_PROBLEMS = 3
 HINT = "Send application/json as /openapi.json describes it."
@@ -44,6 +55,8 @@ def headers_of(error: KeepwellError) -> dict[str, str] | None:
     """What a refusal says beside its body: which token is meant, or when to come again."""
     if isinstance(error, TokenRefused):
         return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, LimitReached):
+        return {"Retry-After": str(math.ceil(error.wait_s))}
     return {"Retry-After": "1"} if error.status == 503 else None
 
 
@@ -57,6 +70,7 @@ CODES = {
     401: "UNAUTHENTICATED",
     403: "PERMISSION_DENIED",
     404: "RESOURCE_DOES_NOT_EXIST",
+    429: "REQUEST_LIMIT_EXCEEDED",
     503: "TEMPORARILY_UNAVAILABLE",
     504: "TEMPORARILY_UNAVAILABLE",
 }
@@ -69,6 +83,18 @@ def mlflow_error(error: KeepwellError) -> Reply:
     return Reply(
         status, to_json({"error_code": code, "message": f"{error.headline}: {error.message}"}, fallback=str), headers=raw_headers_of(error)
     )
+
+
+def error_of(refused: Refusal, method: str, path: str, *, given: bool) -> KeepwellError:
+    """What a refused caller is told: nothing of a model that is not theirs, and not why a token is no good."""
+    if refused.kind == "token":
+        return TokenRefused("has a token that is not known here, or no longer good" if given else "has no token")
+    if refused.kind == "model":  # as of an address and a model that do not exist
+        asked = model_in(path)
+        return RouteNotFound(method, path) if asked is None else ModelNotFound(asked, [])
+    if refused.kind == "limit":
+        return LimitReached(refused.per_minute, refused.wait)
+    return RoleRefused(refused.owner, refused.role, ACTS[refused.act].words, ACTS[refused.act].needs)
 
 
 def raw_headers_of(error: KeepwellError) -> tuple[tuple[bytes, bytes], ...]:

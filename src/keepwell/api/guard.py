@@ -1,21 +1,23 @@
-"""What every request passes before the app sees it: the token, the bounds on its body and its time, a net under unexpected faults."""
+"""What every request passes before the app sees it: who asks and may they, the bounds on its body and its time, a net under faults."""
 
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import math
 import uuid
 import zlib
 from collections.abc import Callable
 
+from anyio import to_thread
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from keepwell.api.failures import json_answer, refusal_at
-from keepwell.errors import AnswerTooLate, BodyTooLarge, BodyTooSlow, KeepwellError, MediaTypeUnknown, TokenRefused
+from keepwell.access import HOLDER, OPEN, Doorkeeper, Holder, Refusal
+from keepwell.api.acts import act_of
+from keepwell.api.failures import error_of, json_answer, refusal_at
+from keepwell.errors import AnswerTooLate, BodyTooLarge, BodyTooSlow, KeepwellError, MediaTypeUnknown
 from keepwell.settings import ServeSection
-from keepwell.ui import Sessions, is_open, is_stream, sign_in_first
+from keepwell.ui import Desk, is_open, is_stream, refusal_page, sign_in_first
 
 OPEN_PATHS = frozenset(
     {"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/ping"}
@@ -34,22 +36,16 @@ class Guard:
     Parameters
     ----------
     app : what answers.
-    serve : the bounds, as they are now; the token is that of the beginning.
-    sessions : of browsers; a signed-in one passes like the token.
+    serve : the bounds, as they are now.
+    doors : who has which token. A browser's session passes like the token that it was signed in with.
+    desk : of the pages; None where there are none.
     """
 
-    def __init__(self, app: ASGIApp, serve: Callable[[], ServeSection], sessions: Sessions) -> None:
-        self.app, self.sessions = app, sessions
-        self._serve, given = serve, serve().token
-        token = given.get_secret_value() if given else None
-        self.expected = f"Bearer {token}".encode() if token else None
+    def __init__(self, app: ASGIApp, serve: Callable[[], ServeSection], doors: Doorkeeper, desk: Desk | None) -> None:
+        self.app, self._serve, self.doors, self._desk = app, serve, doors, desk
         self._running: dict[asyncio.Task[object], tuple[float, bool]] = {}  # task -> (must be done by, is its body here)
         self._swept: set[asyncio.Task[object]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
-
-    def is_right(self, given: bytes) -> bool:
-        """Whether this authorization is enough."""
-        return self.expected is None or hmac.compare_digest(given, self.expected)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -84,11 +80,12 @@ class Guard:
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send, task: asyncio.Task[object], now: Callable[[], float]) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        if self.expected is not None and scope["path"] not in OPEN_PATHS and not is_open(scope["path"]):
-            given = headers.get(b"authorization", b"")
-            if not self.is_right(given) and not self.sessions.lets_in(scope["method"], scope["headers"]):
-                said = TokenRefused("has another token" if given else "has no token")
-                await (sign_in_first(scope) or refusal_at(scope["path"], said))(scope, receive, send)
+        if scope["path"] not in OPEN_PATHS and not is_open(scope["path"]):
+            scope[HOLDER] = holder = self._holder(scope, headers)
+            given = b"authorization" in headers
+            refused = self.doors.judge(holder, act_of(scope["method"], scope["path"]), given=given)
+            if refused is not None:
+                await self._refuse(refused, scope, receive, send, given=given)
                 return
         if scope["method"] not in ("GET", "HEAD"):
             body = await self._read(headers, receive)
@@ -106,6 +103,28 @@ class Guard:
             receive = _replay(body, receive)
         self._running[task] = (math.inf if is_stream(scope["path"]) else now() + self._serve().answer_s, True)
         await self.app(scope, receive, send)
+
+    def _holder(self, scope: Scope, headers: dict[bytes, bytes]) -> Holder | None:
+        """Who asks; None for nobody that is known, where one must be."""
+        header = headers.get(b"authorization")
+        holder = self.doors.bearer(header) if header is not None else None
+        if holder is None and self._desk is not None and b"cookie" in headers:
+            holder = self._desk.sessions.holder(scope["method"], scope["headers"])
+        return holder if holder is not None or self.doors.asks else OPEN
+
+    async def _refuse(self, refused: Refusal, scope: Scope, receive: Receive, send: Send, *, given: bool) -> None:
+        """Say no in the words of the protocol, or by a page; and let the record know, unless somebody only looked without a token."""
+        is_acting = scope["method"] not in ("GET", "HEAD")
+        is_told = refused.kind != "limit" and (given or refused.token or is_acting)
+        if is_told and (times := self.doors.is_due(refused)):
+            await to_thread.run_sync(self.doors.tell, refused, times, (scope.get("client") or ("unknown",))[0])
+        error = error_of(refused, scope["method"], scope["path"], given=given)
+        if refused.kind == "token" and (answer := sign_in_first(scope)) is not None:
+            await answer(scope, receive, send)
+        elif self._desk is not None and refused.kind in ("role", "limit") and (page := refusal_page(self._desk, scope, error)) is not None:
+            await page(scope, receive, send)
+        else:
+            await refusal_at(scope["path"], error)(scope, receive, send)
 
     async def _read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes | None:
         """The whole body, or None when it is too large."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Query, Response
+from fastapi import FastAPI, Query, Request, Response
 from pydantic import Field
 
+from keepwell.access import owner_of
 from keepwell.api.bodies import Body, Name
 from keepwell.api.failures import json_answer
 from keepwell.errors import InputInvalid, ModelNotFound
@@ -21,7 +22,9 @@ Text = Annotated[str, Field(max_length=4000)]
 class ActBody(Body):
     """Who acts on an incident, and on what they saw."""
 
-    by: Name | None = Field(None, description="Who acts; default the user whom the server runs as.")
+    by: Name | None = Field(
+        None, description="Who acts, where nobody must say who they are; else the token's owner acts. Default the user of the server."
+    )
     revision: int | None = Field(None, description="Revision of the incident that was seen; refused when somebody changed it since.")
 
 
@@ -75,34 +78,34 @@ def add_incidents(app: FastAPI, project: Project) -> None:
         _known(project, name)
         return json_answer(project.incident(number).as_dict())
 
-    def act(name: str, number: int, verb: str, body: ActBody, *what: Any) -> Response:
+    def act(request: Request, name: str, number: int, verb: str, body: ActBody, *what: Any) -> Response:
         _known(project, name)
-        project.act_on(number, verb, *what, by=body.by, revision=body.revision)
+        project.act_on(number, verb, *what, by=owner_of(request.scope) or body.by, revision=body.revision)
         return json_answer(project.incident(number).as_dict())
 
     @app.post(where + "/{number}/ack", summary="Say that somebody has it")
-    def ack(name: str, number: int, body: ActBody) -> Response:
-        return act(name, number, "ack", body)
+    def ack(request: Request, name: str, number: int, body: ActBody) -> Response:
+        return act(request, name, number, "ack", body)
 
     @app.post(where + "/{number}/assign", summary="Give it to a person")
-    def assign(name: str, number: int, body: AssignBody) -> Response:
-        return act(name, number, "assign", body, body.to)
+    def assign(request: Request, name: str, number: int, body: AssignBody) -> Response:
+        return act(request, name, number, "assign", body, body.to)
 
     @app.post(where + "/{number}/comment", summary="Add words to it")
-    def comment(name: str, number: int, body: CommentBody) -> Response:
-        return act(name, number, "comment", body, body.text)
+    def comment(request: Request, name: str, number: int, body: CommentBody) -> Response:
+        return act(request, name, number, "comment", body, body.text)
 
     @app.post(where + "/{number}/snooze", summary="Tell nobody for a while")
-    def snooze(name: str, number: int, body: SnoozeBody) -> Response:
-        return act(name, number, "snooze", body, _moment(body.until))
+    def snooze(request: Request, name: str, number: int, body: SnoozeBody) -> Response:
+        return act(request, name, number, "snooze", body, _moment(body.until))
 
     @app.post(where + "/{number}/close", summary="End it, with its cause")
-    def close(name: str, number: int, body: CloseBody) -> Response:
-        return act(name, number, "close", body, body.cause)
+    def close(request: Request, name: str, number: int, body: CloseBody) -> Response:
+        return act(request, name, number, "close", body, body.cause)
 
     @app.post(where + "/{number}/reopen", summary="Take it up again")
-    def reopen(name: str, number: int, body: ReopenBody) -> Response:
-        return act(name, number, "reopen", body, body.reason)
+    def reopen(request: Request, name: str, number: int, body: ReopenBody) -> Response:
+        return act(request, name, number, "reopen", body, body.reason)
 
 
 def _moment(text: str) -> datetime:

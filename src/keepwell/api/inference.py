@@ -5,19 +5,24 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from starlette.types import Scope, Send
 
-from keepwell.api.batching import Answered
+from keepwell.api.batching import Answered, Whose
+from keepwell.api.door import whose_of
 from keepwell.api.failures import v2_error
 from keepwell.api.replies import Reply, header_of, sent
 from keepwell.api.service import Service
 from keepwell.api.tensors import Request, datatype_of, read, to_bytes
+from keepwell.api.tracing import ended, started
 from keepwell.errors import InputInvalid, KeepwellError, MediaTypeUnknown, ModelNotFound, VersionNotFound
 from keepwell.serving import Ready, Row
 
+LONGEST = 200  # characters of an entity's name
+PROTOCOL = "keepwell.protocol"  # where a scope says by which protocol it came, when not by HTTP
 IDS = "prediction_id"  # the output that names what was kept
 EXTENSIONS = ["binary_tensor_data", "model_repository"]
 TYPES = ("application/json", "application/octet-stream")  # some clients send JSON under the second name
@@ -69,12 +74,13 @@ class Inference:
                 "log": self._service.project.settings.serve.log,
                 "log_share": self._service.project.settings.serve.log_share,
                 "takes_missing": ready.takes_missing,
+                "entity_input": self._service.project.context.outline.entity,  # texts under this name, instead of features
                 "one_tensor": ready.signature.is_numeric,  # all features as one tensor of shape [-1, features]
                 "latency_ms_when_built": facts.get("latency_ms"),
             },
         }
 
-    async def infer(self, headers: Sequence[tuple[bytes, bytes]], body: bytes, version: str | None = None) -> Reply:
+    async def infer(self, headers: Sequence[tuple[bytes, bytes]], body: bytes, version: str | None = None, protocol: str = "v2") -> Reply:
         """Answer an inference request; what cannot be answered is refused in the protocol's form."""
         begin = time.perf_counter()
         service = self._service
@@ -84,21 +90,52 @@ class Inference:
             kind = header_of(headers, b"content-type").split(b";")[0].strip().lower().decode("latin-1")
             if kind not in ("", *TYPES):
                 raise MediaTypeUnknown("content type", kind, TYPES)
+            since = started()
             request, values = read(body, _json_bytes(headers))
-            rows = self._rows(ready, request, values)
-            wanted = self._wanted(request)
-            answered = await service.batcher.ask(ready, rows)
+            wanted = self.wanted(request)
+            ended("features", since)
+            answered, parameters = await self.answer(ready, request, values)
         except KeepwellError as error:
-            service.meter.refuse("v2", type(error).__name__)
+            service.meter.refuse(protocol, type(error).__name__)
             return v2_error(error)
-        answer = self._reply(request, wanted, answered)
-        service.meter.answer("v2", answered.version, len(rows), time.perf_counter() - begin)
+        answer = self._reply(request, wanted, answered, parameters)
+        service.meter.answer(protocol, answered.version, len(answered.ids), time.perf_counter() - begin)
         return answer
+
+    async def answer(self, ready: Ready, request: Request, values: list[list[Any]]) -> tuple[Answered, dict[str, Any]]:
+        """Answers to a request and its values, and the parameters that go with them: how old the data of a look-up is.
+
+        Raises
+        ------
+        InputInvalid, EstimatorInvalid, DataStale, StorageUnavailable
+        """
+        batcher, parameters = self._service.batcher, request.parameters or {}
+        entities = self._entities(ready, request, values)
+        if not entities:
+            rows = self._rows(ready, request, values)
+            return await batcher.ask(ready, rows, _named(ready, parameters, len(rows))), {}
+        held = await self._service.recent.find(ready, entities, datetime.now(UTC))
+        answered = await batcher.ask(ready, [one.row for one in held], [one.whose for one in held])
+        # Of the oldest row: parameters hold no lists.
+        return answered, self._service.recent.freshness.told(min(one.time for one in held), datetime.now(UTC))
 
     async def route(self, scope: Scope, body: bytes, send: Send) -> bool:
         """The same as a quick route."""
-        await sent(send, await self.infer(scope["headers"], body), header_of(scope["headers"], b"accept-encoding"))
+        answer = await self.infer(scope["headers"], body, protocol=scope.get(PROTOCOL, "v2"))
+        await sent(send, answer, header_of(scope["headers"], b"accept-encoding"))
         return True
+
+    def _entities(self, ready: Ready, request: Request, values: list[list[Any]]) -> list[str]:
+        """Entities that are named instead of features: by an input of texts with the entity's name, or by the parameter `entity` alone."""
+        column, named = self._service.project.context.outline.entity, (request.parameters or {}).get("entity")
+        if not request.inputs and isinstance(named, str):
+            return [named]
+        if [one.name for one in request.inputs] != [column] or column in ready.signature.place:
+            return []
+        if request.inputs[0].datatype != "BYTES" or not all(isinstance(value, str) for value in values[0]):
+            raise InputInvalid(f"Input '{column}' names entities and is {request.inputs[0].datatype}", "Send texts (BYTES).")
+        self._count(len(values[0]))
+        return values[0]
 
     def _rows(self, ready: Ready, request: Request, values: list[list[Any]]) -> list[Row]:
         signature = ready.signature
@@ -134,7 +171,7 @@ class Inference:
             raise InputInvalid(f"{n} rows are more than {most}", "Send fewer at once, or raise serve.max_rows.")
         return n
 
-    def _wanted(self, request: Request) -> list[tuple[str, bool]]:
+    def wanted(self, request: Request) -> list[tuple[str, bool]]:
         """(output, is it wanted as bytes)."""
         as_bytes = bool((request.parameters or {}).get("binary_data_output"))
         if not request.outputs:
@@ -146,8 +183,9 @@ class Inference:
                 raise InputInvalid("The classification extension is not spoken here", f"Ask for '{self.output}' itself.")
         return [(one.name, bool((one.parameters or {}).get("binary_data", as_bytes))) for one in request.outputs]
 
-    def _reply(self, request: Request, wanted: list[tuple[str, bool]], answered: Answered) -> Reply:
+    def _reply(self, request: Request, wanted: list[tuple[str, bool]], answered: Answered, parameters: dict[str, Any]) -> Reply:
         outputs, parts = [], []
+        parameters = {**parameters, **self._service.log_told}
         for name, as_bytes in wanted:
             # Where only a share is kept, the id of what is not is empty.
             datatype, values = ("BYTES", [one or "" for one in answered.ids]) if name == IDS else ("FP64", answered.values)
@@ -164,12 +202,25 @@ class Inference:
                 "model_version": str(answered.version),
                 "id": request.id or uuid.uuid4().hex,
                 "outputs": outputs,
+                **({"parameters": parameters} if parameters else {}),
             }
-            | ({"parameters": log} if (log := self._service.log_told) else {})
         )
         if not parts:
             return Reply(200, content)
         return Reply(200, b"".join([content, *parts]), b"application/octet-stream", ((LENGTH, str(len(content)).encode()),))
+
+
+def _named(ready: Ready, parameters: dict[str, Any], n: int) -> list[Whose] | None:
+    """Whose rows they are, where the parameters `entity` and `time` say so."""
+    entity, time = parameters.get("entity"), parameters.get("time")
+    if entity is None and time is None:
+        return None
+    if any(value is not None and not isinstance(value, str) for value in (entity, time)) or len(entity or "") > LONGEST:
+        raise InputInvalid("The parameters 'entity' and 'time' are no texts", f"Texts of at most {LONGEST} characters are needed.")
+    whose = whose_of(ready, entity, time)
+    if whose is None:
+        raise InputInvalid(f"The parameter 'time' is {time!r:.60}", "An ISO time such as 2026-03-01T00:00:00Z is needed.")
+    return [whose] * n
 
 
 def _json_bytes(headers: Sequence[tuple[bytes, bytes]]) -> int | None:

@@ -16,6 +16,7 @@ from starlette.types import Scope, Send
 from keepwell.api.failures import mlflow_error
 from keepwell.api.replies import Reply, header_of, sent
 from keepwell.api.service import Service
+from keepwell.api.tracing import ended, started
 from keepwell.errors import InputInvalid, KeepwellError, MediaTypeUnknown
 from keepwell.serving import Row, Signature
 
@@ -40,7 +41,9 @@ class Invocations:
         service = self._service
         try:
             ready = service.champion.ready()
+            since = started()
             rows = self._rows(ready.signature, header_of(headers, b"content-type").decode("latin-1"), body)
+            ended("features", since)
             answered = await service.batcher.ask(ready, rows)
         except KeepwellError as error:
             service.meter.refuse("invocations", type(error).__name__)

@@ -20,7 +20,8 @@ LAST_ANSWER_S = 0.5  # an open connection that asks within this is told that it 
 class LeavingServer(uvicorn.Server):
     """uvicorn, stopped by SIGINT and SIGTERM, which do not also kill the process after it."""
 
-    def __init__(self, app: ASGIApp, *, lifespan: bool = True) -> None:
+    def __init__(self, app: ASGIApp, *, lifespan: bool = True, certificate: tuple[str, str] | None = None) -> None:
+        certfile, keyfile = certificate or (None, None)
         self._last = _LastAnswers(app)
         config = uvicorn.Config(
             self._last,
@@ -32,6 +33,8 @@ class LeavingServer(uvicorn.Server):
             log_config=None,
             server_header=False,
             timeout_graceful_shutdown=REQUEST_GRACE_S,
+            ssl_certfile=certfile,
+            ssl_keyfile=keyfile,
         )
         super().__init__(config)
 

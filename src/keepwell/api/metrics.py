@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from keepwell.monitoring import VERDICTS
+
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-PROTOCOLS = ("json", "v2", "invocations")
+PROTOCOLS = ("json", "v2", "grpc", "invocations")
 
 
 class Meter:
@@ -103,11 +105,35 @@ class _Collector:
         yield CounterMetricFamily("keepwell_log_lost", "Answers given but not kept (log = async only).", value=meter.lost)
         yield GaugeMetricFamily("keepwell_ledger_lag_seconds", "Since the journal was last shipped.", value=time.time() - meter.shipped_at)
         yield GaugeMetricFamily("keepwell_ready", "1 when a champion answers.", value=float(state["version"] is not None))
+        yield from _of_record(model, state.get("record"))
         yield InfoMetricFamily(
             "keepwell_build",
             "What runs.",
             value={"version": _version(), "model": model, "model_version": str(state["version"] or ""), "runtime": state["runtime"] or ""},
         )
+
+
+def _of_record(model: str, record: dict[str, Any] | None) -> Iterator[Any]:
+    """How the model is, as its record has it; nothing while the record cannot be read."""
+    from prometheus_client.core import GaugeMetricFamily
+
+    if record is None:
+        return
+    health = GaugeMetricFamily("keepwell_health_state", "Newest check-up: 0 well, 1 watch, 2 unwell, 3 unknown.", labels=["model"])
+    health.add_metric([model], VERDICTS.index(record["verdict"]))
+    yield health
+    mature = GaugeMetricFamily("keepwell_labels_mature_ratio", "Of the labels that are due, so many are in.", labels=["model"])
+    if record["maturity"] is not None:
+        mature.add_metric([model], record["maturity"])
+    yield mature
+    done = GaugeMetricFamily("keepwell_last_success_timestamp_seconds", "When this was last done.", labels=["model", "task"])
+    for task, moment in record["done"].items():
+        done.add_metric([model, task], moment)
+    yield done
+    incidents = GaugeMetricFamily("keepwell_open_incidents", "Incidents that are not closed.", labels=["model", "severity"])
+    for severity, count in record["incidents"].items():
+        incidents.add_metric([model, severity], count)
+    yield incidents
 
 
 def _version() -> str:

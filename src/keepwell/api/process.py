@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import os
 import signal
@@ -12,12 +11,14 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
+from keepwell.access import certificate_of
 from keepwell.api.app import create_app
 from keepwell.api.crew import Crew
 from keepwell.api.leaving import LeavingServer
+from keepwell.api.supervised import ALIVE, READY, STOPPING, beat_s, tell
 from keepwell.api.working import log_to_stderr
 from keepwell.errors import KeepwellError, SettingInvalid
 from keepwell.orchestration import CycleRecord, Scheduler, last_cycle, reload_code
@@ -39,15 +40,17 @@ def serve_forever(project: Project, *, serve: bool, work: bool, browse: bool = F
 
     Raises
     ------
-    SettingInvalid : the port is taken, the address is not this machine's, or it is open to others without a token.
+    SettingInvalid : the port is taken, the address is not this machine's, it is open to others without a token, or the
+        certificate cannot be used.
     StorageUnavailable : the journal cannot be written.
     """
     log_to_stderr()
-    listener = _listen(project.settings.serve) if serve else None
+    certificate = certificate_of(project.settings.serve, project.folder) if serve else None
+    listener = _listen(project.settings.serve, lambda: _has_token(project)) if serve else None
     crew = Crew(project, listener) if listener and project.settings.serve.workers else None
     scheduler = _scheduler(project) if work else None
     try:
-        server = _Server(project, lambda: _announce(project, listener, scheduler, browse), crew) if listener else None
+        server = _Server(project, lambda: _announce(project, listener, scheduler, browse), crew, certificate) if listener else None
         if crew:
             crew.start()
         project.notify.sender.start()
@@ -58,8 +61,10 @@ def serve_forever(project: Project, *, serve: bool, work: bool, browse: bool = F
         else:
             with _on_signals(stopping := threading.Event()):
                 _announce(project, None, scheduler)
-                while not stopping.wait(1.0):
-                    pass
+                tell(READY)
+                while not stopping.wait(beat_s() or 60.0):
+                    tell(ALIVE)
+                tell(STOPPING)
     finally:
         if listener:
             listener.close()
@@ -111,11 +116,19 @@ def _scheduler(project: Project) -> Scheduler:
     return Scheduler(schedule.cron, schedule.timezone, run=run, last=last, first=project.resume, look=look)
 
 
-def _listen(serve: ServeSection) -> socket.socket:
+def _has_token(project: Project) -> bool:
+    """Is there a token that is good?"""
+    now = datetime.now(UTC)
+    return bool(project.settings.serve.token) or any(token.state(now) == "good" for token in project.tokens())
+
+
+def _listen(serve: ServeSection, has_token: Callable[[], bool]) -> socket.socket:
     """A bound socket, so that the port is known, and known to be ours, before anything else starts."""
-    if not _is_loopback(serve.host) and not (serve.token and serve.token.get_secret_value()):
-        problem = "it can be reached by others, so a token is required; set KEEPWELL_SERVE__TOKEN"
+    if not serve.is_local and not has_token():
+        problem = "it can be reached by others, so a token is required; `keepwell token create` makes one, or set KEEPWELL_SERVE__TOKEN"
         raise SettingInvalid("serve.host", serve.host, problem, "the settings")
+    if not serve.is_local and serve.certificate is None:
+        log.warning("Others can reach %s, and there is no serve.certificate: a proxy before it must speak HTTPS.", serve.host)
     try:
         family, kind, _, _, address = socket.getaddrinfo(serve.host, serve.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listener = socket.socket(family, kind)
@@ -132,16 +145,10 @@ def _listen(serve: ServeSection) -> socket.socket:
     return listener
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _announce(project: Project, listener: socket.socket | None, scheduler: Scheduler | None, browse: bool = False) -> None:
     """The one line that says what runs."""
-    where = f" at {_url(listener)}" if listener else ""
+    url = _url(listener, project.settings.serve.certificate is not None) if listener else ""
+    where = f" at {url}" if listener else ""
     if scheduler is None:
         said = f"Keepwell serves '{project.name}'{where}"
     else:
@@ -151,20 +158,20 @@ def _announce(project: Project, listener: socket.socket | None, scheduler: Sched
     if browse and listener:
         import webbrowser
 
-        webbrowser.open(_url(listener))
+        webbrowser.open(url)
 
 
-def _url(listener: socket.socket) -> str:
+def _url(listener: socket.socket, has_certificate: bool) -> str:
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"http{'s' if has_certificate else ''}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 class _Server(LeavingServer):
     """It says our line when it listens, and ends what belongs to it when it stops."""
 
-    def __init__(self, project: Project, started: Callable[[], None], crew: Crew | None) -> None:
+    def __init__(self, project: Project, started: Callable[[], None], crew: Crew | None, certificate: tuple[str, str] | None) -> None:
         app = create_app(project, crew.log_path, others=crew.meters) if crew else create_app(project)
-        super().__init__(app)
+        super().__init__(app, certificate=None if crew else certificate)  # those that answer before it speak to the world
         state = app.described.state
         self._tell, self._live, self._warm, self._crew = started, state.live, state.warm, crew
         self._read_again = state.read_again
@@ -174,9 +181,18 @@ class _Server(LeavingServer):
         if self._crew:
             await asyncio.to_thread(self._crew.wait)
         self._tell()
+        tell(READY)
+        self._beat(asyncio.get_running_loop())
         threading.Thread(target=self._warm, name="keepwell-pages", daemon=True).start()
 
+    def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
+        """The loop that answers says itself that it is alive: when it is stuck, nothing is said."""
+        if (period := beat_s()) is not None:
+            tell(ALIVE)
+            loop.call_later(period, self._beat, loop)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        tell(STOPPING)
         self._live.close()  # else it would wait for pages that watch
         if self._crew:
             await asyncio.to_thread(self._crew.stop_answering)

@@ -9,7 +9,7 @@ from fastapi.responses import PlainTextResponse
 
 from keepwell.api.door import Route
 from keepwell.api.failures import json_answer
-from keepwell.api.inference import EXTENSIONS, Inference
+from keepwell.api.inference import EXTENSIONS, PROTOCOL, Inference
 from keepwell.api.invocations import Invocations
 from keepwell.api.replies import Reply
 from keepwell.api.service import Service
@@ -18,12 +18,14 @@ from keepwell.errors import ModelNotFound
 V2, MLFLOW = ["Open Inference Protocol"], ["MLflow"]
 WHATS = {
     400: "It does not fit the protocol or the model",
-    401: "The token is not the right one",
+    401: "The token is not known, or no longer good",
+    403: "The token's role does not allow it",
     404: "Another model or version",
     408: "The body came too slowly",
     413: "The body is too large",
     415: "A type that is not read here",
     422: "Never; the protocol says 400",
+    429: "The token has sent as many requests as it may",
     500: "A fault",
     503: "Nothing can answer now",
     504: "The answer took too long",
@@ -121,7 +123,9 @@ def _add_v2(app: FastAPI, service: Service, inference: Inference) -> None:
 
     @app.get("/v2", summary="What this server is", **plain)
     async def server() -> Response:
-        return json_answer({"name": "keepwell", "version": app.version, "extensions": EXTENSIONS})
+        port = app.state.grpc_port
+        told = {"name": "keepwell", "version": app.version, "extensions": EXTENSIONS}
+        return json_answer(told | ({"grpc_port": port} if port else {}))
 
     @app.get("/v2/health/live", summary="The process runs", **plain)
     async def live() -> Response:
@@ -129,7 +133,7 @@ def _add_v2(app: FastAPI, service: Service, inference: Inference) -> None:
 
     @app.get("/v2/health/ready", summary="A champion is loaded and can answer", **plain)
     async def ready() -> Response:
-        champion.ready()
+        service.healthy()
         return json_answer({"ready": True})
 
     @app.get("/v2/models/{name}", summary="Inputs, outputs and versions", **plain)
@@ -149,7 +153,7 @@ def _add_v2(app: FastAPI, service: Service, inference: Inference) -> None:
     @app.post("/v2/models/{name}/versions/{version}/infer", summary="Answer tensors by a version, durably", openapi_extra=INFER, **plain)
     async def infer(request: Request, name: str, version: str | None = None) -> Response:
         inference.known(name, version)
-        return _response(await inference.infer(request.headers.raw, await request.body(), version))
+        return _response(await inference.infer(request.headers.raw, await request.body(), version, request.scope.get(PROTOCOL, "v2")))
 
     @app.post("/v2/repository/index", summary="The models here; the body may be empty", **plain)
     async def index() -> Response:
@@ -163,7 +167,7 @@ def _add_mlflow(app: FastAPI, service: Service, invocations: Invocations) -> Non
 
     @app.get("/ping", summary="A champion is loaded and can answer", **plain)
     async def ping() -> Response:
-        service.champion.ready()
+        service.healthy()
         return json_answer({})
 
     @app.get("/version", summary="Keepwell's version, as text", response_class=PlainTextResponse, **plain)

@@ -61,6 +61,21 @@ def prediction(service: Service, prediction_id: str) -> dict[str, Any]:
     return {"model": project.name, kind: found.pop("answer"), **found}
 
 
+def steps(service: Service, prediction_id: str) -> dict[str, Any]:
+    """One kept prediction, followed: asked, features, version, answer, shadows, label, loss, again.
+
+    Raises
+    ------
+    PredictionNotFound
+    """
+    try:
+        return service.project.explain(prediction_id).as_dict()
+    except PredictionNotFound:
+        if not service.ship():
+            raise
+        return service.project.explain(prediction_id).as_dict()
+
+
 def _moment(name: str, text: str | None) -> datetime | None:
     if text is None:
         return None

@@ -13,14 +13,20 @@ from typing import Any
 
 from anyio import to_thread
 
+from keepwell.access import REFRESH_S, Doorkeeper
 from keepwell.api.answering import answer
 from keepwell.api.batching import Batcher
 from keepwell.api.bodies import PredictBody
 from keepwell.api.champion import Champion
 from keepwell.api.metrics import Meter
-from keepwell.errors import KeepwellError
+from keepwell.api.recent import Recent
+from keepwell.errors import KeepwellError, NotReady
+from keepwell.incidents import list_live
+from keepwell.monitoring import last_checkup
+from keepwell.notifying import SEVERITIES
+from keepwell.orchestration import last_cycle
 from keepwell.project import Project
-from keepwell.serving import Journal, Log, RemoteJournal
+from keepwell.serving import Journal, Log, Ready, RemoteJournal
 from keepwell.settings import read
 
 LOOK_S = 0.25  # how often the champion alias is looked at; a look is one small read, under a millisecond
@@ -52,6 +58,9 @@ class Service:
         self.champion = Champion(project.context)
         self._shipping = threading.Lock()
         self.meter = Meter()
+        people = {name: person.role for name, person in project.settings.people.items()}
+        self.doors = Doorkeeper(project.context.database, project.name, project.settings.serve, people)
+        self.recent = Recent(project.context)
         self.journal: Log = RemoteJournal(log_path) if log_path else Journal(project.journal_folder)
         self.batcher = Batcher(self.journal, self.meter)
         self.log_told: dict[str, str] = {}  # what an answer says of its durability
@@ -105,6 +114,17 @@ class Service:
         self.meter.answer("json", number, len(versions), time.perf_counter() - begin, theirs)
         return answered.reply | self.log_told
 
+    def healthy(self) -> Ready:
+        """The version that answers, for who restarts or routes. They have no token, so where one is asked for they are told no name.
+
+        Raises
+        ------
+        NotReady
+        """
+        if self.champion.now is None and self.doors.asks:
+            raise NotReady("of this server", "no version is loaded")
+        return self.champion.ready()
+
     def metrics(self) -> bytes:
         """What was counted by all processes of this server, for Prometheus."""
         total = Meter()
@@ -112,8 +132,27 @@ class Service:
             total.add(meter)
         total.shipped_at = self.meter.shipped_at
         ready = self.champion.now
-        state = {"version": ready.number if ready else None, "runtime": ready.agreement.runtime if ready else None}
+        state: dict[str, Any] = {"version": ready.number if ready else None, "runtime": ready.agreement.runtime if ready else None}
+        state["record"] = self._record()
         return total.page(self.project.name, lambda: state)
+
+    def _record(self) -> dict[str, Any] | None:
+        """How the model is, from three small reads; None when the record does not answer: what was counted here is told all the same."""
+        try:
+            with self.project.context.database.read() as connection:
+                checkup = last_checkup(connection, self.project.name)
+                cycle = last_cycle(connection, self.project.name, "done")
+                severities = [one.severity for one in list_live(connection, self.project.name) if one.is_open]
+        except KeepwellError as error:
+            log.warning("The record cannot be read for /metrics: %s", error.message)
+            return None
+        done = {"ship": self.meter.shipped_at} | ({"cycle": cycle.ended.timestamp()} if cycle and cycle.ended else {})
+        return {
+            "verdict": checkup.verdict if checkup else "unknown",
+            "maturity": checkup.facts.get("maturity") if checkup else None,
+            "done": done,
+            "incidents": {name: severities.count(name) for name in SEVERITIES},
+        }
 
     def ship(self) -> int:
         """Move everything acknowledged until now into the ledger. Blocks. Answers how many.
@@ -128,6 +167,10 @@ class Service:
         self.meter.shipped_at = time.time()
         return shipped
 
+    def _gathered(self) -> None:
+        """Take up for look-ups what gathers have brought."""
+        self.recent.look(self.champion.now)
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Follow the champion and ship the journal meanwhile; at the end seal and ship what is left."""
@@ -135,7 +178,8 @@ class Service:
             await self.journal.open()
         first = asyncio.create_task(to_thread.run_sync(self.champion.look))
         await asyncio.wait({first}, timeout=FIRST_LOAD_S)
-        tasks = [asyncio.create_task(_every(LOOK_S, self.champion.look))]
+        tasks = [asyncio.create_task(_every(LOOK_S, self.champion.look)), asyncio.create_task(_every(LOOK_S, self._gathered))]
+        tasks.append(asyncio.create_task(_every(REFRESH_S, self.doors.refresh)))
         if self._ships:
             tasks.append(asyncio.create_task(_every(self.project.settings.serve.ship_s, self.ship)))
         try:

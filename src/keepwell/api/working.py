@@ -17,6 +17,7 @@ import msgspec
 import uvloop
 from starlette.types import Receive, Scope, Send
 
+from keepwell.access import certificate_of
 from keepwell.api.door import Door, PlainRoute, Route
 from keepwell.api.failures import refusal_at
 from keepwell.api.forwarding import Forward
@@ -26,10 +27,10 @@ from keepwell.api.invocations import Invocations
 from keepwell.api.leaving import LeavingServer
 from keepwell.api.replies import Reply, sent
 from keepwell.api.service import Service
+from keepwell.api.tracing import Tracing
 from keepwell.errors import KeepwellError, NotReady
 from keepwell.project import Project
 from keepwell.serving import obey_only, stop_of
-from keepwell.ui import Sessions
 
 LEAVE, READ_AGAIN = "leave", "read again"  # what such a process is told
 TELL_S = 0.5  # how often a process that answers says that it lives, and what it has counted
@@ -62,7 +63,9 @@ def answer_requests(folder: Path, flags: Mapping[str, Any], places: Places, told
 async def _answering(project: Project, places: Places, told: Connection) -> None:
     service = Service(project, places.log_path, ships=False)
     forward = Forward(places.keeper_path, project.name)
-    server = _Server(Front(service, forward), lifespan=False)
+    tracing = Tracing.of(project.settings.telemetry, project.name)
+    certificate = certificate_of(project.settings.serve, project.folder)
+    server = _Server(Front(service, forward, tracing), lifespan=False, certificate=certificate)
     stop = stop_of(told, {READ_AGAIN: lambda: asyncio.ensure_future(asyncio.to_thread(service.read_again))})
     async with service.running():
         telling = asyncio.create_task(_tell(told, service, stop))
@@ -72,6 +75,8 @@ async def _answering(project: Project, places: Places, told: Connection) -> None
         await serving
         await telling
     await forward.close()
+    if tracing is not None:
+        await asyncio.to_thread(tracing.close)
 
 
 class _Server(LeavingServer):
@@ -84,7 +89,7 @@ class _Server(LeavingServer):
 class Front:
     """ASGI app of a process that answers: predictions and health here, everything else by the process that keeps the model."""
 
-    def __init__(self, service: Service, forward: Forward) -> None:
+    def __init__(self, service: Service, forward: Forward, tracing: Tracing | None = None) -> None:
         self._service, self._forward = service, forward
         project = service.project
         name = project.name
@@ -96,7 +101,7 @@ class Front:
             ("POST", f"/endpoints/{name}/invocations"): invocations.route,
         }
         self._quick = {*routes}
-        self._guard = Guard(Net(Door(forward, routes)), lambda: project.settings.serve, Sessions(None))
+        self._guard = Guard(Net(Door(forward, routes, tracing)), lambda: project.settings.serve, service.doors, None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "GET" and scope["path"] in HEALTH:
@@ -107,8 +112,9 @@ class Front:
             await self._forward(scope, receive, send)
 
     def _has_token(self, scope: Scope) -> bool:
-        """Whoever comes without it may be a signed-in browser, which the process that keeps the model knows."""
-        return self._guard.expected is None or self._guard.is_right(dict(scope["headers"]).get(b"authorization", b""))
+        """Whoever comes without a good one may be a signed-in browser, or is refused: the process that keeps the model knows."""
+        header = dict(scope["headers"]).get(b"authorization")
+        return not self._service.doors.asks if header is None else self._service.doors.bearer(header) is not None
 
     async def _tell_health(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Of this process, whatever the one that keeps the model is busy with."""

@@ -31,6 +31,7 @@ from keepwell.cli import (
     releasing,
     reporting,
     starting,
+    tokens,
 )
 from keepwell.cli.door import USAGE, examples, fail
 
@@ -84,7 +85,7 @@ def project(
     context: typer.Context,
     folder: Annotated[
         Path | None,
-        typer.Option("--project", "-C", metavar="DIR", envvar="KEEPWELL_PROJECT", help="Folder of the project; default this one."),
+        typer.Option("--project", "-C", metavar="DIR", envvar="KEEPWELL_PROJECT", help="The project's folder; default here."),
     ] = None,
 ) -> None:
     """Let `keepwell -C rain status` mean the same as `keepwell status -C rain`."""
@@ -120,6 +121,7 @@ for module in (
     keeping,
     config,
     notifying,
+    tokens,
 ):
     module.register(app)
 

@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 @command
 def approve(version: Challenger, folder: Folder = HERE, comment: Comment = "", as_json: AsJson = False) -> None:
-    """Say yes to a challenger; with enough approvals it becomes champion."""
+    """Say yes to a challenger; enough approvals make it champion."""
     with opened(folder) as project:
         said = project.approve(version, comment=comment)
         send_after(project)
@@ -50,7 +50,7 @@ def reject(version: Challenger, folder: Folder = HERE, comment: Comment = "", as
 
 @command
 def trials(folder: Folder = HERE, as_json: AsJson = False) -> None:
-    """Versions that answered beside the champion, unseen, and what they showed."""
+    """Versions on trial beside the champion, and what they showed."""
     with opened(folder) as project:
         found = project.trials()
     if as_json:

@@ -48,7 +48,7 @@ WIDTH = 150
 def register(app: typer.Typer) -> None:
     """Put the command on the app."""
     app.command(
-        rich_help_panel="Begin",
+        rich_help_panel="Set up and look after",
         epilog=examples("keepwell demo", "keepwell demo --no-serve --json", "keepwell demo --fault sensor --no-serve"),
     )(demo)
 
@@ -84,13 +84,16 @@ def demo(
             show_json({**outcome.as_dict(), "seconds": round(time.monotonic() - begun, 1)})
         else:
             _show(outcome)
-        if serve:
-            from keepwell.api import serve_forever
+        port = project.settings.serve.port
+    if serve:
+        from keepwell import Project
+        from keepwell.api import serve_forever
 
-            serve_forever(project, serve=True, work=False)
-        elif not as_json:
-            address = f"http://127.0.0.1:{project.settings.serve.port}"
-            screen.say(f"\nLook: keepwell -C {folder} versions     Serve: keepwell -C {folder} serve, then {address}/models/{project.name}")
+        with Project(folder, {"schedule": {"cron": ""}}) as shown:  # its days are over: no cycle is due, and none is missed
+            serve_forever(shown, serve=True, work=False)
+    elif not as_json:
+        again = f"keepwell demo{f' --fault {fault.value}' if fault else ''} --folder {folder}"
+        screen.say(f"\nLook: keepwell -C {folder} versions     Pages: {again}, then http://127.0.0.1:{port}")
 
 
 class _Telling:

@@ -1,4 +1,4 @@
-"""Commands that explain a decline: why, how soon one could be proven, and whether anything has fallen silent."""
+"""Commands that explain: a decline, one prediction, how soon a decline could be proven, and whether anything has fallen silent."""
 
 from __future__ import annotations
 
@@ -20,8 +20,12 @@ def register(app: typer.Typer) -> None:
         rich_help_panel="Look",
         epilog=examples("keepwell why", "keepwell why --at 1973-06-01", "keepwell why --html why.html", "keepwell why --json"),
     )(why)
+    app.command(
+        rich_help_panel="Look",
+        epilog=examples("keepwell explain 9f8e7d6c5b4a", "keepwell explain 9f8e7d6c5b4a --json"),
+    )(explain)
     group = typer.Typer(
-        help="What the watch could prove and how soon, and what has fallen silent.",
+        help="What the watch could prove, how soon, and what fell silent.",
         no_args_is_help=True,
         epilog=examples("keepwell watch plan", "keepwell watch silence"),
     )
@@ -77,6 +81,34 @@ def why(
         screen.table(("When", "Changes that cost nothing"), notes, wide="Changes that cost nothing")
     if html is not None:
         screen.say(f"Written: {html}")
+
+
+@command
+def explain(
+    prediction: Annotated[str, typer.Argument(help="A prediction's id, as `keepwell predict` lists it.", show_default=False)],
+    folder: Folder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Follow one prediction through its steps.
+
+    What was asked, with which features, who answered, who else would have, and what came true. The features are computed again from the
+    tables by the version's own code, and the version is asked again: both must agree.
+    """
+    with opened(folder) as project:
+        found = project.explain(prediction)
+    if as_json:
+        show_json(found.as_dict())
+        return
+    screen.say(f"{found.sentence}.")
+    screen.say("")
+    screen.grid([(step.name[:1].upper() + step.name[1:], f"{step.sentence}.") for step in found.steps])
+    table, compared = found.step("features").facts["features"], found.step("features").facts["compared"]
+    rows = [
+        (name, str(one["served"]), str(one["computed"]) if compared else "", ("yes" if one["same"] else "no") if compared else "")
+        for name, one in table.items()
+    ]
+    screen.say("")
+    screen.table(("Feature", "Served", "From the tables", "Same"), rows, right=("Served", "From the tables"))
 
 
 @command

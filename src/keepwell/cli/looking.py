@@ -1,8 +1,9 @@
-"""Commands that look and change nothing: status, history, runs, serving."""
+"""Commands that look and change nothing: status, inbox, history, runs, serving."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,8 +20,10 @@ At = Annotated[datetime | None, typer.Option("--at", parser=read_moment, metavar
 def register(app: typer.Typer) -> None:
     """Put the commands on the app."""
     app.command(
-        rich_help_panel=PANEL, epilog=examples("keepwell status", "keepwell status --exit-code", "keepwell status --at 2026-03-01")
+        rich_help_panel=PANEL,
+        epilog=examples("keepwell status", "keepwell status --exit-code", "keepwell status --at 2026-03-01", "keepwell status --all"),
     )(status)
+    app.command(rich_help_panel=PANEL, epilog=examples("keepwell inbox", "keepwell inbox --who Mira", "keepwell inbox --json"))(inbox)
     app.command(
         rich_help_panel=PANEL,
         epilog=examples(
@@ -38,11 +41,15 @@ def status(
     folder: Folder = HERE,
     at: At = None,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Leave with 0 well, 1 watch, 2 unwell, 3 unknown, 4 paused.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="One line for each model in the record, the worst first.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """How is the model, since when, and what happens next?"""
     from keepwell.status import day
 
+    if every:
+        _rounds(folder, at, exit_code, as_json)
+        return
     with opened(folder) as project:
         found = project.status(at)
     if as_json:
@@ -53,6 +60,43 @@ def status(
         screen.grid([*found.lines, *seen])
     if exit_code:
         raise typer.Exit(EXIT_CODES[found.word])
+
+
+def _rounds(folder: Path, at: datetime | None, exit_code: bool, as_json: bool) -> None:
+    with opened(folder) as project:
+        found = project.rounds(at)
+    if as_json:
+        show_json({"models": [one.as_dict() for one in found]})
+    else:
+        rows = [
+            (screen.word(one.word), one.model, screen.when(one.since) if one.since else "–", one.because, one.owner or "nobody")
+            for one in found
+        ]
+        screen.table(("Word", "Model", "Since", "Because", "Owner"), rows, wide="Because")
+    if exit_code:
+        raise typer.Exit(EXIT_CODES[found[0].word])
+
+
+@command
+def inbox(
+    folder: Folder = HERE,
+    who: Annotated[str | None, typer.Option("--who", metavar="NAME", help="What waits for this person; default for anybody.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What waits for a person?
+
+    Incidents and versions to approve of every model in the record; rows set aside and decisions of this one.
+    """
+    with opened(folder) as project:
+        found = project.inbox(who)
+    if as_json:
+        show_json(found.as_dict())
+        return
+    screen.say(screen.bold(f"{found.sentence}."))
+    if found.items:
+        screen.say("")
+        rows = [(one.kind, one.model, screen.when(one.since), one.sentence, one.act) for one in found.items]
+        screen.table(("What", "Model", "Since", "Story", "Act"), rows, wide="Story")
 
 
 @command

@@ -28,9 +28,7 @@ def register(app: typer.Typer) -> None:
     lines = ("keepwell score", "keepwell score --missing", "keepwell score --at 1962-01-01 --json")
     app.command(rich_help_panel=PANEL, epilog=examples(*lines))(score)
     lines = ("keepwell record verify", "keepwell record verify --json")
-    group = typer.Typer(
-        no_args_is_help=True, help="Is the record still what was written? A chain of hashes finds any changed row.", epilog=examples(*lines)
-    )
+    group = typer.Typer(no_args_is_help=True, help="Was the record changed since it was written? Hashes tell.", epilog=examples(*lines))
     lines = ("keepwell record verify", "keepwell record verify --bundle rain-evidence.zip", "keepwell record verify --json")
     group.command(epilog=examples(*lines))(verify)
     lines = ("keepwell record bundle rain-evidence.zip", "keepwell record bundle -C rain rain-evidence.zip --json")
@@ -47,7 +45,7 @@ def score(
     missing: Annotated[bool, typer.Option("--missing", help="Only points that are not whole.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """How ready is it for production? The 28 points of the ML Test Score, from evidence in the record.
+    """How ready is it for production? The ML Test Score, with proofs.
 
     A point counts 1 when it is done by itself, 0.5 by hand or in part, 0 without evidence; old evidence lapses. The score is
     the sum of the weakest of four sections.
@@ -83,10 +81,10 @@ def changes(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """What changed: data, contract, code, packages, settings, model and traffic in one list.
+    """What changed: data, contract, code, settings, model, traffic.
 
-    Without a span: the newest two weeks. Around a moment: two weeks on either side. Around the onset: its interval and the
-    sixty days before.
+    Data, contract, code, packages, settings, model and traffic. Without a span: the newest two weeks. Around a moment: two
+    weeks on either side. Around the onset: its interval and the sixty days before.
     """
     with opened(folder) as project:
         found = project.changes(since, until, around if around in (None, "onset") else read_moment(str(around)))

@@ -54,7 +54,7 @@ def rehearse(
 ) -> None:
     """How would the kept history have gone under other policies?
 
-    Each lives through the kept rows by the same code, in a folder that goes away; the record is not touched.
+    Each lives through the kept rows by the same code, in a folder that goes away; what they came to is kept, for the policy page.
     """
     from keepwell.rehearsal import read_policies
 

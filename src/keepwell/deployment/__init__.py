@@ -18,6 +18,7 @@ from keepwell.deployment.tables import (
     begin_trial,
     keep_trial,
     list_trials,
+    list_waiting,
     living_trials,
 )
 from keepwell.deployment.trial import Judged, Terms, blocks_of, judge, terms, together
@@ -44,6 +45,7 @@ __all__ = [
     "last_rehearsal",
     "let_go",
     "list_trials",
+    "list_waiting",
     "living_trials",
     "promote",
     "record_approval",

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from keepwell.deployment.approvals import approvers
 from keepwell.deployment.rehearsals import last_rehearsal
 from keepwell.deployment.tables import SHADOW, Trial, keep_trial, living_trials
-from keepwell.errors import PromotionRefused, RollbackRefused
+from keepwell.errors import ActOvertaken, PromotionRefused, RollbackRefused
 from keepwell.registry import (
     CHALLENGER,
     CHAMPION,
@@ -51,6 +51,7 @@ def promote(
     key: str,
     override: bool = False,
     approvals: int = 0,
+    seen: int | None = None,
 ) -> Rollout:
     """Make a version champion. Trials beside the champion until now end.
 
@@ -59,15 +60,18 @@ def promote(
     key : names the act; the same key again changes nothing more.
     override : let a version live that the gate refused, or that too few people approved.
     approvals : how many people must say yes; who acts is one of them.
+    seen : the champion that who acts has seen, 0 for none; another one by now refuses the act. None looks at nothing.
 
     Raises
     ------
     VersionNotFound : there is no such version.
+    ActOvertaken : somebody else made another version champion since.
     PromotionRefused : it is champion already; or, without `override`, one of the above.
     """
     version = get_version(connection, model, ref)
     now = aliases_now(connection, model)
     before = now.get(CHAMPION)
+    refuse_overtaken(model, seen, before)
     if before == version.number:
         raise PromotionRefused(model, version.number, "it is the champion already")
     if not version.passed and not override:
@@ -86,6 +90,12 @@ def promote(
         Event("promoted", as_of, sentence, {"version": version.number, "before": before, "by": by, "override": override}, by),
     )
     return Rollout("promote", version.number, before, sentence)
+
+
+def refuse_overtaken(model: str, seen: int | None, champion: int | None) -> None:
+    """Raise ActOvertaken when the champion is not the one that was seen (0: none was; None: nobody looked)."""
+    if seen is not None and seen != (champion or 0):
+        raise ActOvertaken(model, str(seen or "none"), str(champion or "none"))
 
 
 def _refuse_unapproved(connection: sa.Connection, model: str, number: int, by: str, approvals: int) -> None:
@@ -120,6 +130,7 @@ def rollback(
     to: int | str | None = None,
     override: bool = False,
     kind: str = "rolled_back",
+    seen: int | None = None,
 ) -> Rollout:
     """Go back to the previous champion, or to version `to` when it was champion once. Trials end.
 
@@ -127,14 +138,17 @@ def rollback(
     ----------
     override : go back even to a version whose newest rehearsal failed.
     kind : of the event; "returned" when Keepwell goes back by itself.
+    seen : as for `promote`.
 
     Raises
     ------
+    ActOvertaken : somebody else made another version champion since.
     RollbackRefused : there is no champion, nothing to go back to, or its newest rehearsal failed.
     VersionNotFound : `to` does not exist.
     """
     now = aliases_now(connection, model)
     champion = now.get(CHAMPION)
+    refuse_overtaken(model, seen, champion)
     if champion is None:
         raise RollbackRefused(model, "it has no champion")
     target = to if to is not None else now.get(PREVIOUS)

@@ -69,6 +69,12 @@ def living_trials(connection: sa.Connection, model: str, kind: str | None = None
     return [_trial(row) for row in connection.execute(query).mappings()]
 
 
+def list_waiting(connection: sa.Connection) -> list[tuple[str, Trial]]:
+    """(model, trial) of every version in the record that waits for a person, oldest first."""
+    query = sa.select(trials).where(trials.c.kind == SHADOW, trials.c.status == WAITING).order_by(trials.c.since, trials.c.key)
+    return [(row["model"], _trial(row)) for row in connection.execute(query).mappings()]
+
+
 def list_trials(connection: sa.Connection, model: str) -> list[Trial]:
     """All trials, oldest first."""
     query = sa.select(trials).where(trials.c.model == model).order_by(trials.c.since, trials.c.key)

@@ -10,11 +10,12 @@ from keepwell.detection.detector import EDetector, batches_to_prove
 from keepwell.detection.null import BETS, Null, season_of
 from keepwell.detection.onset import Onset, scan
 from keepwell.detection.outcome import TASKS, Outcome, clipped, logit, sigmoid
-from keepwell.detection.reference import Reference
+from keepwell.detection.reference import MIN_BATCHES, Reference
 
 __all__ = [
     "BETS",
     "CLIP",
+    "MIN_BATCHES",
     "NULL",
     "TASKS",
     "UNSEEN",

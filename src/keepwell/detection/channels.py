@@ -11,8 +11,8 @@ from keepwell.detection.columns import Columns, Rows
 from keepwell.detection.outcome import LEAST_NOISE, Outcome
 
 TOLERATED = {"m": 0.15, "s": 0.08, "n": 0.02, "r": 0.05, "u": 0.005}
-LOSS_TOLERATED = {"gap": 0.01, "loss": 0.015, "diff": 0.05}  # shares of the reference's mean loss
-ERROR_TOLERATED = 0.00125  # a constant error that costs this share of it; what it really costs is measured before anything is told
+LOSS_TOLERATED = {"gap": 0.005, "loss": 0.0075, "diff": 0.05}  # shares of the reference's mean loss
+ERROR_TOLERATED = 0.0003  # a constant error that costs this share of it; what it really costs is measured before anything is told
 SLICES = 12  # the commonest ones are watched
 TWO_SIDED = ("m", "s", "signed", "score")
 

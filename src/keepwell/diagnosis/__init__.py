@@ -5,12 +5,13 @@ What rings comes in, with the rows just before and after; a ranked list of cause
 
 from keepwell.diagnosis.changes import Change, Ranked, ranked, words_of
 from keepwell.diagnosis.estimate import BLIND, estimate_of
-from keepwell.diagnosis.explain import HARM, explain
+from keepwell.diagnosis.explain import DOUBTLESS, HARM, explain, is_disproved
 from keepwell.diagnosis.records import CLASSES, Began, Case, Cause, Estimate, Explanation, Part, Predict
 
 __all__ = [
     "BLIND",
     "CLASSES",
+    "DOUBTLESS",
     "HARM",
     "Began",
     "Case",
@@ -23,6 +24,7 @@ __all__ = [
     "Ranked",
     "estimate_of",
     "explain",
+    "is_disproved",
     "ranked",
     "words_of",
 ]

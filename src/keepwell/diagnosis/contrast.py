@@ -27,7 +27,7 @@ class Contrast:
     @classmethod
     def at(cls, case: Case, onset: int) -> Contrast:
         """The sides of the batch at position `onset`."""
-        pre = np.arange(max(onset - BEFORE, 0), onset)
+        pre = np.flatnonzero(np.isfinite(case.apart[:onset]).any(axis=1))[-BEFORE:]
         post = np.arange(onset, len(case.numbers))
         place = np.searchsorted(case.numbers, case.batch)
         before = _thinned(np.flatnonzero((place >= (pre[0] if len(pre) else 0)) & (place < onset)))

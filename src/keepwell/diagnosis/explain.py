@@ -20,6 +20,7 @@ from keepwell.diagnosis.signatures import signature_of
 LOOK_BACK = 300  # batches
 NEAR = 4  # batches
 EXPLAINS = 0.2  # of what labels measured
+DOUBTLESS = 3.0  # standard errors
 HARM = 0.04  # of the reference's loss: a change in the data that costs less is a note
 BLAMED = 0.02  # of the reference's loss: less harm than this blames nobody
 LEVEL = 0.9
@@ -49,8 +50,11 @@ def explain(case: Case) -> Explanation:
     by_labels = _of_labels(case)
     elsewhere = Contrast.at(case, by_labels[0].at) if by_labels else None
     gap = _gap(elsewhere, by_labels[1] if by_labels else "") if elsewhere is not None else None
-    # Labels say how much there is to explain: a fault that costs far less did not do it.
-    is_enough = gap is None or harm - error > HARM * loss or harm > EXPLAINS * gap[0] or gap[0] - harm < 2 * gap[1]
+    # Labels say how much there is to explain: a fault that costs far less did not do it, nor one that should have cost far more.
+    since = account(contrast, []) if blamed and by_labels else None
+    is_enough = not (since and is_disproved(harm, since[0], since[1])) and (
+        gap is None or harm - error > HARM * loss or harm > EXPLAINS * gap[0] or gap[0] - harm < 2 * gap[1]
+    )
     if blamed and (by_labels is None or is_enough):
         causes = sorted(causes, key=lambda cause: -(cause.harm or 0.0))
         own_root = next((root for root in roots if root.column == causes[0].column), None)
@@ -81,6 +85,17 @@ def explain(case: Case) -> Explanation:
         notes=() if has_labels else (BLIND, *([estimate.sentence] if estimate else [])),
         estimate=estimate,
     )
+
+
+def is_disproved(harm: float, rise: float, error: float) -> bool:
+    """Is a measured rise of the loss surely far below the harm that a fault should do?
+
+    Examples
+    --------
+    >>> is_disproved(0.5, rise=-0.02, error=0.03), is_disproved(0.5, rise=-0.02, error=0.2)
+    (True, False)
+    """
+    return rise + DOUBTLESS * error < EXPLAINS * harm
 
 
 def _of_this_time(case: Case, roots: list[Root], first: Onset) -> list[Root]:

@@ -8,12 +8,13 @@
                               EmptyWindow, FeatureBanned, FrameInvalid, WatchStateInvalid, InputInvalid, BodyTooLarge, ArchiveInvalid,
                               BundleInvalid, TableInvalid, ProfileInvalid, ProfilesDiffer, BodyTooSlow, MediaTypeUnknown
       NotFound                ModelNotFound, VersionNotFound, PredictionNotFound, QuarantineNotFound, RunNotFound, RouteNotFound,
-                              BackupNotFound, VersionSwept, SliceNotFound, PersonNotFound, NoticeNotFound, IncidentNotFound
+                              BackupNotFound, VersionSwept, SliceNotFound, PersonNotFound, NoticeNotFound, IncidentNotFound,
+                              TokenNotFound
       Refused                 PromotionRefused, RollbackRefused, CycleRefused, FormatRefused, TrustRefused, AnswersDiffer, ModelFileInvalid,
                               TokenRefused, RestoreRefused, KeepingBusy, EnvironmentMismatch, NotRepeatable, IncidentRefused,
-                              IncidentChanged, ApprovalRefused, FormRefused, ActOvertaken
+                              IncidentChanged, ApprovalRefused, FormRefused, ActOvertaken, CycleOvertaken, RoleRefused, LimitReached
       BackendError            SourceUnavailable, StorageUnavailable, ArtifactCorrupt, ArtifactMissing, JournalCorrupt,
-                              SchemaTooNew, NotReady, TableCorrupt, BackupCorrupt, AnswerTooLate
+                              SchemaTooNew, NotReady, TableCorrupt, BackupCorrupt, AnswerTooLate, DataStale
 
 A leaf takes facts, keeps them as attributes and writes the message itself: what was asked, what was found, what to do.
 `status` is the HTTP answer, `headline` the bold line the command line prints first, `exit_code` the process's answer.
@@ -27,6 +28,7 @@ from keepwell.errors.backends import (
     ArtifactMissing,
     BackendError,
     BackupCorrupt,
+    DataStale,
     JournalCorrupt,
     NotReady,
     SchemaTooNew,
@@ -67,6 +69,7 @@ from keepwell.errors.missing import (
     RouteNotFound,
     RunNotFound,
     SliceNotFound,
+    TokenNotFound,
     VersionNotFound,
     VersionSwept,
 )
@@ -84,6 +87,7 @@ from keepwell.errors.refusals import (
     ActOvertaken,
     AnswersDiffer,
     ApprovalRefused,
+    CycleOvertaken,
     CycleRefused,
     EnvironmentMismatch,
     FormatRefused,
@@ -91,11 +95,13 @@ from keepwell.errors.refusals import (
     IncidentChanged,
     IncidentRefused,
     KeepingBusy,
+    LimitReached,
     ModelFileInvalid,
     NotRepeatable,
     PromotionRefused,
     Refused,
     RestoreRefused,
+    RoleRefused,
     RollbackRefused,
     TokenRefused,
     TrustRefused,
@@ -118,8 +124,10 @@ __all__ = [
     "BodyTooSlow",
     "BundleInvalid",
     "ContractBroken",
+    "CycleOvertaken",
     "CycleRefused",
     "DataError",
+    "DataStale",
     "EmptyWindow",
     "EnvironmentMismatch",
     "EstimatorInvalid",
@@ -137,6 +145,7 @@ __all__ = [
     "JournalCorrupt",
     "KeepingBusy",
     "KeepwellError",
+    "LimitReached",
     "LookbackTooShort",
     "LooksAhead",
     "MediaTypeUnknown",
@@ -158,6 +167,7 @@ __all__ = [
     "QuarantineNotFound",
     "Refused",
     "RestoreRefused",
+    "RoleRefused",
     "RollbackRefused",
     "RouteNotFound",
     "RunNotFound",
@@ -172,6 +182,7 @@ __all__ = [
     "StorageUnavailable",
     "TableCorrupt",
     "TableInvalid",
+    "TokenNotFound",
     "TokenRefused",
     "TrustRefused",
     "VersionNotFound",

@@ -91,6 +91,21 @@ class NotReady(BackendError):
         )
 
 
+class DataStale(BackendError):
+    """A request named an entity whose newest observation is older than the settings allow."""
+
+    headline = "The data is too old"
+
+    def __init__(self, entity: str, newest: str, limit_days: float) -> None:
+        super().__init__(
+            f"The newest observation of '{entity[:50]}' is of {newest}, and data older than {limit_days:g} days is not answered from. "
+            'Gather newer ones, send its features, or set lookup.when_stale = "flag".',
+            entity=entity,
+            newest=newest,
+            limit_days=limit_days,
+        )
+
+
 class AnswerTooLate(BackendError):
     """A request was not answered in time."""
 

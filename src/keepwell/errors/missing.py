@@ -34,6 +34,13 @@ class VersionNotFound(NotFound):
         )
 
 
+class TokenNotFound(NotFound):
+    """No token has that id."""
+
+    def __init__(self, token_id: str) -> None:
+        super().__init__(f"There is no token '{token_id}'. `keepwell token list` shows them with their ids.", token_id=token_id)
+
+
 class PredictionNotFound(NotFound):
     """No kept prediction has that id."""
 

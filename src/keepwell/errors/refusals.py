@@ -147,6 +147,38 @@ class TokenRefused(Refused, PermissionError):
         super().__init__(f"The request {problem}. Send the header `Authorization: Bearer TOKEN`.", problem=problem)
 
 
+class RoleRefused(Refused, PermissionError):
+    """A role does not allow an act."""
+
+    status = 403
+    headline = "That needs another role"
+
+    def __init__(self, who: str, role: str, act: str, needs: str) -> None:
+        super().__init__(
+            f"{who} may not {act}: that needs the role {needs}, and {who} has {role}. An admin can give a role: `keepwell token create`, "
+            "or `role` of the person in the settings.",
+            who=who,
+            role=role,
+            act=act,
+            needs=needs,
+        )
+
+
+class LimitReached(Refused):
+    """A token has sent as many requests as it may."""
+
+    status = 429
+    headline = "Too many requests"
+
+    def __init__(self, per_minute: int, wait_s: float) -> None:
+        super().__init__(
+            f"This token may send {per_minute} requests a minute. Come again in {wait_s:.0f} s.",
+            per_minute=per_minute,
+            wait_s=wait_s,
+        )
+        self.wait_s = wait_s
+
+
 class RestoreRefused(Refused):
     """A restore would overwrite something."""
 
@@ -183,6 +215,19 @@ class ActOvertaken(Refused):
             model=model,
             seen=seen,
             now=now,
+        )
+
+
+class CycleOvertaken(Refused):
+    """A cycle ran between the page that showed what would be built and the form that agreed to it."""
+
+    headline = "A cycle came in between"
+
+    def __init__(self, model: str, cycle: str) -> None:
+        super().__init__(
+            f"Nothing was begun: cycle {cycle} of '{model}' ran after the page that you agreed to. Look at what would be built again.",
+            model=model,
+            cycle=cycle,
         )
 
 

@@ -10,6 +10,7 @@ from keepwell.incidents.durations import PERIODS, Durations, durations_of, media
 from keepwell.incidents.escalation import escalate, told_to
 from keepwell.incidents.faults import (
     FAILED,
+    SKEWED,
     SOURCE_FAILED,
     STALE,
     UNANSWERED,
@@ -18,6 +19,7 @@ from keepwell.incidents.faults import (
     of_decline,
     of_failures,
     of_finding,
+    of_skew,
     of_source,
     of_unanswered,
     recovery_of,
@@ -28,7 +30,7 @@ from keepwell.incidents.owners import PARTIES, Owned, orphans, owner_of, party_o
 from keepwell.incidents.records import KEEPWELL, MODEL, STATES, Activity, Change, End, Fault, Incident
 from keepwell.incidents.runbooks import Runbook, runbook_of
 from keepwell.incidents.silence import Answers, Labels, Seen, silences
-from keepwell.incidents.tables import get_incident, list_activity, list_incidents, list_live, next_number
+from keepwell.incidents.tables import get_incident, list_activity, list_incidents, list_live, list_open, next_number
 from keepwell.incidents.telling import Around, clause, interval, next_act, tell, words_of
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "MODEL",
     "PARTIES",
     "PERIODS",
+    "SKEWED",
     "SOURCE_FAILED",
     "STALE",
     "STATES",
@@ -68,6 +71,7 @@ __all__ = [
     "list_activity",
     "list_incidents",
     "list_live",
+    "list_open",
     "live",
     "medians",
     "next_act",
@@ -76,6 +80,7 @@ __all__ = [
     "of_decline",
     "of_failures",
     "of_finding",
+    "of_skew",
     "of_source",
     "of_unanswered",
     "orphans",

@@ -13,6 +13,7 @@ from keepwell.monitoring import Said
 LOSS = {"binary": "log loss", "multiclass": "log loss", "regression": "squared error"}
 FAILED, SOURCE_FAILED = "cycle", "source"  # ids
 UNANSWERED = "silence/no answers"
+SKEWED = "skew/"  # and the feature
 STALE = "stale"  # the contract's finding that nothing new came
 UNPROVEN = "the cause is not proven"
 LEAST_SHARE = 0.2  # of the rise, for a broken column to be what an incident is about
@@ -179,6 +180,34 @@ def of_unanswered(key: str, version: int, problem: str, since: datetime, now: da
         headline="is unknown",
         words=_short(f"version {version} cannot answer: {problem}"),
     )
+
+
+def of_skew(key: str, feature: str, seen: Mapping[str, Any], *, of: int, is_answer: bool, since: datetime, now: datetime) -> Fault:
+    """A feature that was served otherwise than the version's own code computes it from the tables, or answers that are not the version's.
+
+    Parameters
+    ----------
+    seen : `rows` that differ of so many (`of`), and the first of them: `served`, `computed`, `prediction_id`, `since`.
+    """
+    what = "the answer kept is not the version's" if is_answer else f"{feature} as served is not what the features code makes of the data"
+    example = f"{_value(seen['served'])} instead of {_value(seen['computed'])} (prediction {seen['prediction_id'][:12]})"
+    last = min(seen["since"], now)
+    return Fault(
+        key=key,
+        id=f"{SKEWED}{feature}",
+        family="skew",
+        cls="skew",
+        kind="other answers" if is_answer else "other features",
+        column="" if is_answer else feature,
+        first=min(since, last),
+        last=last,
+        headline="gets other features than it was trained on" if not is_answer else "is answering otherwise than its version does",
+        words=_short(f"{what}: {example}, in {seen['rows']} of {of} made again"),
+    )
+
+
+def _value(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else repr(value)[:40]
 
 
 def _short(text: str) -> str:

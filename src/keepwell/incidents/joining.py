@@ -2,8 +2,8 @@
 
 A fault joins the open incident that already holds it (by its id), else one that blames the same column or source, else one whose beginning
 overlaps with its own. Data that are late because broken rows are set aside belong to what broke them. When a fault belongs to none and the
-same cause ended a short while ago, that incident is reopened. What a person closed while it lasted stays closed until it has ended and come
-again, or gets worse.
+same cause ended a short while before, that incident is reopened. What a person closed while it lasted stays closed until it has ended and
+come again, or gets worse.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def join(
 
     Parameters
     ----------
-    known : incidents that are live, and those closed within `settings.reopen_days`.
+    known : incidents that are live, and those closed within `settings.reopen_days` before a fault began.
     number : of the next incident.
 
     Returns
@@ -100,7 +100,11 @@ def _columns(incident: Incident) -> set[str]:
 
 
 def _recurs(fault: Fault, incidents: Sequence[Incident], settings: IncidentsSection, now: datetime) -> Incident | None:
-    """The newest closed incident of which a fault is the same cause again. An unknown cause is never the same."""
+    """The newest closed incident of which a fault is the same cause again. An unknown cause is never the same.
+
+    What counts is how soon a decline may have begun again: where few rows come it is told weeks after that.
+    """
+    began = now if fault.is_lasting else fault.first
 
     def same(one: Incident) -> bool:
         if fault.id in one.facts["faults"]:
@@ -111,7 +115,7 @@ def _recurs(fault: Fault, incidents: Sequence[Incident], settings: IncidentsSect
         return fault.cls != "unknown" and ((fault.cls, fault.kind, fault.column) in known or (fault.column in _columns(one)))
 
     span = timedelta(days=settings.reopen_days)
-    lately = [one for one in incidents if fault.id in one.ringing or (one.closed_at is not None and now - one.closed_at <= span)]
+    lately = [one for one in incidents if fault.id in one.ringing or (one.closed_at is not None and began - one.closed_at <= span)]
     return max((one for one in lately if same(one) and "absorbed_by" not in one.facts), key=lambda one: one.number, default=None)
 
 

@@ -29,6 +29,7 @@ BY_CLASS = {
     "label_shift": "model",
     "concept_shift": "model",
     "unknown": "model",
+    "skew": "serving",
     "keepwell": "keepwell",
 }
 

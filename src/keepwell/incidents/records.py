@@ -103,11 +103,24 @@ class Incident:
         """Ids of its faults that have not ended."""
         return tuple(name for name, fault in self.facts["faults"].items() if fault["ended"] is None)
 
+    @property
+    def word(self) -> str:
+        """The health word whose colour and icon it has."""
+        return "paused" if not self.is_open else "unwell" if self.severity == "critical" else "watch"
+
     def state_at(self, now: datetime) -> str:
         """The state, with a snooze that has run out taken off."""
         if self.state == "snoozed" and (self.snoozed_until is None or self.snoozed_until <= now):
             return "acknowledged" if self.acknowledged_at else "open"
         return self.state
+
+    def _repr_html_(self) -> str:
+        from keepwell.notebook import card
+        from keepwell.wording import when
+
+        lead = self.facts["faults"][self.facts["lead"]]
+        known = [("State", self.state), ("Severity", self.severity), ("Owner", self.owner or "nobody"), ("Told", when(self.told_at))]
+        return card(self.word, f"Incident {self.number} of {self.model}: {lead['words']}", known)
 
 
 @dataclass(frozen=True)

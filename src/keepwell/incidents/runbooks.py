@@ -40,6 +40,13 @@ CYCLES = Runbook(
     "2. Is `keepwell up` or `keepwell work` running? `keepwell run` runs one cycle by hand.\n"
     "3. A cycle gathers all that came since the last; nothing needs to be repeated. The incident ends by itself.",
 )
+SKEW = Runbook(
+    "see how the caller computes {column}",
+    "1. `keepwell explain ID` shows the features as served beside those that the model's own code computes.\n"
+    "2. Have the caller compute them as `features` in model.py does, or send only the entity: the server computes them then.\n"
+    "3. Questions of the kind 'what if' should name no entity: they are then not held against the data.\n"
+    "4. The incident ends by itself when what is served agrees again.",
+)
 BY_KIND = {
     "missing labels": Runbook(
         "see why labels stay away",
@@ -78,12 +85,20 @@ BY_KIND = {
     ),
     "missed cycle": CYCLES,
     "dead worker": CYCLES,
+    "other answers": Runbook(
+        "see which packages the server runs: `keepwell doctor`",
+        "1. `keepwell doctor` loads the version here and asks it its golden rows.\n"
+        "2. Who answered otherwise? `keepwell explain ID` shows it: a server with other packages, or an application of your own that names "
+        "this version.\n"
+        "3. The incident ends by itself when what is served agrees again.",
+    ),
     "late data": SOURCE,
     "stale": SOURCE,
 }
 BY_CLASS = {
     "data_quality": DATA,
     "source": SOURCE,
+    "skew": SKEW,
     "keepwell": CYCLES,
     "concept_shift": RELATION,
     "label_shift": RELATION,

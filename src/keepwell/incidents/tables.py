@@ -63,6 +63,12 @@ def list_live(connection: sa.Connection, model: str) -> list[Incident]:
     return [_incident(row) for row in connection.execute(_LIVE, {"name": model}).mappings()]
 
 
+def list_open(connection: sa.Connection) -> list[Incident]:
+    """Incidents of every model in the record that are not closed, oldest first."""
+    query = sa.select(incidents).where(incidents.c.is_live, incidents.c.state != "closed").order_by(incidents.c.told_at)
+    return [_incident(row) for row in connection.execute(query).mappings()]
+
+
 def list_incidents(
     connection: sa.Connection,
     model: str,

@@ -73,13 +73,17 @@ def clean(context: Context, *, now: datetime | None = None, dry_run: bool = Fals
             "files nobody named": list(_remove(context, unnamed, dry_run)) if orphans else [],
             "unpacked code": list(_remove_code(context, going, dry_run)),
         }
+        forgotten_rows = 0
+        if rules.predictions_days is not None:
+            until = now - timedelta(days=rules.predictions_days)
+            forgotten_rows = sum(table.forget(until, dry_run=dry_run) for table in (context.predictions, context.shadows))
         for table in context.tables:
             freed.setdefault("old table files", []).extend(table.vacuum(dry_run=dry_run))
         with context.database.begin() as connection:
             before = now - timedelta(days=rules.workflow_days)
             forgotten = tables.forget_workflows(connection, context.name, before, dry_run=dry_run)
         sizes = {name: sum(bytes_) for name, bytes_ in freed.items()}
-        counts = {name: len(bytes_) for name, bytes_ in freed.items()} | {"workflow rows": forgotten}
+        counts = {name: len(bytes_) for name, bytes_ in freed.items()} | {"workflow rows": forgotten, "old predictions": forgotten_rows}
         result = Freed(dry_run, sizes, counts, going)
         if not dry_run and any(counts.values()):
             _tell(context, result, now)

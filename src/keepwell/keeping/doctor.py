@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from keepwell.errors import BackendError, KeepwellError
+from keepwell.access import certificate_of, list_tokens
+from keepwell.errors import BackendError, KeepwellError, SettingInvalid
 from keepwell.incidents import PARTIES, orphans
 from keepwell.keeping import wholeness
 from keepwell.keeping.comparing import against
@@ -19,7 +20,6 @@ from keepwell.settings import Settings, look
 from keepwell.training import Code, lock_of, needed_packages
 from keepwell.validation import from_toml
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LITTLE_DISK = 1 << 30  # bytes; a build and a table flush need some hundred megabytes at most
 
 
@@ -41,7 +41,6 @@ def examine(folder: Path, now: datetime | None = None, *, deep: bool = False, ba
         return [Finding("settings", "wrong", problem.message, "Mend keepwell.toml, then ask again.") for problem in problems]
     found = [
         Finding("settings", "ok", "keepwell.toml reads"),
-        _server(settings),
         _disk(folder),
         _contract(folder, settings),
         _owners(settings),
@@ -56,6 +55,7 @@ def examine(folder: Path, now: datetime | None = None, *, deep: bool = False, ba
         return [*found, Finding("project", "wrong", error.message, cure)]
     try:
         looks: tuple[Callable[[], Iterator[Finding]], ...] = (
+            lambda: _server(context, now),
             lambda: wholeness.record(context, now, deep=deep),
             lambda: against(context, backup) if backup is not None else iter(()),
             lambda: wholeness.artifacts(context, deep=deep),
@@ -77,13 +77,27 @@ def examine(folder: Path, now: datetime | None = None, *, deep: bool = False, ba
     return found
 
 
-def _server(settings: Settings) -> Finding:
-    if settings.serve.host in LOOPBACK:
-        return Finding("server", "ok", f"listens on this machine only ({settings.serve.host})")
-    if settings.serve.token is None:
-        message = f"listens on {settings.serve.host} without a token, so anyone who reaches it could act"
-        return Finding("server", "wrong", message, 'Set KEEPWELL_SERVE__TOKEN in the environment, or [serve] host = "127.0.0.1".')
-    return Finding("server", "ok", f"listens on {settings.serve.host}, with a token")
+def _server(context: Context, now: datetime) -> Iterator[Finding]:
+    serve = context.settings.serve
+    try:
+        has_certificate = certificate_of(serve, context.folder) is not None
+    except SettingInvalid as error:
+        yield Finding("server", "wrong", error.message, "Mend [serve] certificate and key; the server would not start.")
+        return
+    with context.database.read() as connection:
+        good = sum(token.state(now) == "good" for token in list_tokens(connection)) + bool(serve.token)
+    if serve.is_local:
+        yield Finding("server", "ok", f"listens on this machine only ({serve.host})")
+    elif not good:
+        message = f"would listen on {serve.host}, where others reach it, and there is no token; it does not start so"
+        yield Finding("server", "wrong", message, 'Make one with `keepwell token create`, or set [serve] host = "127.0.0.1".')
+    elif not has_certificate:
+        message = (
+            f"listens on {serve.host} without a certificate of its own, so tokens travel as plain text up to whatever stands before it"
+        )
+        yield Finding("server", "note", message, "Set [serve] certificate and key, unless a proxy before it speaks HTTPS.")
+    else:
+        yield Finding("server", "ok", f"listens on {serve.host}, with HTTPS and {good} good {'token' if good == 1 else 'tokens'}")
 
 
 def _disk(folder: Path) -> Finding:

@@ -17,7 +17,7 @@ from keepwell.errors import SchemaTooNew
 from keepwell.storage import HEAD, Database
 from keepwell.storage.schema import Utc, metadata
 
-LEFT_OUT = {"workers"}  # who is at work at this moment
+LEFT_OUT = {"workers", "tokens"}  # who is at work at this moment; who may do what here: a copy must not bring a revoked token back
 BY_NAME = {"tables", "commits"}  # rows of these carry the model in the name of the versioned table
 SWEPT = "swept:"  # before the identity of a step whose files are gone, so that no later build takes them for there
 _DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")

@@ -7,29 +7,35 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keepwell.detection import BETS, day_of
-from keepwell.diagnosis import HARM, Explanation, explain
+from keepwell.detection import BETS
+from keepwell.diagnosis import DOUBTLESS, HARM, Explanation, explain, is_disproved
 
 if TYPE_CHECKING:
     from keepwell.monitoring.signals import Signal
     from keepwell.monitoring.watch import Watch
 
-MEASURED = 0.02  # the same for a rise that labels have measured, less its standard error
-SURE = 2.0  # harm of so many times what makes a decline, three standard errors surely, needs no second look
+MEASURED = 0.02  # of the reference's loss: a rise that labels have measured and that costs less is none
+PROVEN = 2.25  # standard errors of it above nothing: its beginning was chosen where it looks largest
+SURE, GROSS = 2.0, 8.0  # harm of so many times what makes a decline, three standard errors surely, needs no second look; see `judge`
+FADED = 3.0  # how far its log evidence must fall below the threshold before a channel has ceased to ring
 LOOKS, OFTEN, AGAIN = (0, 1, 2), 4, 28  # batches after something new rings at which it is looked at: these, then every 4th, then every 28th
 RECOVERED = 200.0  # how much the bets must win before an incident has ended
+MOST = 1.0  # standard errors that a batch may count for in them: at least 15 batches are needed
+NEWEST, SURELY = 4, 1.645  # batches, and standard errors below half of what it was, at which an incident is no longer diagnosed
+NOTHING_WON = [float("-inf")] * len(BETS)
 SETTLING = (1, 2, 4, 7, 10, 14, 21, 28)  # batches after a decline was told at which its diagnosis is made better
 
 
 @dataclass(eq=False)
 class Incident:
-    """A decline that was told: its number, in which batch, the channels that rang, and the columns it blames."""
+    """A decline that was told: its number, in which batch, the channels that rang, its explanation and the newest batch this has seen."""
 
     number: int
     told: int
     channels: np.ndarray
     explanation: Explanation
-    recovery: list[float] = field(default_factory=lambda: [float("-inf")] * len(BETS))
+    seen: int
+    recovery: list[float] = field(default_factory=NOTHING_WON.copy)
 
 
 @dataclass(eq=False)
@@ -44,7 +50,9 @@ def judge(watch: Watch, number: int) -> list[Signal]:
     """Signals of the batch that has just closed."""
     signals = [*_settle(watch, number), *_recover(watch, number)]
     ringing = watch.detector.ringing.copy()
-    watch.rang = np.where(ringing, np.where(np.isnan(watch.rang), number, watch.rang), np.nan)
+    # A channel that hovers about its threshold does not begin to ring anew each time.
+    fades = watch.detector.evidence >= watch.detector.threshold - FADED
+    watch.rang = np.where(ringing & np.isnan(watch.rang), number, np.where(ringing | fades, watch.rang, np.nan))
     for incident in watch.open_incidents:
         ringing &= ~incident.channels
     if any(number - incident.told <= SETTLING[-1] for incident in watch.open_incidents):
@@ -61,6 +69,8 @@ def judge(watch: Watch, number: int) -> list[Signal]:
     age = number - judgement.since
     if age not in LOOKS and age % (OFTEN if age < AGAIN else AGAIN) and not judgement.harmful:
         return signals
+    # Where something has rung for long a second look tells a few odd batches from a new fault, unless its harm is gross.
+    needed = SURE if number - float(np.min(watch.rang[ringing])) <= AGAIN else GROSS
     explanation, ringing = _explained(watch, ringing)
     is_proven, harm = _is_proven(watch, ringing, explanation), (explanation.harm or 0.0) - (explanation.harm_error or 0.0)
     known = {cause.column for incident in watch.open_incidents for cause in incident.explanation.causes[:1] if cause.column}
@@ -69,10 +79,13 @@ def judge(watch: Watch, number: int) -> list[Signal]:
     is_new = not watch.open_incidents or (
         cause is not None and cause.cls == "data_quality" and cause.column not in known and explanation.began.at > watch.told_until()
     )
-    judgement.harmful = judgement.harmful + (2 if _is_sure(explanation) else 1) if harm > HARM * explanation.expected and is_new else 0
+    is_harmful = is_new and harm > HARM * explanation.expected
+    if explanation.rise is not None and is_disproved(explanation.harm or 0.0, explanation.rise, explanation.rise_error or 0.0):
+        is_harmful = False
+    judgement.harmful = judgement.harmful + (2 if _is_sure(explanation, needed) else 1) if is_harmful else 0
     if (is_proven and not watch.open_incidents) or judgement.harmful >= 2:
         watch.incidents += 1
-        watch.open_incidents.append(Incident(watch.incidents, number, ringing, explanation))
+        watch.open_incidents.append(Incident(watch.incidents, number, ringing, explanation, number))
         watch.judgement = None
         return [*signals, watch.signal("decline", number, explanation.causes, explanation)]
     told = [one for one in explanation.causes if one.cls in ("data_quality", "covariate_shift") and one.column not in watch.told_columns]
@@ -86,21 +99,22 @@ def _explained(watch: Watch, ringing: np.ndarray) -> tuple[Explanation, np.ndarr
     """Why these channels ring, and which of them that explains.
 
     What rang long before has another cause, often a harmless one, and its sharp onset would hide what is new: so the channels that began
-    lately are asked by themselves, and are heard when there is no doubt about the harm.
+    lately are asked by themselves, and are heard when there is no doubt about the harm. So is the loss of a slice, beside others.
     """
     times = np.sort(watch.rang[ringing])
     apart = np.flatnonzero(np.diff(times) > AGAIN)
-    if len(apart):
-        newest = ringing & (watch.rang > times[apart[-1]])
-        explanation = explain(replace(watch.case(), ringing=newest))
-        if _is_sure(explanation):
-            return explanation, newest
+    slices = ringing & np.array([channel.kind == "slice" for channel in watch.reference.channels])
+    asked = [ringing & (watch.rang > times[apart[-1]])] if len(apart) else []
+    for some in [*asked, *([slices] if slices.any() and (slices != ringing).any() else [])]:
+        explanation = explain(replace(watch.case(), ringing=some))
+        if _is_sure(explanation) or (some is slices and _is_proven(watch, slices, explanation)):
+            return explanation, some
     return explain(replace(watch.case(), ringing=ringing)), ringing
 
 
-def _is_sure(explanation: Explanation) -> bool:
-    """Is the harm large, whatever its error?"""
-    return (explanation.harm or 0.0) - 3 * (explanation.harm_error or 0.0) > SURE * HARM * explanation.expected
+def _is_sure(explanation: Explanation, times: float = SURE) -> bool:
+    """Is the harm so many times what makes a decline, whatever its error?"""
+    return (explanation.harm or 0.0) - DOUBTLESS * (explanation.harm_error or 0.0) > times * HARM * explanation.expected
 
 
 def _is_proven(watch: Watch, ringing: np.ndarray, explanation: Explanation) -> bool:
@@ -118,38 +132,72 @@ def _is_proven(watch: Watch, ringing: np.ndarray, explanation: Explanation) -> b
     known = [(rise, error or 0.0) for rise, error in measured if rise is not None]
     if not known:
         return "diff" in kinds
-    return any(rise - error > MEASURED * explanation.expected for rise, error in known)
+    return any(rise > MEASURED * explanation.expected and rise > PROVEN * error for rise, error in known)
 
 
 def _settle(watch: Watch, number: int) -> list[Signal]:
-    """Better diagnoses of what was told lately."""
+    """Better diagnoses of what was told lately, while it lasts: batches after its end say nothing of it."""
     signals = []
     for incident in watch.open_incidents:
-        if number - incident.told in SETTLING:
-            incident.explanation = explain(replace(watch.case(), ringing=incident.channels))
-            signals.append(watch.signal("decline", number, incident.explanation.causes, incident.explanation, incident.number))
+        if number - incident.told not in SETTLING or _looks_over(watch, incident):
+            continue
+        explanation = explain(replace(watch.case(), ringing=incident.channels))
+        if watch.batch_of(explanation.began.at) > incident.told:  # another change, on top of this one
+            continue
+        if explanation.began.channel != incident.explanation.began.channel:
+            incident.recovery = NOTHING_WON.copy()
+        incident.explanation, incident.seen = _moved(incident.explanation, explanation), number
+        signals.append(watch.signal("decline", number, explanation.causes, incident.explanation, incident.number))
     return signals
 
 
+def _moved(told: Explanation, explanation: Explanation) -> Explanation:
+    """A better diagnosis, with the onset that was told before where it lies elsewhere."""
+    meets = explanation.began.low <= told.began.high and told.began.low <= explanation.began.high
+    return replace(explanation, earlier=told.earlier if meets else told.earlier or told.began.at)
+
+
+def _looks_over(watch: Watch, incident: Incident) -> bool:
+    """Are the newest batches surely less than half as far off as it was?"""
+    at, off = _off(watch, incident)
+    if at is None:
+        return False
+    z = watch.series.z[watch.series.numbers >= watch.batch_of(incident.explanation.began.at), at]
+    newest = z[np.isfinite(z)][-NEWEST:]
+    return bool(len(newest)) and float(newest.mean()) * np.sign(off) < abs(off) / 2 - SURELY / np.sqrt(len(newest))
+
+
+def _off(watch: Watch, incident: Incident) -> tuple[int | None, float]:
+    """The channel of an incident's onset (None when it cannot be asked), and how far off it was, in the mean, while it was diagnosed."""
+    names = [channel.name for channel in watch.reference.channels]
+    if incident.explanation.began.channel not in names:
+        return None, 0.0
+    at, series = names.index(incident.explanation.began.channel), watch.series
+    changed = (series.numbers >= watch.batch_of(incident.explanation.began.at)) & (series.numbers <= incident.seen)
+    z = series.z[changed, at]
+    off = float(np.nanmean(z)) if np.isfinite(z).any() else 0.0
+    return (at, off) if off else (None, 0.0)
+
+
 def _recover(watch: Watch, number: int) -> list[Signal]:
-    """The end of an incident: bets against its channel being still half as far off as it was, taken anew until they win."""
+    """The end of an incident: bets against its channel being still half as far off as it was, taken anew until they win.
+
+    No batch wins much: a fault may pass over a few of them. How far off labels are is known only after a while, so they are waited for.
+    """
     signals = []
     for incident in list(watch.open_incidents):
-        settled = incident.told + SETTLING[-1]
-        places = [at for at, channel in enumerate(watch.reference.channels) if channel.name == incident.explanation.began.channel]
-        if not places or number <= settled:
+        at, off = _off(watch, incident)
+        if at is None or number <= incident.told:
             continue
-        at = places[0]
-        series, began = watch.series, day_of(incident.explanation.began.at)
-        changed = (series.numbers >= watch.reference.batch_of(np.array([began]))[0]) & (series.numbers <= settled)
-        off = float(np.nanmean(series.z[changed, at])) if np.isfinite(series.z[changed, at]).any() else 0.0
-        z = float(series.z[-1, at]) if not watch.reference.channels[at].is_of_labels else watch.newest_labelled(at, number)
-        if not np.isfinite(z) or off == 0.0:
+        is_of_labels = watch.reference.channels[at].is_of_labels
+        z = watch.newest_labelled(at, number) if is_of_labels else float(watch.series.z[-1, at])
+        if not np.isfinite(z):
             continue
-        back = abs(off) / 2 - z * np.sign(off)
+        back = min(abs(off) / 2 - z * np.sign(off), MOST)
         incident.recovery = (np.logaddexp(incident.recovery, 0.0) + BETS * back - BETS**2 / 2).tolist()
-        if np.logaddexp.reduce(incident.recovery) - np.log(len(BETS)) >= np.log(RECOVERED):
-            watch.detector.reset(incident.channels)
+        is_settled = not is_of_labels or number > incident.told + SETTLING[-1]
+        if is_settled and np.logaddexp.reduce(incident.recovery) - np.log(len(BETS)) >= np.log(RECOVERED):
             watch.open_incidents.remove(incident)
+            watch.forget(incident, number)
             signals.append(watch.signal("recovered", number, incident.explanation.causes, incident.explanation, incident.number))
     return signals

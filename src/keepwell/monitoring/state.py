@@ -20,7 +20,7 @@ from keepwell.monitoring.memory import Kept, Series
 if TYPE_CHECKING:
     from keepwell.monitoring.watch import Watch
 
-FORMAT = 2
+FORMAT = 3
 PLAIN = ("time", "entity", "key", "answer", "label", "task", "label_delay_days", "columns", "run_length", "closed", "unlabelled", "tested")
 COUNTS = ("incidents", "noted", "late", "unknown_labels")
 
@@ -150,5 +150,6 @@ def explanation_of(found: dict[str, Any]) -> Explanation:
             "parts": tuple(Part(**one) for one in found["parts"]),
             "notes": tuple(found.get("notes", ())),
             "estimate": Estimate(**estimate) if (estimate := found.get("estimate")) else None,
+            "earlier": datetime.fromisoformat(earlier) if (earlier := found.get("earlier")) else None,
         }
     )

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from keepwell.monitoring.checkup import Checkup
-from keepwell.storage import append_once, insert_once
+from keepwell.storage import append_once, insert_once, models_on_record
 from keepwell.storage.schema import facts, integer, linked, metadata, moment, serial, text
 
 checkups = sa.Table(
@@ -112,6 +112,15 @@ def record_checkup(connection: sa.Connection, model: str, cycle: str, checkup: C
     """Keep a check-up, once per cycle."""
     values = {"as_of": checkup.as_of, "verdict": checkup.verdict, "sentence": checkup.sentence, "facts": checkup.facts}
     append_once(connection, checkups, {"model": model, "cycle": cycle, **values})
+
+
+def newest_checkups(connection: sa.Connection) -> dict[str, Checkup]:
+    """Model -> its newest check-up, of every model in the record, without its facts."""
+    models, mine = models_on_record(), checkups.alias()
+    newest = sa.select(sa.func.max(mine.c.as_of)).where(mine.c.model == models.c.model).scalar_subquery()
+    columns = (checkups.c.model, checkups.c.as_of, checkups.c.verdict, checkups.c.sentence)
+    query = sa.select(*columns).join(models, (checkups.c.model == models.c.model) & (checkups.c.as_of == newest))
+    return {row.model: Checkup(row.as_of, row.verdict, row.sentence, {}) for row in connection.execute(query)}
 
 
 def last_checkup(connection: sa.Connection, model: str, *, before: datetime | None = None) -> Checkup | None:

@@ -59,7 +59,8 @@ def span(low: datetime, high: datetime) -> str:
 def _when(explanation: Explanation) -> str:
     began = explanation.began
     shape = ", growing" if began.shape == "ramp" else ""
-    return f"{began.at:%-d %B %Y} ({span(began.low, began.high)}, {began.level:.0%}{shape})".replace("%", " %")
+    earlier = f"; {explanation.earlier:%-d %B %Y} was told first" if explanation.earlier else ""
+    return f"{began.at:%-d %B %Y} ({span(began.low, began.high)}, {began.level:.0%}{shape}{earlier})".replace("%", " %")
 
 
 def _rise(explanation: Explanation, task: str) -> str:
@@ -68,7 +69,8 @@ def _rise(explanation: Explanation, task: str) -> str:
         return f"Its {name} rose by {explanation.rise:.3f} ({100 * explanation.rise / explanation.expected:.0f} %)"
     if explanation.harm:
         share = 100 * explanation.harm / explanation.expected
-        return f"Labels are not in yet; its {name} is expected to rise by {explanation.harm:.3f} ({share:.0f} %)"
+        known = "The labels that are in do not show it yet" if explanation.rise is not None else "Labels are not in yet"
+        return f"{known}; its {name} is expected to rise by {explanation.harm:.3f} ({share:.0f} %)"
     return ""
 
 

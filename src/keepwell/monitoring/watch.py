@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from keepwell.detection import (
+    MIN_BATCHES,
     TASKS,
     EDetector,
     Last,
@@ -20,6 +21,7 @@ from keepwell.detection import (
     batch_means,
     batches_to_prove,
     column_values,
+    day_of,
     label_noise,
     label_values,
 )
@@ -33,6 +35,7 @@ from keepwell.monitoring.signals import Signal
 from keepwell.monitoring.state import from_bytes, to_bytes
 
 LABELLED = 0.9  # share of a batch's labels with which it is tested
+KEPT = 400  # batches whose rows are remembered
 PATIENCE = 1.5  # label delays after which a batch is tested with the labels that are in
 
 
@@ -324,7 +327,8 @@ class Watch:
             means, sizes = batch_means(values, np.zeros(len(batch.rows), int), 1)
             apart, counts = means[0] - ref.null.usual(ref.middle(np.array([number])))[0], sizes[0]
             z = self._step(number, apart, counts, means[0])
-            self.kept.append(batch.take(thinned(batch.batch)), int(self.series.numbers[max(len(self.series.numbers) - 400, 0)]))
+            sound = self.series.numbers[np.isfinite(self.series.apart).any(axis=1)][-KEPT:]
+            self.kept.append(batch.take(thinned(batch.batch)), int(sound[0]) if len(sound) else number)
             self.unlabelled.append(number)
         self.series.append(number, apart, z, counts)
         if (note := arrivals_note(self, parts[0] if parts else None, number)) is not None:
@@ -400,6 +404,31 @@ class Watch:
             self.detector.sides(),
             None if self.model is None else self._ask,
         )
+
+    def batch_of(self, moment: datetime) -> int:
+        """Number of the batch that a moment lies in."""
+        return int(self.reference.batch_of(np.array([day_of(moment)]))[0])
+
+    def forget(self, ended: Incident, last: int) -> None:
+        """Let a decline that has ended be no part of what comes after it.
+
+        Its batches and rows are neither usual nor evidence of something new, but for other declines that last. What rang before it, or
+        belongs to one of those, rings on; in the other channels nothing new can have begun before its end.
+        """
+        first = self.batch_of(ended.explanation.began.at)
+        lasting = np.zeros(len(self.rang), bool)
+        for incident in self.open_incidents:
+            lasting |= incident.channels
+        fresh = ~lasting & (ended.channels | ~(self.rang < first))
+        self.detector.reset(fresh)
+        self.rang[fresh] = np.nan
+        until = self.series.numbers <= last
+        spell = np.ix_(until & (self.series.numbers >= first), ~lasting)
+        self.series.apart[spell], self.series.z[spell] = np.nan, np.nan
+        self.series.z[np.ix_(until, fresh)] = np.nan
+        sound = (self.kept.batch < first) | (self.kept.batch > last)
+        if not self.open_incidents and len(np.unique(self.kept.batch[sound])) >= MIN_BATCHES:  # after years of decline no others are left
+            self.kept = self.kept.take(sound)
 
     def told_until(self) -> datetime:
         """The end of the batch in which the newest open decline was told."""

@@ -17,9 +17,10 @@ from keepwell.orchestration.quarantine import DROPPED, RELEASED, decide_quaranti
 from keepwell.orchestration.rehearsing import rehearse, rehearse_when_due, rehearsed_today
 from keepwell.orchestration.reloading import reload_code
 from keepwell.orchestration.reproducing import reproduce
+from keepwell.orchestration.retracing import Retraced, retrace
 from keepwell.orchestration.schedule import Scheduler, due, next_tick
 from keepwell.orchestration.slots import dead_slots
-from keepwell.orchestration.tables import CycleRecord, count_cycles, get_cycle, last_cycle, list_cycles
+from keepwell.orchestration.tables import CycleRecord, Newest, count_cycles, get_cycle, last_cycle, list_cycles, newest_cycles
 from keepwell.orchestration.tending import around_now
 from keepwell.orchestration.watching import changes_near
 
@@ -30,9 +31,11 @@ __all__ = [
     "CycleRecord",
     "Dossier",
     "Engine",
+    "Newest",
     "Plain",
     "Repeated",
     "Reproduction",
+    "Retraced",
     "Scheduler",
     "answer_rows",
     "approve",
@@ -54,6 +57,7 @@ __all__ = [
     "list_quarantine",
     "look",
     "needed",
+    "newest_cycles",
     "next_tick",
     "plain",
     "post_labels",
@@ -65,6 +69,7 @@ __all__ = [
     "reload_code",
     "reproduce",
     "resume",
+    "retrace",
     "run_cycle",
     "state_now",
 ]

@@ -13,7 +13,7 @@ import polars as pl
 from keepwell.errors import VersionNotFound
 from keepwell.orchestration.context import Context
 from keepwell.registry import CHAMPION, list_versions
-from keepwell.serving import LEDGER
+from keepwell.serving import BY_HAND, LEDGER
 
 
 def answer_rows(
@@ -46,7 +46,7 @@ def answer_rows(
             "version": number,
             "answer": float(answer),
             "made_at": now,
-            "origin": "by hand",
+            "origin": BY_HAND,
             "inputs": json.dumps(dict(row)),
         }
         for row, answer in zip(rows, answers, strict=True)

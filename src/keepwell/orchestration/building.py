@@ -13,7 +13,7 @@ import polars as pl
 
 from keepwell.comparison import code_differences
 from keepwell.errors import FeatureBanned, KeepwellError
-from keepwell.evaluation import BASELINES, Evidence, GateDecision, Metric, by_slice, decide, model_card, score, worth
+from keepwell.evaluation import BASELINES, Evidence, GateDecision, Metric, by_slice, decide, losses, model_card, score, worth
 from keepwell.evaluation import Check as GateCheck
 from keepwell.ingestion import ALL, key_of, to_kind, to_polars
 from keepwell.orchestration.context import Context
@@ -46,6 +46,7 @@ from keepwell.training import (
     prove_no_lookahead,
     recalibrate,
     save_model,
+    search,
     smoke,
     split,
     to_bytes,
@@ -151,6 +152,7 @@ def train(context: Context, run: str, prepared: Result) -> Result:
         "train_days": settings.build.train_days,
         "min_rows": settings.build.min_rows,
         "train": settings.train,
+        **({"search": settings.search, "metric": context.metric} if settings.search else {}),
         "seed": settings.build.seed,
         **_planned(context, prepared),
     }
@@ -159,8 +161,10 @@ def train(context: Context, run: str, prepared: Result) -> Result:
     def work() -> Result:
         model = context.model
         parted = _parted(context, prepared)
+        found = _searched(context, parted.train) if settings.search and of is None else None
+        chosen = found["settings"] if found else settings.train
         if of is None:
-            estimator = fit(model, parted.train, settings=settings.train, seed=settings.build.seed)
+            estimator = fit(model, parted.train, settings=chosen, seed=settings.build.seed)
         else:
             estimator = _recalibrated(context, of, parted.train)
         file = save_model(estimator, settings.trust)
@@ -171,7 +175,7 @@ def train(context: Context, run: str, prepared: Result) -> Result:
             "model_file": context.artifacts.put(file.data),
             "format": file.format,
             "size_bytes": len(file.data),
-            "smoke": smoke(model, parted.train, settings=settings.train, seed=settings.build.seed, trust=settings.trust),
+            "smoke": smoke(model, parted.train, settings=chosen, seed=settings.build.seed, trust=settings.trust),
             "canonical": canonical_digest(file, settings.trust),
             "golden": {
                 "rows": context.artifacts.put(to_bytes(golden)),
@@ -182,10 +186,21 @@ def train(context: Context, run: str, prepared: Result) -> Result:
             "trained_until": parted.train[model.time].max().isoformat(),  # type: ignore[union-attr]
             "holdout_rows": parted.holdout.height,
             "holdout_from": parted.holdout_from.isoformat(),
+            **({} if found is None else {"searched": found}),
             **({} if of is None else {"recalibrates": of, "aged_from": _aged_from(context.version(of).facts)}),
         }
 
     return context.run_step(run, "train", parts, work)
+
+
+def _searched(context: Context, rows: pl.DataFrame) -> Result:
+    """The best of `[search]` on these rows, by the loss that also decides at the gate."""
+    settings, metric = context.settings, context.metric
+
+    def loss(y: np.ndarray, p: np.ndarray) -> float:
+        return float(losses(metric, y, p).mean())
+
+    return search(context.model, rows, settings=settings.train, choices=settings.search, seed=settings.build.seed, loss=loss)
 
 
 def _recalibrated(context: Context, number: int, rows: pl.DataFrame) -> Recalibrated:
@@ -347,7 +362,7 @@ def enter(context: Context, run: str, as_of: datetime, prepared: Result, trained
         **{name: trained[name] for name in ("holdout_rows", "holdout_from")},
         **{name: evaluated[name] for name in ("metrics", "champion_metrics", "baselines", "slices", "latency_ms", "sheet")},
         **{name: prepared[name] for name in ("cost", "rules", "privacy") if name in prepared},
-        **{name: trained[name] for name in ("smoke",) if name in trained},
+        **{name: trained[name] for name in ("smoke", "searched") if name in trained},
         **{name: evaluated[name] for name in ("worth",) if name in evaluated},
         "runtime": evaluated.get("runtime"),  # steps of earlier releases did not look
         "signature": prepared["features"],
@@ -423,7 +438,7 @@ def _card(
                 "from": trained["trained_from"],
                 "until": trained["trained_until"],
                 "seed": context.settings.build.seed,
-                "settings": json.dumps(context.settings.train),
+                "settings": json.dumps(trained["searched"]["settings"] if "searched" in trained else context.settings.train),
             },
             "evaluation": {"rows": trained["holdout_rows"], "since": trained["holdout_from"], "until": as_of.isoformat()},
             "metrics": evaluated["metrics"],

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from keepwell.errors import SchemaMismatch
 from keepwell.ingestion import Gathered, changed_rows, key_of, last_gather
 from keepwell.monitoring import Checkup, Evidence, check_up, last_checkup, record_checkup
-from keepwell.orchestration import deciding, tending, watching
+from keepwell.orchestration import deciding, retracing, tending, watching
 from keepwell.orchestration.context import Context
 from keepwell.registry import CHAMPION, aliases_now
 from keepwell.retraining import get_decision, record_decision
@@ -72,7 +72,10 @@ def check(context: Context, cycle: str, as_of: datetime, asked: bool) -> bool:
         before = last_checkup(connection, context.name, before=as_of)
         word = before.verdict if before else "unknown"
         champion = aliases_now(connection, context.name).get(CHAMPION)
-        lived = deciding.scored(context, as_of - timedelta(days=context.settings.check.window_days), as_of, connection)
+        since = as_of - timedelta(days=context.settings.check.window_days)
+        answered = context.predictions.rows(since=since, until=as_of, connection=connection)
+        lived = deciding.judged(context, answered, since, connection)
+        skew = retracing.skew(context, answered, connection)
         watched = watching.watch(context, champion, as_of, connection) if champion is not None else None
         rows = _without(lived, watched)
         checkup = _checkup(context, as_of, gathered, rows, champion, word, watched)
@@ -103,6 +106,7 @@ def check(context: Context, cycle: str, as_of: datetime, asked: bool) -> bool:
         trained_until=state.trained_until,
         built=state.last_build,
         watched=watched,
+        skew=skew,
     )
     with context.database.begin() as connection:
         record_checkup(connection, context.name, cycle, checkup)
@@ -110,7 +114,9 @@ def check(context: Context, cycle: str, as_of: datetime, asked: bool) -> bool:
         deciding.act_on(connection, context, cycle, as_of, decision)
         if watched is not None:
             watching.record(connection, context, cycle, as_of, watched)
-        tending.tend(connection, context, known)
+        changes = tending.tend(connection, context, known)
+        if skew is not None and any(one.incident.facts["family"] == "skew" for one in changes):
+            retracing.tell_skew(connection, context.name, f"{cycle}/skew", as_of, skew)
         if word != checkup.verdict:
             sentence = f"{context.name} is {checkup.verdict}: {checkup.sentence}"
             record_event(connection, context.name, f"{cycle}/verdict", Event("verdict", as_of, sentence, {"verdict": checkup.verdict}))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
@@ -12,6 +13,7 @@ from typing import Any
 
 import polars as pl
 
+from keepwell.errors import VersionNotFound
 from keepwell.ingestion import key_of, open_source
 from keepwell.model import Model
 from keepwell.monitoring import Watch
@@ -175,14 +177,19 @@ class Context:
 
     def expected(self, numbers: Iterable[int]) -> dict[int, float]:
         """Version -> its loss at evaluation by the deciding metric."""
-        found = {number: self.version(number).facts["metrics"].get(self.metric, {}).get("value") for number in numbers}
+        found = {number: one.get("value") for number, one in self._measured(numbers)}
         return {number: value for number, value in found.items() if value is not None}
 
     def doubts(self, numbers: Iterable[int]) -> dict[int, float]:
         """Version -> half of the interval of that loss."""
-        found = {number: self.version(number).facts["metrics"].get(self.metric, {}) for number in numbers}
-        sides = {number: (one.get("low"), one.get("high")) for number, one in found.items()}
+        sides = {number: (one.get("low"), one.get("high")) for number, one in self._measured(numbers)}
         return {number: (high - low) / 2 for number, (low, high) in sides.items() if low is not None and high is not None}
+
+    def _measured(self, numbers: Iterable[int]) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Versions with the deciding metric at evaluation; those that are not of this record (see `keepwell.log_predictions`) have none."""
+        for number in numbers:
+            with suppress(VersionNotFound):
+                yield number, self.version(number).facts["metrics"].get(self.metric, {})
 
     def contract(self, digest: str) -> Contract:
         """The contract kept under a digest."""
@@ -203,6 +210,8 @@ class Context:
 
     def settings_json(self) -> bytes:
         """The settings a version carries: all but secrets and where things are."""
-        left_out: Any = dict.fromkeys(("store", "trust", "source", "people", "webhooks", "notify"), True) | {"serve": {"token"}}
+        left_out: Any = dict.fromkeys(("store", "trust", "source", "people", "webhooks", "notify"), True) | {
+            "serve": {"token", "certificate", "key"}
+        }
         plain = self.settings.model_dump(mode="json", exclude=left_out)
         return json.dumps(plain, sort_keys=True, indent=1).encode()

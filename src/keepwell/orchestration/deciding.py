@@ -121,7 +121,11 @@ def state_now(context: Context, now: datetime, *, asked: bool = False) -> State:
 
 def scored(context: Context, since: datetime, until: datetime, connection: sa.Connection) -> pl.DataFrame:
     """One prediction a row of the world in a window, with its label where it is known, in time order."""
-    predictions = context.predictions.rows(since=since, until=until, connection=connection)
+    return judged(context, context.predictions.rows(since=since, until=until, connection=connection), since, connection)
+
+
+def judged(context: Context, predictions: pl.DataFrame, since: datetime, connection: sa.Connection) -> pl.DataFrame:
+    """The same from rows of the ledger since a moment."""
     return joined(representative(predictions), context.labels.rows(since=since, connection=connection))
 
 

@@ -200,13 +200,22 @@ def _terms(trial: Trial) -> Terms:
 
 
 def promote(
-    context: Context, ref: int | str, *, as_of: datetime, by: str, reason: str, key: str, override: bool = False, approvals: int = 0
+    context: Context,
+    ref: int | str,
+    *,
+    as_of: datetime,
+    by: str,
+    reason: str,
+    key: str,
+    override: bool = False,
+    approvals: int = 0,
+    seen: int | None = None,
 ) -> Rollout:
     """Rehearse the way back, make a version champion, and let the former one go on unseen for its probation.
 
     Raises
     ------
-    VersionNotFound, PromotionRefused
+    VersionNotFound, PromotionRefused, ActOvertaken
     """
     with context.database.read() as connection:
         version, champion = get_version(connection, context.name, ref), aliases_now(connection, context.name).get(CHAMPION)
@@ -215,7 +224,7 @@ def promote(
         rehearse(context, champion, at=as_of, by=by, key=f"{key}/rehearsed")
     with context.database.begin() as connection:
         done = deployment.promote(
-            connection, context.name, ref, as_of=as_of, by=by, reason=reason, key=key, override=override, approvals=approvals
+            connection, context.name, ref, as_of=as_of, by=by, reason=reason, key=key, override=override, approvals=approvals, seen=seen
         )
         _follow_up(connection, context, done, as_of, key)
     return done

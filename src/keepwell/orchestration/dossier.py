@@ -73,6 +73,14 @@ class Dossier:
         names = (self.incident.owner, *(line.by for line in self.activity))
         return tuple(name for name in dict.fromkeys(names) if name and name != KEEPWELL)
 
+    def _repr_html_(self) -> str:
+        from keepwell.notebook import card
+        from keepwell.wording import when
+
+        told = [("Next", self.next), ("Owner", self.incident.owner or "nobody"), ("To do", self.runbook)]
+        lines = [(when(line.at), line.by, line.sentence) for line in self.activity]
+        return card(self.incident.word, self.sentence, told, [("When", "By", "What happened"), *lines])
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
         incident = self.incident

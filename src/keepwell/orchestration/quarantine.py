@@ -35,27 +35,35 @@ def decide_quarantine(context: Context, row_ids: Sequence[str], state: str, by: 
     ------
     QuarantineNotFound : a row does not wait (any more); nothing is changed then.
     """
-    rows = context.quarantine.rows()
-    waiting = rows.filter(pl.col("state") == WAITING) if not rows.is_empty() else rows
-    known = set(waiting["row_id"].to_list()) if not waiting.is_empty() else set()
-    wanted = sorted(known) if list(row_ids) == ["all"] else list(dict.fromkeys(row_ids))
-    for row_id in wanted:
-        if row_id not in known:
-            raise QuarantineNotFound(row_id)
+    waiting = _waiting(context.quarantine.rows())
+    wanted = sorted(waiting["row_id"].to_list()) if list(row_ids) == ["all"] else list(dict.fromkeys(row_ids))
+    _refuse_unknown(wanted, waiting)
     if not wanted:
         return 0
     chosen = waiting.filter(pl.col("row_id").is_in(wanted))
     now = datetime.now(UTC)
     key = f"quarantine/{state}/{'+'.join(wanted)[:200]}"
+    released = _as_observations(context, chosen) if state == RELEASED else None
     with context.database.begin() as connection:
+        _refuse_unknown(wanted, _waiting(context.quarantine.rows(connection=connection)))  # somebody may have decided meanwhile
         changed = chosen.drop(COMMIT, KNOWN).with_columns(pl.lit(state).alias("state"), pl.lit(by).alias("by"))
         context.quarantine.append(connection, key, changed, now)
-        if state == RELEASED:
-            context.observations.append(connection, key, _as_observations(context, chosen), now)
+        if released is not None:
+            context.observations.append(connection, key, released, now)
         sentence = f"{state.capitalize()} by {by}: {len(wanted)} quarantined"
         told = Event(f"quarantine_{state}", now, sentence, {"rows": wanted, "by": by}, by)
         record_event(connection, context.name, f"{key}/{now.isoformat()}", told)
     return len(wanted)
+
+
+def _waiting(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.filter(pl.col("state") == WAITING) if not rows.is_empty() else pl.DataFrame(schema={"row_id": pl.String})
+
+
+def _refuse_unknown(wanted: Sequence[str], waiting: pl.DataFrame) -> None:
+    known = set(waiting["row_id"].to_list())
+    if (unknown := next((row_id for row_id in wanted if row_id not in known), None)) is not None:
+        raise QuarantineNotFound(unknown)
 
 
 def _as_observations(context: Context, chosen: pl.DataFrame) -> pl.DataFrame:

@@ -48,7 +48,7 @@ def replay(context: Context, number: int, keys: pl.DataFrame, answered: np.ndarr
         return None
     lookback = timedelta(days=context.predictor(number).model.lookback_days)
     known = context.observations.rows(since=rows["time"][0] - lookback, until=as_of)
-    steady = ~_restated(rows, known.select(pl.col(context.outline.time).alias("time"), KNOWN), lookback)
+    steady = ~later_known(rows, known.select(pl.col(context.outline.time).alias("time"), KNOWN), lookback)
     was, now = rows["answer"].to_numpy()[steady], rows["again"].to_numpy()[steady]
     apart = np.abs(now - was)
     differ = ~(apart <= SAME * np.maximum(np.abs(was), 1.0))  # NaN differs
@@ -62,8 +62,13 @@ def replay(context: Context, number: int, keys: pl.DataFrame, answered: np.ndarr
     }
 
 
-def _restated(rows: pl.DataFrame, known: pl.DataFrame, lookback: timedelta) -> np.ndarray:
-    """For which rows did something within their look-back become known after they were answered?"""
+def later_known(rows: pl.DataFrame, known: pl.DataFrame, lookback: timedelta) -> np.ndarray:
+    """For which rows did something within their look-back become known after they were answered?
+
+    Parameters
+    ----------
+    rows : with `time` and `made_at`. known : `time` of what is known, and since when (`_known`).
+    """
     known = known.sort("time")
     times, since = known["time"].to_numpy(), known[KNOWN].to_numpy()
     first = np.searchsorted(times, (rows["time"] - lookback).to_numpy(), "left")

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from keepwell.storage import insert_once
+from keepwell.storage import insert_once, models_on_record
 from keepwell.storage.schema import facts, integer, metadata, moment, text
 
 cycles = sa.Table(
@@ -53,6 +53,16 @@ class CycleRecord:
     facts: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Newest:
+    """A model's newest cycle in short; `before` is the moment of the one before it."""
+
+    as_of: datetime
+    status: str
+    sentence: str
+    before: datetime | None
+
+
 def begin_cycle(connection: sa.Connection, model: str, cycle: str, as_of: datetime, asked: bool) -> CycleRecord:
     """Keep that a cycle begins; a failed one is begun again under the next attempt."""
     values = {"attempt": 1, "status": "running", "sentence": "", "begun": datetime.now(UTC), "ended": None, "facts": {"asked": asked}}
@@ -92,6 +102,16 @@ def list_cycles(connection: sa.Connection, model: str, status: str | None = None
     if status is not None:
         query = query.where(cycles.c.status == status)
     return [_cycle(row) for row in connection.execute(query.order_by(cycles.c.as_of.desc()).limit(limit)).mappings()]
+
+
+def newest_cycles(connection: sa.Connection) -> dict[str, Newest]:
+    """Model -> its newest cycle, of every model in the record."""
+    models, mine = models_on_record(), cycles.alias()
+    newest = sa.select(sa.func.max(mine.c.as_of)).where(mine.c.model == models.c.model).scalar_subquery()
+    before = sa.select(sa.func.max(mine.c.as_of)).where(mine.c.model == cycles.c.model, mine.c.as_of < cycles.c.as_of).scalar_subquery()
+    query = sa.select(cycles.c.model, cycles.c.as_of, cycles.c.status, cycles.c.sentence, before.label("before"))
+    query = query.join(models, (cycles.c.model == models.c.model) & (cycles.c.as_of == newest))
+    return {row.model: Newest(row.as_of, row.status, row.sentence, row.before) for row in connection.execute(query)}
 
 
 def count_cycles(

@@ -19,6 +19,7 @@ from keepwell.evaluation import losses
 from keepwell.incidents import (
     FAILED,
     KEEPWELL,
+    SKEWED,
     SOURCE_FAILED,
     STALE,
     UNANSWERED,
@@ -42,6 +43,7 @@ from keepwell.incidents import (
     of_decline,
     of_failures,
     of_finding,
+    of_skew,
     of_source,
     of_unanswered,
     recovery_of,
@@ -50,6 +52,7 @@ from keepwell.incidents import (
 from keepwell.ingestion import Gathered
 from keepwell.monitoring import Checkup, Said, explanation_of, list_signals
 from keepwell.orchestration.context import Context
+from keepwell.orchestration.retracing import ANSWER, Skew
 from keepwell.orchestration.tables import list_cycles
 from keepwell.orchestration.watching import Watched, changes_near
 from keepwell.registry import CHAMPION, list_alias_changes
@@ -77,6 +80,7 @@ class Known:
     trained_until: datetime | None
     built: datetime | None
     watched: Watched | None
+    skew: Skew | None = None
 
 
 def tend(connection: sa.Connection, context: Context, known: Known) -> list[Change]:
@@ -84,11 +88,11 @@ def tend(connection: sa.Connection, context: Context, known: Known) -> list[Chan
     lives = list_live(connection, context.name)
     faults = [*_data_faults(known), *_declines(connection, context, known, lives)]
     silent, heard = silences(context.settings.silence, seen_in(context, known), known.as_of)
-    faults += silent
+    faults += [*silent, *_skewed(known)]
     if not lives and not faults:
         return []
     # A cycle of an earlier day is no news about what was told after it.
-    ends = [end for end in [*heard, *_data_ends(known, lives)] if _told_before(lives, end.id, known.as_of)]
+    ends = [end for end in [*heard, *_data_ends(known, lives), *_skew_ends(known, lives)] if _told_before(lives, end.id, known.as_of)]
     ends += [recovery_of(said) for said in _said(known, "recovered")]
     ends += replaced(connection, context, lives, known.champion)
     around = around_of(context, known.decision, known.as_of)
@@ -113,7 +117,7 @@ def apply(
     known = {incident.number: incident for incident in lives}
     number = 0
     if faults:
-        since = now - timedelta(days=settings.incidents.reopen_days)
+        since = min([now, *(fault.first for fault in faults if not fault.is_lasting)]) - timedelta(days=settings.incidents.reopen_days)
         known = {incident.number: incident for incident in list_incidents(connection, context.name, since=since)} | known
         number = next_number(connection, context.name)
     options: dict[str, Any] = {"settings": settings.incidents, "owners": settings.owner, "number": number, "now": now}
@@ -257,6 +261,32 @@ def _data_ends(known: Known, lives: Sequence[Incident]) -> list[End]:
         ringing = {name for incident in lives for name in incident.ringing if name.startswith("contract/")}
         ends += [End(name, known.as_of, "good rows came again") for name in sorted(ringing - found)]
     return ends
+
+
+def _skewed(known: Known) -> list[Fault]:
+    """Features of served rows that the version's own code computes otherwise."""
+    skew, since = known.skew, known.before or known.gathered.since
+    if skew is None:
+        return []
+    of = {name: skew.rows if name == ANSWER else skew.followed for name in skew.differ}
+    return [
+        of_skew(f"{known.cycle}/skew/{name}", name, seen, of=of[name], is_answer=name == ANSWER, since=since, now=known.as_of)
+        for name, seen in skew.differ.items()
+    ]
+
+
+def _skew_ends(known: Known, lives: Sequence[Incident]) -> list[End]:
+    """What was served since agrees."""
+    skew = known.skew
+    if skew is None:
+        return []
+    ringing = sorted({name for incident in lives for name in incident.ringing if name.startswith(SKEWED)})
+    over = [name for name in ringing if (feature := name.removeprefix(SKEWED)) not in skew.differ and _is_seen(skew, feature)]
+    return [End(name, known.as_of, "what is served agrees again") for name in over]
+
+
+def _is_seen(skew: Skew, feature: str) -> bool:
+    return bool(skew.rows if feature == ANSWER else skew.followed)
 
 
 def _told_before(lives: Sequence[Incident], name: str, as_of: datetime) -> bool:

@@ -181,6 +181,7 @@ def _open(context: Context, version: int, cycle: str | None, connection: sa.Conn
         false_alarms=settings.false_alarms,
         batch_days=settings.batch_days,
         label_delay_days=max(context.model.horizon_days, 1),
+        slices=settings.slices,
         sensitive=settings.sensitive,
     )
 

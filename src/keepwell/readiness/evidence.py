@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from keepwell.validation import ContractInForce
 
 LEDGER_DAYS = 90
-KINDS = ("rehearsed", "trial", "replayed", "rolled_back", "approved", "searched")  # lines that the newest of counts
+KINDS = ("rehearsed", "trial", "replayed", "rolled_back", "approved")  # lines that the newest of counts
 
 
 @dataclass(frozen=True)

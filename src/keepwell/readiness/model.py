@@ -62,10 +62,13 @@ def _agrees(evidence: Evidence) -> Point:
 
 
 def _tuned(evidence: Evidence) -> Point:
-    found = evidence.newest.get("searched")
-    if found is None:
-        return TUNED.none("Keepwell sees no search yet: what `train` tries inside itself is not on record.")
-    return TUNED.given(1.0, found.sentence, found.as_of, evidence.at, BUILT_DAYS, "Search again.")
+    version = evidence.version
+    found = version.facts.get("searched") if version else None
+    if version is None or found is None:
+        return TUNED.none("Name the values to try in [search]: what `train` tries inside itself is not on record.")
+    best = ", ".join(f"{name} = {value}" for name, value in sorted(found["values"].items()))
+    proof = f"version {version.number} has the best of {len(found['tried'])} combinations on {found['rows']} later rows: {best}"
+    return TUNED.given(1.0, proof, version.as_of, evidence.at, BUILT_DAYS, BUILD)
 
 
 def _ages(evidence: Evidence) -> Point:
@@ -111,18 +114,18 @@ def _simpler(evidence: Evidence) -> Point:
 
 
 def _sliced(evidence: Evidence) -> Point:
-    version = evidence.version
-    least = evidence.settings.gate.min_slice_rows
-    parts = [part for part in version.facts["slices"] if _rows(part, evidence.metric) >= least] if version else []
-    if version is None or len(parts) < 2:
+    version, gate = evidence.version, evidence.settings.gate
+    measured = version.facts["slices"] if version else []
+    if version is None or len(measured) < 2:
         return SLICED.none("Give the model a `slices` function: columns whose values name the slices that matter.")
-    whole = evidence.settings.gate.max_slice_loss is not None
-    proof = f"{len(parts)} slices with at least {least} rows were measured for version {version.number}" + (
-        "; one that is proven worse stops it" if whole else ""
-    )
-    return SLICED.given(
-        1.0 if whole else 0.5, proof, version.as_of, evidence.at, BUILT_DAYS, "Set [gate] max_slice_loss." if not whole else BUILD
-    )
+    large = sum(_rows(part, evidence.metric) >= gate.min_slice_rows for part in measured)
+    proof = f"{len(measured)} slices were measured for version {version.number}, {large} with the {gate.min_slice_rows} rows that decide"
+    if large < 2:
+        step = "Keep more days for judging ([build] holdout_days), or let fewer rows decide ([gate] min_slice_rows)."
+        return SLICED.given(0.5, proof, version.as_of, evidence.at, BUILT_DAYS, step)
+    if gate.max_slice_loss is None:
+        return SLICED.given(0.5, proof, version.as_of, evidence.at, BUILT_DAYS, "Set [gate] max_slice_loss.")
+    return SLICED.given(1.0, f"{proof}; one that is proven worse stops it", version.as_of, evidence.at, BUILT_DAYS, BUILD)
 
 
 def _rows(part: dict[str, object], metric: str) -> float:

@@ -7,6 +7,7 @@ from keepwell.registry.records import CHALLENGER, CHAMPION, PREVIOUS, AliasChang
 from keepwell.registry.tables import (
     alias_at,
     aliases_now,
+    champions,
     get_version,
     list_alias_changes,
     list_versions,
@@ -26,6 +27,7 @@ __all__ = [
     "Version",
     "alias_at",
     "aliases_now",
+    "champions",
     "digests_of",
     "get_version",
     "list_alias_changes",

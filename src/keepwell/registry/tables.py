@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from keepwell.errors import VersionNotFound, VersionSwept
-from keepwell.registry.records import AliasChange, Swept, Version
+from keepwell.registry.records import CHAMPION, AliasChange, Swept, Version
 from keepwell.storage import Event, append_once, list_events, record_event
 from keepwell.storage.schema import facts, integer, linked, metadata, moment, serial, text
 
@@ -115,15 +115,24 @@ def aliases_now(connection: sa.Connection, model: str) -> dict[str, int]:
     return {row.alias: row.number for row in rows if row.number is not None}
 
 
+def champions(connection: sa.Connection) -> dict[str, AliasChange]:
+    """Model -> how its champion came, of every model in the record that has one."""
+    newest = sa.select(sa.func.max(aliases.c.seq)).where(aliases.c.alias == CHAMPION).group_by(aliases.c.model)
+    rows = connection.execute(sa.select(aliases).where(aliases.c.seq.in_(newest), aliases.c.number.is_not(None))).mappings()
+    return {row["model"]: _change(row) for row in rows}
+
+
 def list_alias_changes(connection: sa.Connection, model: str, alias: str | None = None) -> list[AliasChange]:
     """Every change, in the order they were made."""
     query = sa.select(aliases).where(aliases.c.model == model)
     if alias is not None:
         query = query.where(aliases.c.alias == alias)
     rows = connection.execute(query.order_by(aliases.c.seq)).mappings()
-    return [
-        AliasChange(**{name: value for name, value in row.items() if name not in ("seq", "model", "key", "place", "hash")}) for row in rows
-    ]
+    return [_change(row) for row in rows]
+
+
+def _change(row: Any) -> AliasChange:
+    return AliasChange(**{name: value for name, value in row.items() if name not in ("seq", "model", "key", "place", "hash")})
 
 
 def record_swept(connection: sa.Connection, model: str, swept: Swept) -> None:

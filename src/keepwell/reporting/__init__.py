@@ -7,7 +7,7 @@ from keepwell.reporting.keeping import kept_report, list_reports, report_due
 from keepwell.reporting.periods import EVERY, Period, last_full, period_of
 from keepwell.reporting.records import Act, Report, Value, Vital
 from keepwell.reporting.rendering import FORMATS, ICONS, in_use, render, rows_of
-from keepwell.reporting.report import make_report
+from keepwell.reporting.report import make_report, open_questions
 from keepwell.reporting.vitals import points
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "last_full",
     "list_reports",
     "make_report",
+    "open_questions",
     "period_of",
     "points",
     "render",

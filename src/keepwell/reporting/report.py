@@ -97,7 +97,7 @@ def make_report(context: Context, period: Period, now: datetime | None = None) -
         done=tuple(_acts(context, events, served, span, end)),
         drift=drift,
         drift_against=against,
-        decide=tuple(_decide(context, standing, challenger.number if challenger is not None and challenger.passed else None)),
+        decide=tuple(_decide(standing, challenger.number if challenger is not None and challenger.passed else None)),
         unknown=tuple(_unknown(context, span, watch[1] if watch else {})),
         owner=standing.owner,
         deputy=standing.deputy,
@@ -216,12 +216,17 @@ def _drift(context: Context, period: Period, span: Span) -> tuple[tuple[str, ...
 # --- what is open -----------------------------------------------------------------------------------------------------
 
 
-def _decide(context: Context, standing: Status, challenger: int | None) -> Iterator[str]:
+def _decide(standing: Status, challenger: int | None) -> Iterator[str]:
     if challenger is not None:
         yield f"Version {challenger} passed the gate and waits: `keepwell promote {challenger} --dry-run` shows what would change"
     if standing.waiting:
         rows = "row waits" if standing.waiting == 1 else "rows wait"
         yield f"{standing.waiting:,} {rows} in quarantine: `keepwell quarantine list`, then release or drop"
+    yield from open_questions(standing)
+
+
+def open_questions(standing: Status) -> Iterator[str]:
+    """What only a person can answer about a model as it stands, beside what waits under a name of its own."""
     if standing.held_by:
         yield f"A new version is asked for ({standing.retraining}) and held: {standing.held_by}"
     if standing.owner is None:

@@ -22,7 +22,16 @@ from keepwell.retraining.policy import (
     decide,
     trigger_of,
 )
-from keepwell.retraining.tables import get_decision, get_pause, list_decisions, put_pause, record_decision
+from keepwell.retraining.tables import (
+    get_decision,
+    get_pause,
+    get_rehearsal,
+    list_decisions,
+    list_pauses,
+    put_pause,
+    put_rehearsal,
+    record_decision,
+)
 from keepwell.retraining.value import Gain, gain_of_correcting
 
 __all__ = [
@@ -46,8 +55,11 @@ __all__ = [
     "gain_of_correcting",
     "get_decision",
     "get_pause",
+    "get_rehearsal",
     "list_decisions",
+    "list_pauses",
     "put_pause",
+    "put_rehearsal",
     "record_decision",
     "trigger_of",
 ]

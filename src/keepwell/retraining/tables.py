@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from keepwell.retraining.pauses import Pause
 from keepwell.retraining.policy import NOTHING, RETRAIN, RetrainDecision
 from keepwell.retraining.value import Gain
-from keepwell.storage import append_once
-from keepwell.storage.schema import linked, metadata, moment, text
+from keepwell.storage import append_once, insert_once
+from keepwell.storage.schema import facts, linked, metadata, moment, text
 
 decisions = sa.Table(
     "decisions",
@@ -37,6 +37,23 @@ pauses = sa.Table(
     text("by"),
     text("reason"),
 )
+
+
+# How the policies of the newest rehearsal went: one a model, in place of the one before.
+rehearsals = sa.Table("rehearsals", metadata, text("model", primary=True), moment("at"), facts())
+
+
+def put_rehearsal(connection: sa.Connection, model: str, at: datetime, known: dict[str, Any]) -> None:
+    """Keep what a rehearsal of policies came to, in place of the one before."""
+    if not insert_once(connection, rehearsals, {"model": model, "at": at, "facts": known}):
+        older = (rehearsals.c.model == model) & (rehearsals.c.at <= at)
+        connection.execute(sa.update(rehearsals).where(older).values(at=at, facts=known))
+
+
+def get_rehearsal(connection: sa.Connection, model: str) -> tuple[datetime, dict[str, Any]] | None:
+    """When policies were rehearsed last, and what it came to; None when they never were."""
+    row = connection.execute(sa.select(rehearsals).where(rehearsals.c.model == model)).first()
+    return (row.at, row.facts) if row else None
 
 
 def record_decision(connection: sa.Connection, model: str, cycle: str, as_of: datetime, decision: RetrainDecision) -> None:
@@ -66,6 +83,12 @@ def _decision(row: Any) -> RetrainDecision:
     act = facts.get("act") or (RETRAIN if row.build else NOTHING)  # older decisions knew no other act
     known: dict[str, Any] = {"gain": gain, "brake": facts.get("brake"), "without": spells, **moments}
     return RetrainDecision(row.build, row.trigger, row.held_by, row.sentence, act, **known)
+
+
+def list_pauses(connection: sa.Connection, now: datetime) -> dict[str, Pause]:
+    """Model -> the pause in force, of every model in the record."""
+    found = {row.model: Pause(row.since, row.until, row.by, row.reason) for row in connection.execute(sa.select(pauses))}
+    return {model: pause for model, pause in found.items() if pause.lasts(now)}
 
 
 def put_pause(connection: sa.Connection, model: str, pause: Pause | None) -> None:

@@ -6,19 +6,23 @@ A version and rows come in; answers with ids go out. An answer is given only onc
 from keepwell.serving.agreement import BOUND, Agreement, Ready, compared, made_ready
 from keepwell.serving.journal import Journal
 from keepwell.serving.ledger import (
+    BY_HAND,
     CANARY,
     LABEL_KEY,
     LABELS,
     LEDGER,
+    LOOKED_UP,
     POSTED,
     PREDICTION_KEY,
     SHADOW_KEY,
+    SHADOWS,
     batch_id,
     batch_predictions,
     find_prediction,
     joined,
     keep_journal,
     paired,
+    prediction_rows,
     representative,
     shadow_answers,
 )
@@ -30,7 +34,7 @@ from keepwell.serving.sampling import is_kept
 from keepwell.serving.segments import closed_segments
 from keepwell.serving.segments import read as read_segment
 from keepwell.serving.shipping import ship
-from keepwell.serving.signature import Row, Signature
+from keepwell.serving.signature import Name, Row, Signature
 from keepwell.serving.tables import (
     Labelling,
     get_batch,
@@ -44,17 +48,21 @@ from keepwell.serving.tables import (
 
 __all__ = [
     "BOUND",
+    "BY_HAND",
     "CANARY",
     "LABELS",
     "LABEL_KEY",
     "LEDGER",
+    "LOOKED_UP",
     "POSTED",
     "PREDICTION_KEY",
+    "SHADOWS",
     "SHADOW_KEY",
     "Agreement",
     "Journal",
     "Labelling",
     "Log",
+    "Name",
     "Predictor",
     "Ready",
     "RemoteJournal",
@@ -75,6 +83,7 @@ __all__ = [
     "made_ready",
     "obey_only",
     "paired",
+    "prediction_rows",
     "read_segment",
     "record_batch",
     "record_labelling",

@@ -38,6 +38,9 @@ SHADOWS: dict[str, Any] = {
 }
 WEIGHT = "weight"  # of a row in the ledger, where only a share is kept
 CANARY = "canary"  # origin of a live answer that a challenger gave
+LOOKED_UP = "look-up"  # of an answer to a request that named only an entity: the features came from the tables
+OWN = 0  # version of an answer that an application's own model gave
+BY_HAND = "by hand"  # of an answer to a row that a person made up
 LABELS: dict[str, Any] = {"entity": pl.String, "time": MOMENT, "prediction_id": pl.String, "label": pl.Float64, "origin": pl.String}
 POSTED = "posted"  # origin of a label that somebody posted; those of the project's own function have "label"
 
@@ -98,6 +101,8 @@ def representative(predictions: pl.DataFrame) -> pl.DataFrame:
     if (predictions["origin"] == "batch").all():
         return predictions  # a cycle answers a row once
     predictions = predictions.filter(pl.col("origin") != CANARY)
+    if (is_own := predictions["version"] == OWN).any() and not is_own.all():  # an application's own model says nothing of the champion
+        predictions = predictions.filter(~is_own)
     one = pl.when(pl.col("entity") == "").then("prediction_id").otherwise("entity")  # rows that name no entity stand alone
     ordered = predictions.lazy().sort(pl.col("origin") != "batch", "made_at", maintain_order=True)
     chosen = ordered.with_columns(one.alias("_one")).unique(["_one", "time"], keep="first", maintain_order=True)
@@ -111,11 +116,22 @@ def find_prediction(predictions: Table, labels: Table, prediction_id: str) -> di
     ------
     PredictionNotFound
     """
+    kept = prediction_rows(predictions, prediction_id)
+    row = joined(kept, labels.rows(since=kept["time"][0], until=kept["time"][0])).drop(COMMIT, KNOWN, strict=False).to_dicts()[0]
+    return {**row, "inputs": json.loads(row["inputs"])}
+
+
+def prediction_rows(predictions: Table, prediction_id: str) -> pl.DataFrame:
+    """The ledger's row of one prediction, as a frame of one row.
+
+    Raises
+    ------
+    PredictionNotFound
+    """
     kept = predictions.rows()
     if kept.is_empty() or (kept := kept.filter(pl.col("prediction_id") == prediction_id)).is_empty():
         raise PredictionNotFound(prediction_id)
-    row = joined(kept, labels.rows(since=kept["time"][0], until=kept["time"][0])).drop(COMMIT, KNOWN, strict=False).to_dicts()[0]
-    return {**row, "inputs": json.loads(row["inputs"])}
+    return kept
 
 
 def shadow_answers(rows: pl.DataFrame, answer: np.ndarray, version: int, role: str) -> pl.DataFrame:

@@ -24,6 +24,11 @@ FIRST = "0" * 64  # what stands before the first row
 heads = sa.Table("chains", metadata, text("model", primary=True), text("chain", primary=True), integer("place"), text("hash"))
 
 
+def models_on_record() -> sa.Subquery:
+    """The names of all models in the record, as a query to join with: one seek a model, where grouping would read every row."""
+    return sa.select(heads.c.model).distinct().subquery()
+
+
 def chained() -> list[sa.Table]:
     """The tables whose rows are linked, by name."""
     return [table for table in metadata.sorted_tables if {"place", "hash"} <= set(table.c.keys()) and table is not heads]

@@ -14,7 +14,7 @@ from keepwell.errors import KeepwellError, SchemaTooNew, StorageUnavailable
 from keepwell.storage.engines import WAIT_S, absolute, for_reading, open_engine, wait_turn
 from keepwell.storage.problems import disk_problem, problem_of
 
-HEAD = "0008"  # newest migration; kept here so that opening an up-to-date record need not import Alembic
+HEAD = "0010"  # newest migration; kept here so that opening an up-to-date record need not import Alembic
 
 
 class Database:

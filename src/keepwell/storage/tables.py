@@ -29,7 +29,7 @@ from keepwell.errors import KeepwellError, StorageUnavailable, TableCorrupt
 from keepwell.storage.artifacts import ArtifactStore
 from keepwell.storage.database import Database, insert_once
 from keepwell.storage.files import Files
-from keepwell.storage.moments import MOMENT, to_micros
+from keepwell.storage.moments import MOMENT, literal, to_micros
 from keepwell.storage.payloads import COMMIT, KNOWN, from_bytes, normal, to_bytes
 from keepwell.storage.problems import problem_of
 from keepwell.storage.remembered import Remembered
@@ -195,6 +195,25 @@ class Table:
                 seal(self.files)
         return found
 
+    def forget(self, before: datetime, *, dry_run: bool = False) -> int:
+        """Let go rows of times before a moment that are in Delta, for logs that nobody has to keep for ever. Answers how many.
+
+        The files that held them stay until `vacuum`, for those who are reading right now.
+        """
+        with self._database.begin(f"flush {self.name}"):  # nobody writes or joins its files meanwhile
+            if (delta := self._open()) is None:
+                return 0
+            is_old = pl.col(self.time) < before
+            with self._answering():
+                count = int(self._scan(delta).filter(is_old).select(pl.len()).collect().item())
+                if count and not dry_run:
+                    micros = to_micros(before)
+                    delta.delete(f'"{self.time}" < arrow_cast({micros}, \'Timestamp(Microsecond, Some("UTC"))\')')
+                    self._sync(delta)
+                    seal(self.files)
+                    self._remembered = None
+        return count
+
     def waiting(self, connection: sa.Connection) -> int:
         """How many commits wait in the record."""
         row = connection.execute(self._state).first()
@@ -233,6 +252,16 @@ class Table:
         else:
             found = self._read(connection, since)
         return (found if at is None else found.at(at)).window(since, until)
+
+    def restated(self, connection: sa.Connection, *, since: datetime, until: datetime) -> pl.DataFrame:
+        """Which rows of a window came in more than once: their time, and when the newest of them became known (`_known`)."""
+        found = self._read(connection, since)
+        versions = found.versions
+        if versions.height == found.newest.height:
+            return pl.DataFrame(schema={self.time: MOMENT, KNOWN: MOMENT})
+        inside = versions.filter(pl.col(self.time).is_between(literal(since), literal(until)))
+        counted = inside.group_by(_row=pl.struct(self.key)).agg(pl.col(self.time).last(), pl.col(KNOWN).max(), pl.len())
+        return counted.filter(pl.col("len") > 1).select(self.time, KNOWN)
 
     def _read(self, connection: sa.Connection, since: datetime | None) -> Remembered:
         known = self._remembered

@@ -8,7 +8,7 @@ from keepwell.training.answers import answers, latency_ms
 from keepwell.training.boosters import NativeModel
 from keepwell.training.code import Code, Outline, git_state
 from keepwell.training.environment import Packages, check_environment, environment, environment_lock, lock_of, machine, needed_packages
-from keepwell.training.features import features_of, labels_of, prove_no_lookahead
+from keepwell.training.features import TOLERANCE, features_of, labels_of, prove_no_lookahead
 from keepwell.training.fit import check_estimator, fit
 from keepwell.training.formats import ModelFile, canonical_digest
 from keepwell.training.formats import load as load_model
@@ -17,11 +17,13 @@ from keepwell.training.golden import golden_digest, golden_rows
 from keepwell.training.pins import Pins, content_digest, content_of, pin, unpin
 from keepwell.training.prepare import Split, from_bytes, inputs_and_labels, split, to_bytes, training_set
 from keepwell.training.recalibration import Recalibrated, corrected, log_odds, recalibrate, ridge_logistic
+from keepwell.training.search import search
 from keepwell.training.smoke import smoke
 from keepwell.training.steps import Result, Runner, StepRecord, Trial, identity_of, run_step
 from keepwell.training.tables import Proof, Run, begin_run, end_run, get_run, list_proofs, list_runs, list_steps, record_proof
 
 __all__ = [
+    "TOLERANCE",
     "Code",
     "ModelFile",
     "NativeModel",
@@ -73,6 +75,7 @@ __all__ = [
     "ridge_logistic",
     "run_step",
     "save_model",
+    "search",
     "smoke",
     "split",
     "to_bytes",

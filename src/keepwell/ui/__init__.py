@@ -5,8 +5,8 @@ An open project comes in; HTML goes out, in front of the HTTP door and at the sa
 
 from keepwell.ui.desk import Desk
 from keepwell.ui.live import Live
-from keepwell.ui.pages import Pages, is_open, is_stream, sign_in_first, warm
+from keepwell.ui.pages import Pages, is_open, is_stream, refusal_page, sign_in_first, warm
 from keepwell.ui.remembering import mark_of
 from keepwell.ui.sessions import Sessions
 
-__all__ = ["Desk", "Live", "Pages", "Sessions", "is_open", "is_stream", "mark_of", "sign_in_first", "warm"]
+__all__ = ["Desk", "Live", "Pages", "Sessions", "is_open", "is_stream", "mark_of", "refusal_page", "sign_in_first", "warm"]

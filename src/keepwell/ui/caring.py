@@ -10,6 +10,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import Response
 
+from keepwell.changes import BEFORE
 from keepwell.errors import InputInvalid
 from keepwell.incidents import STATES, durations_of, words_of
 from keepwell.ui.desk import Desk, with_session
@@ -62,7 +63,7 @@ def incident(desk: Desk, request: Request) -> Response:
         people=sorted(desk.project.settings.people),
         tomorrow=now + timedelta(days=1),
         source=desk.source,
-        around=timedelta(days=30),
+        around=BEFORE,
         line_of=command_of,
     )
 
@@ -81,7 +82,7 @@ def act_on(desk: Desk, request: Request, form: Form) -> Response:
         what = [moment_of("until", text) if needed == "until" else text]
     seen = one(form, "revision")
     revision = int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 10 else None
-    by = one(form, "by").strip()[:200] or None
+    by = desk.by(request) or one(form, "by").strip()[:200] or None
     with desk.acting:
         desk.project.act_on(number, act, *what, by=by, revision=revision)
     line = desk.project.incident(number).activity[-1].sentence

@@ -5,7 +5,7 @@ from __future__ import annotations
 import calendar
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -14,7 +14,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from keepwell.errors import KeepwellError, PredictionNotFound, RouteNotFound
-from keepwell.evaluation import losses
 from keepwell.ingestion import list_gathers
 from keepwell.ui.desk import Desk, whole, with_session
 from keepwell.ui.rendering import show
@@ -202,35 +201,9 @@ def prediction(desk: Desk, request: Request) -> Response:
     desk.known(request)
     asked = request.path_params["prediction_id"]
     try:
-        found = desk.project.prediction(asked)
+        found = desk.project.explain(asked)
     except PredictionNotFound:
         if not desk.ship():  # it may still have been in the journal
             raise
-        found = desk.project.prediction(asked)
-    mark = desk.mark()
-    context = desk.project.context
-    version = next((one for one in desk.versions(mark) if one.number == found["version"]), None)
-    changes = desk.once(mark, "serving", make=lambda: desk.project.serving()[1])
-    since = max(
-        (change.since for change in changes if change.number == found["version"] and change.since <= found["made_at"]), default=None
-    )
-    loss = None
-    if found["label"] is not None:
-        loss = float(losses(context.metric, pl.Series([found["label"]]).to_numpy(), pl.Series([found["answer"]]).to_numpy())[0])
-    due = found["time"] + timedelta(days=context.model.horizon_days)
-    return show(
-        desk,
-        request,
-        "prediction",
-        mark=mark,
-        tab="Predictions",
-        found=found,
-        version=version,
-        since=since,
-        metric=context.metric,
-        loss=loss,
-        due=due,
-        is_due=due <= datetime.now(UTC),
-        expected=context.expected([found["version"]]).get(found["version"]) if version else None,
-        binary=context.outline.task == "binary",
-    )
+        found = desk.project.explain(asked)
+    return show(desk, request, "prediction", mark=desk.mark(), tab="Predictions", found=found, steps={one.name: one for one in found.steps})

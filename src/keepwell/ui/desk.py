@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from starlette.requests import Request
 
+from keepwell.access import HOLDER, OPEN, Holder, Refusal
 from keepwell.errors import InputInvalid, ModelNotFound
+from keepwell.orchestration import CycleRecord
 from keepwell.project import Project
 from keepwell.registry import Version
+from keepwell.rehearsal import Rehearsal
 from keepwell.status import Status
 from keepwell.ui.ranges import Range, range_of
 from keepwell.ui.remembering import Remembered, mark_of
@@ -29,7 +33,8 @@ Found = TypeVar("Found")
 class Desk:
     """One project as pages see it.
 
-    `ship` moves acknowledged answers into the ledger; `said` is what an act told a session, shown on its next page.
+    `ship` moves acknowledged answers into the ledger; `said` is what an act told a session, shown on its next page;
+    `cycle` is the newest one that a page began; `others` are the other models of the record and when they were asked for.
     """
 
     project: Project
@@ -38,6 +43,9 @@ class Desk:
     kept: Remembered = field(default_factory=Remembered)
     said: dict[str, tuple[str, bool]] = field(default_factory=dict)
     acting: threading.Lock = field(default_factory=threading.Lock)
+    cycle: Future[CycleRecord] | None = None
+    others: tuple[float, list[Status]] | None = None
+    asking: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def name(self) -> str:
@@ -68,6 +76,20 @@ class Desk:
         """The session of a request."""
         return self.sessions.of(request.headers.raw)
 
+    def holder(self, request: Request) -> Holder:
+        """Who looks or acts, as the guard let them in."""
+        found: Holder = request.scope.get(HOLDER, OPEN)
+        return found
+
+    def by(self, request: Request) -> str | None:
+        """Under whose name an act is recorded; None where nobody is asked who they are."""
+        return self.holder(request).owner or None
+
+    def tell_refusal(self, refused: Refusal, request: Request) -> None:
+        """Let the record know of a refusal, when it is due."""
+        if times := self.sessions.doors.is_due(refused):
+            self.sessions.doors.tell(refused, times, request.client.host if request.client else "unknown")
+
     def once(self, mark: str, *key: Any, make: Callable[[], Found]) -> Found:
         """What `make` makes of this state of the record, made once."""
         return self.kept.get((mark, *key), make)
@@ -91,6 +113,10 @@ class Desk:
     def aliases(self, mark: str) -> dict[str, int]:
         """Alias -> version number."""
         return self.once(mark, "aliases", make=self.project.aliases)
+
+    def rehearsed(self, mark: str) -> tuple[datetime, Rehearsal] | None:
+        """When policies were rehearsed last, and what they came to."""
+        return self.once(mark, "rehearsed", f"{datetime.now(UTC):%Y-%m-%dT%H:%M}", make=self.project.rehearsed)
 
     def newest(self, mark: str) -> datetime:
         """The moment of the newest cycle, or now before there is one."""

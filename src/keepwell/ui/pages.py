@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from anyio import to_thread
@@ -13,8 +15,8 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from keepwell.errors import KeepwellError, NotFound, RouteNotFound
-from keepwell.ui import acting, caring, data, looking, pictures, recording, system, versioning
+from keepwell.errors import KeepwellError, LimitReached, NotFound, RouteNotFound
+from keepwell.ui import acting, caring, data, inbox, looking, pictures, policies, recording, system, versioning
 from keepwell.ui.acting import sign_in_address
 from keepwell.ui.desk import Desk
 from keepwell.ui.forms import Form, check_form, form_of
@@ -30,12 +32,25 @@ OPEN = ("/assets/", "/sign-in")  # what one who has not signed in may see
 YEAR_S = 31536000
 
 View = Callable[[Desk, Request], Response]
-Act = Callable[[Desk, Request, Form], Response]
+Doing = Callable[[Desk, Request, Form], Response]
+
+
+@dataclass(frozen=True)
+class Act:
+    """One thing that can be done from a page: `name` is the command's verb, `show` the page that says first what would change."""
+
+    name: str
+    path: str
+    do: Doing
+    show: View | None = None
+
 
 TWINS: tuple[tuple[str, View], ...] = (  # programs get JSON at these
     ("/", looking.rounds),
     ("/models/{model}", looking.model),
     ("/models/{model}/why", looking.why),
+    ("/inbox", inbox.inbox),
+    ("/models/{model}/changes", recording.changes),
     ("/models/{model}/history", recording.history),
     ("/models/{model}/versions", versioning.versions),
     ("/models/{model}/predictions/{prediction_id}", data.prediction),
@@ -44,35 +59,34 @@ TWINS: tuple[tuple[str, View], ...] = (  # programs get JSON at these
 )
 PAGES: tuple[tuple[str, View], ...] = (
     ("/models/{model}/plan", looking.plan),
+    ("/models/{model}/policy", policies.policy),
     ("/models/{model}/ledger", data.ledger),
     ("/models/{model}/versions/compare", versioning.compare),
     ("/models/{model}/versions/{ref}", versioning.version),
     ("/models/{model}/charts/{chart}.svg", pictures.chart_file),
-    ("/models/{model}/promote", acting.promote_step),
-    ("/models/{model}/rollback", acting.rollback_step),
-    ("/models/{model}/run", acting.run_step),
-    ("/models/{model}/pause", acting.pause_step),
-    ("/models/{model}/approve", acting.approve_step),
+    ("/models/{model}/charts/{chart}", pictures.numbers),
     ("/runs", recording.runs),
     ("/runs/{run}", recording.run),
     ("/sources/{name}", data.source),
-    ("/sources/{name}/decide", acting.decide_step),
     ("/checkups/{model}", recording.checkups),
     ("/checkups/{model}/{period}", recording.checkup),
     ("/system", system.system),
     ("/record", recording.record),
     ("/sign-in", acting.sign_in_page),
 )
-ACTS: tuple[tuple[str, Act], ...] = (
-    ("/models/{model}/promote", acting.promote),
-    ("/models/{model}/rollback", acting.rollback),
-    ("/models/{model}/run", acting.run),
-    ("/models/{model}/pause", acting.pause),
-    ("/models/{model}/approve", acting.approve),
-    ("/models/{model}/incidents/{number}", caring.act_on),
-    ("/models/{model}/ledger", acting.try_one),
-    ("/sources/{name}/decide", acting.decide),
-    ("/sign-out", acting.sign_out),
+# All that can be done from a page stands here, and is done in one place (`Pages._act`): who may do what is asked there.
+ACTS: tuple[Act, ...] = (
+    Act("promote", "/models/{model}/promote", acting.promote, acting.promote_step),
+    Act("rollback", "/models/{model}/rollback", acting.rollback, acting.rollback_step),
+    Act("approve", "/models/{model}/approve", acting.approve, acting.approve_step),
+    Act("reject", "/models/{model}/reject", acting.reject, acting.reject_step),
+    Act("run", "/models/{model}/run", acting.run, acting.run_step),
+    Act("retrain", "/models/{model}/retrain", acting.retrain, acting.retrain_step),
+    Act("pause", "/models/{model}/pause", acting.pause, acting.pause_step),
+    Act("quarantine", "/sources/{name}/decide", acting.decide, acting.decide_step),
+    Act("incidents", "/models/{model}/incidents/{number}", caring.act_on),  # its page shows what each would do
+    Act("predict", "/models/{model}/ledger", acting.try_one),
+    Act("sign out", "/sign-out", acting.sign_out),
 )
 
 
@@ -82,8 +96,9 @@ class Pages:
     def __init__(self, app: ASGIApp, *, desk: Desk, live: Live) -> None:
         self.app, self.live, self.desk = app, live, desk
         self._twins = [_reading(path, view) for path, view in TWINS]
-        self._pages = [_reading(path, view) for path, view in PAGES]
-        self._acts = [_acting(path, act) for path, act in ACTS]
+        shown = [_reading(act.path, act.show) for act in ACTS if act.show is not None]
+        self._pages = [*shown, *(_reading(path, view) for path, view in PAGES)]
+        self._acts = [_acting(act) for act in ACTS]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -130,13 +145,13 @@ class Pages:
             return refused(self.desk, request, error)
 
     async def _act(self, found: tuple[Any, dict[str, str]], scope: Scope, receive: Receive, send: Send) -> None:
-        act, params = found
+        do, params = found
         request = Request({**scope, "path_params": params}, receive)
         form = form_of(await request.body())
 
         def make() -> Response:
             check_form(self.desk, request, form)
-            answer: Response = act(self.desk, request, form)
+            answer: Response = do(self.desk, request, form)
             return answer
 
         response = await to_thread.run_sync(self._safely, request, make)
@@ -174,6 +189,7 @@ def warm(desk: Desk) -> None:
     try:
         mark = desk.mark()
         looking.row_of(desk, mark)
+        looking.others(desk)
         desk.versions(mark)
         pictures.performance(desk, mark, range_of({}, desk.newest(mark), looking.TWO_YEARS))
         environment()
@@ -186,6 +202,20 @@ def refused(desk: Desk, request: Request, error: KeepwellError) -> Response:
     if not prefers_page(request.headers.raw):
         return Response(to_json(error.as_dict(), fallback=str), error.status, {"Vary": "Accept"}, media_type="application/json")
     return show(desk, request, "refusal", status=error.status, error=error, is_lost=isinstance(error, NotFound))
+
+
+def refusal_page(desk: Desk, scope: Scope, error: KeepwellError) -> ASGIApp | None:
+    """What a browser gets whose person may not do it; None for a program, which is refused in words."""
+    if not prefers_page(scope["headers"]):
+        return None
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        response = await to_thread.run_sync(refused, desk, Request(scope, receive), error)
+        if isinstance(error, LimitReached):
+            response.headers["Retry-After"] = str(math.ceil(error.wait_s))
+        await response(scope, receive, send)
+
+    return answer
 
 
 def is_stream(path: str) -> bool:
@@ -209,8 +239,8 @@ def _reading(path: str, view: View) -> Route:
     return Route(path, view, methods=["GET"])
 
 
-def _acting(path: str, act: Act) -> Route:
-    return Route(path, act, methods=["POST"])
+def _acting(act: Act) -> Route:
+    return Route(act.path, act.do, name=act.name, methods=["POST"])
 
 
 def _match(routes: list[Route], scope: Scope) -> tuple[Any, dict[str, str]] | None:

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from keepwell.charts import accounting_chart, column_chart, loss_chart, performance_caption, performance_chart
+from keepwell.charts import (
+    accounting_chart,
+    blamed_column,
+    column_chart,
+    column_shares,
+    loss_chart,
+    loss_points,
+    performance_caption,
+    performance_chart,
+    rehearsal_chart,
+)
 from keepwell.errors import InputInvalid, RouteNotFound
 from keepwell.reporting import points
 from keepwell.serving import joined, representative
 from keepwell.ui.desk import Desk, whole
 from keepwell.ui.drawing import picture
 from keepwell.ui.ranges import Range
+from keepwell.ui.rendering import show
 from keepwell.why import Told
+from keepwell.wording import number as said
+from keepwell.wording import when
 
 POINTS = 48
-CHARTS = ("performance", "checkup", "loss", "rise", "column")
+CHARTS = ("performance", "checkup", "loss", "rise", "column", "rehearsal")
+TABS = {"performance": "Model", "checkup": "Check-ups", "rehearsal": "Policy"}
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
     "X-Content-Type-Options": "nosniff",
@@ -89,7 +104,7 @@ def charts_of(desk: Desk, told: Told) -> list[tuple[str, str]]:
         found.append(("loss", words))
     if told.explanation.rise is not None:
         found.append(("rise", "Where the rise of the loss comes from"))
-    column = next((one.cause.column for one in told.ranked if one.cause is not None and one.cause.column), None)
+    column = blamed_column(told)
     if column is not None and column in desk.project.context.version(told.version).facts.get("signature", {}):
         found.append(("column", f"{column} before and after {began.at:%-d %B %Y}"))
     return found
@@ -107,6 +122,9 @@ def chart_of(desk: Desk, mark: str, name: str, number: int, span: Range, period:
         if not report.points:
             return None
         return performance_chart(report.points, report.metric, report.since, report.expected, report.declines)
+    if name == "rehearsal":
+        kept = desk.rehearsed(mark)
+        return rehearsal_chart(kept[1]) if kept is not None and any(one.rolling for one in kept[1].outcomes) else None
     told = told_by(desk, mark, number)
     context = desk.project.context
     charts = {
@@ -115,6 +133,76 @@ def chart_of(desk: Desk, mark: str, name: str, number: int, span: Range, period:
         "column": lambda: column_chart(context, told),
     }
     return desk.once(mark, "chart", name, number, make=charts[name])
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What a chart shows, as a table; words in the first column, figures in the others."""
+
+    words: str
+    head: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+
+def numbers_of(desk: Desk, mark: str, name: str, number: int, span: Range, period: str = "30d") -> Numbers:
+    """The table behind a chart."""
+    if name in ("performance", "checkup"):
+        facts = performance(desk, mark, span) if name == "performance" else None
+        report = desk.once(mark, "report", period, make=lambda: desk.project.checkup(period)) if facts is None else None
+        found, metric = (facts["points"], facts["metric"]) if facts else (report.points, report.metric) if report else ([], "")
+        return Numbers(f"{metric} over time", ("Around", metric, "from", "to (95 %)", "Labels"), [_point(one) for one in found])
+    if name == "rehearsal":
+        return _rehearsed(desk, mark)
+    told = told_by(desk, mark, number)
+    words = dict(charts_of(desk, told)).get(name)
+    if words is None:
+        raise RouteNotFound("GET", f"/models/{desk.name[:60]}/charts/{name}")
+    context = desk.project.context
+    if name == "rise":
+        parts = [(one.name, f"{one.amount:+.4f}") for one in told.explanation.parts]
+        return Numbers(words, ("Part", "Amount"), [*parts, ("rise of the loss", f"{told.explanation.rise:+.4f}")])
+    if name == "loss":
+        head = ("Around", context.metric, "from", "to (95 %)", "Labels")
+        found, changed = desk.once(mark, "loss points", number, make=lambda: loss_points(context, told))
+        moved = f"; the version changed on {', '.join(when(one) for one in changed)}" if changed else ""
+        began = told.explanation.began
+        return Numbers(f"{words}: {when(began.low)} to {when(began.high)}{moved}", head, [_point(one) for one in found])
+    shares = desk.once(mark, "column shares", number, make=lambda: column_shares(context, told))
+    sides: dict[str, dict[str, float]] = {}
+    for one in shares:
+        about = f"{said(one['low'])} to {said(one['high'])}" if "low" in one else str(one["value"])
+        sides.setdefault(about, {})[one["when"]] = one["share"]
+    rows = [(about, *(f"{side.get(one, 0.0):.1%}" for one in ("before", "after"))) for about, side in sides.items()]
+    return Numbers(f"{words}, as shares of rows", (blamed_column(told) or "", "before", "after"), rows)
+
+
+def _point(point: dict[str, Any]) -> tuple[str, ...]:
+    return (when(point["time"]), *(said(point[name]) for name in ("loss", "low", "high")), f"{point['rows']:,}")
+
+
+def _rehearsed(desk: Desk, mark: str) -> Numbers:
+    kept = desk.rehearsed(mark)
+    if kept is None:
+        raise RouteNotFound("GET", f"/models/{desk.name[:60]}/charts/rehearsal")
+    found = kept[1]
+    days: dict[str, dict[str, float]] = {}
+    for one in found.outcomes:
+        for day, loss in one.rolling:
+            days.setdefault(day, {})[one.policy] = loss
+    names = tuple(one.policy for one in found.outcomes)
+    words = f"{found.metric} over the last {found.window_days:g} days under each policy"
+    return Numbers(words, ("Day", *names), [(when(day), *(said(side.get(name)) for name in names)) for day, side in sorted(days.items())])
+
+
+def numbers(desk: Desk, request: Request) -> Response:
+    """The table behind a chart, on a page of its own."""
+    desk.known(request)
+    name, number, period = request.path_params["chart"], whole(request, "decline", 1, 1000), request.query_params.get("period", "30d")
+    if name not in CHARTS:
+        raise RouteNotFound("GET", request.url.path[:200])
+    mark = desk.mark()
+    found = numbers_of(desk, mark, name, number, desk.range(request, mark), period)
+    return show(desk, request, "numbers", mark=mark, tab=TABS.get(name, "Why"), found=found)
 
 
 def chart_file(desk: Desk, request: Request) -> Response:

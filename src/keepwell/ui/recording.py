@@ -2,25 +2,75 @@
 
 from __future__ import annotations
 
+import shlex
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from keepwell.changes import KINDS, LONGEST
 from keepwell.charts import performance_caption
 from keepwell.errors import InputInvalid
 from keepwell.reporting import FORMATS, list_reports, period_of, render, rows_of
 from keepwell.ui.desk import Desk, whole
+from keepwell.ui.ranges import Range, moment_of
 from keepwell.ui.rendering import HEADERS, show
 
 LINES = 100  # a page of the timeline
 RUNS = 50
-KINDS = {"md": "text/markdown; charset=utf-8", "json": "application/json", "pdf": "application/pdf", "html": "text/html; charset=utf-8"}
+CHANGES = 500
+NEWEST = timedelta(days=90)  # of changes, where nobody chose a range
+MEDIA = {"md": "text/markdown; charset=utf-8", "json": "application/json", "pdf": "application/pdf", "html": "text/html; charset=utf-8"}
+
+
+def changes(desk: Desk, request: Request) -> Response:
+    """What changed: data, contract, code, packages, settings, model and traffic, in a span or around an onset."""
+    desk.known(request)
+    mark, asked = desk.mark(), request.query_params.get("around", "")
+    span = desk.range(request, mark, NEWEST)
+    around = asked if asked in ("", "onset") else moment_of("around", asked)
+    since, until = _bounds(span)
+    if around:
+        found = desk.once(mark, "changes", asked, make=lambda: desk.project.changes(around=around))
+        span = Range(found.since, found.until, span.newest, is_given=True)
+        line = f"keepwell changes --around {asked if asked == 'onset' else shlex.quote(asked)}"
+    else:
+        found = desk.once(mark, "changes", since.isoformat(), f"{until:%Y-%m-%dT%H:%M}", make=lambda: desk.project.changes(since, until))
+        line = f"keepwell changes --from {since:%Y-%m-%d} --to {until:%Y-%m-%d}"
+    kinds = [kind[:60] for kind in request.query_params.getlist("kind") if kind]
+    words = request.query_params.get("words", "")[:200]
+    rows = [one for one in found.rows if (not kinds or one.kind in kinds) and words.lower() in f"{one.kind} {one.sentence}".lower()]
+    return show(
+        desk,
+        request,
+        "changes",
+        mark=mark,
+        span=span,
+        tab="Changes",
+        found=found,
+        rows=rows[:CHANGES],
+        total=len(rows),
+        line=line,
+        kinds=kinds,
+        known=KINDS,
+        words=words,
+        around=asked,
+        has_onset=bool(desk.why(mark).declines),
+        longest=LONGEST.days // 365,
+    )
+
+
+def _bounds(span: Range) -> tuple[datetime, datetime]:
+    """The span that is looked at: up to now where nobody chose an end, and at most ten years."""
+    now = datetime.now(UTC)
+    until = span.ends or (now if span.begins is not None and now - span.begins <= LONGEST else max(span.newest, span.since))
+    return max(span.begins or until - LONGEST, until - LONGEST), until
 
 
 def history(desk: Desk, request: Request) -> Response:
-    """What changed: one timeline, the newest first."""
+    """What happened: one timeline, the newest first."""
     desk.known(request)
     return _timeline(desk, request, "history", "Changes")
 
@@ -123,7 +173,7 @@ def checkup(desk: Desk, request: Request) -> Response:
     headers: dict[str, Any] = {**HEADERS, "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
     if form in ("pdf", "md"):
         headers["Content-Disposition"] = f'attachment; filename="checkup-{_plain(report.period)}.{form}"'
-    return Response(render(report, form), media_type=KINDS[form], headers=headers)
+    return Response(render(report, form), media_type=MEDIA[form], headers=headers)
 
 
 def _plain(text: str) -> str:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from keepwell.access import ACTS
 from keepwell.reporting import ICONS
 from keepwell.status import day
 from keepwell.storage import digest_of
@@ -21,7 +22,7 @@ from keepwell.wording import count, interval, number, took, when
 
 OPENING = 140  # letters of a story before it may be broken off
 SHORT = 160  # letters of a text of somebody else's that a page shows
-TOP = (("Rounds", "/"), ("System", "/system"), ("Record", "/record"))
+TOP = (("Rounds", "/"), ("Inbox", "/inbox"), ("System", "/system"), ("Record", "/record"))
 STATES = {  # words of state -> the class that colours their icon, and the icon
     "passed": ("well", "●"),
     "done": ("well", "●"),
@@ -83,7 +84,9 @@ def show(
             tabs=_tabs(desk, span),
             top=TOP,
             said=said,
-            signed_in=session is not None and session.signed_in,
+            holder=desk.holder(request),
+            signed_in=session is not None and session.digest is not None,
+            acts=ACTS,
             csrf=session.token if session else "",
             query=span.query if span else "",
             **facts,
@@ -98,11 +101,12 @@ def _tabs(desk: Desk, span: Range | None) -> list[tuple[str, str]]:
         ("Model", home + query),
         ("Why", f"{home}/why{query}"),
         ("Incidents", f"{home}/incidents"),
-        ("Changes", f"{home}/history{query}"),
+        ("Changes", f"{home}/changes{query}"),
         ("Predictions", f"{home}/ledger{query}"),
         ("Versions", f"{home}/versions{query}"),
         ("Runs", f"/runs{query}"),
         ("Plan", f"{home}/plan"),
+        ("Policy", f"{home}/policy"),
         ("Data", f"/sources/{quote(desk.source, safe='')}{query}"),
         ("Check-ups", f"/checkups/{quote(desk.name, safe='')}"),
     ]
@@ -141,10 +145,24 @@ def environment() -> Any:
         "opened": opened,
         "segment": lambda text: quote(str(text), safe=""),
         "short": short,
+        "value": value,
         "when": when,
     }
     made.globals |= {"asset": asset, "icons": ICONS, "states": STATES, "took": took}
     return made
+
+
+def value(held: object) -> str:
+    """A setting's value in words.
+
+    Examples
+    --------
+    >>> value(None), value(True), value([]), value(["a", "b"]), value(0.9)
+    ('not set', 'yes', 'none', 'a, b', '0.9')
+    """
+    if held is None or isinstance(held, bool):
+        return {None: "not set", True: "yes", False: "no"}[held]
+    return ", ".join(str(one) for one in held) or "none" if isinstance(held, (list, tuple)) else str(held)
 
 
 def short(value: object) -> str:

@@ -8,9 +8,11 @@ import secrets
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
+
+from keepwell.access import Doorkeeper, Holder, Refusal, digest_of_secret
 
 COOKIE = "keepwell_session"
 LIVES_S = 12 * 3600.0
@@ -22,41 +24,41 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 @dataclass(frozen=True)
 class Session:
-    """One browser; `token` is in its forms, `signed_in` says that it gave the server's token."""
+    """One browser; `token` is in its forms, `digest` is of the token that it signed in with, None when it did not."""
 
     name: str
     token: str
-    signed_in: bool
+    digest: bytes | None = field(repr=False)
     until: float
 
 
 class Sessions:
-    """The sessions of one server. They live in its memory and end with it.
+    """The sessions of one server. They live in its memory and end with it, or with the token that they were signed in with.
 
     Parameters
     ----------
-    token : what signs in; None when the server asks for none.
+    doors : who has which token.
     """
 
-    def __init__(self, token: str | None) -> None:
-        self._token = token.encode() if token else None
+    def __init__(self, doors: Doorkeeper) -> None:
+        self.doors = doors
         self._kept: dict[str, Session] = {}
         self._lock = threading.Lock()
 
     @property
     def asks(self) -> bool:
         """Must one sign in?"""
-        return self._token is not None
+        return self.doors.asks
 
-    def sign_in(self, given: str) -> Session | None:
-        """A new session for the right token, else None."""
-        if self._token is None or not hmac.compare_digest(given.strip().encode("utf-8", "replace"), self._token):
-            return None
-        return self._open(signed_in=True)
+    def sign_in(self, given: str) -> Session | Refusal:
+        """A new session for a token that may look at pages."""
+        secret = given.strip().encode("utf-8", "replace")
+        refused = self.doors.judge(self.doors.find(secret), "look", given=bool(secret))
+        return refused if refused is not None else self._open(digest_of_secret(secret))
 
     def open(self) -> Session:
         """A session of a browser that need not sign in: it only makes forms safe."""
-        return self._open(signed_in=False)
+        return self._open(None)
 
     def close(self, session: Session) -> None:
         """Sign out."""
@@ -70,11 +72,13 @@ class Sessions:
             found = self._kept.get(name) if name else None
         return found if found is not None and found.until > time.monotonic() else None
 
-    def lets_in(self, method: str, headers: Headers) -> bool:
-        """May a request without the bearer token pass? A signed-in one may, and may act when it came from this server's own page."""
+    def holder(self, method: str, headers: Headers) -> Holder | None:
+        """Who asks without a token in the header: who signed this browser in. It may act only from this server's own page."""
         headers = list(headers)
         session = self.of(headers)
-        return session is not None and session.signed_in and (method in ("GET", "HEAD") or came_from_here(headers))
+        if session is None or session.digest is None or not (method in ("GET", "HEAD") or came_from_here(headers)):
+            return None
+        return self.doors.by_digest(session.digest)
 
     def refusal(self, headers: Headers, token: str) -> str | None:
         """Why a form is not accepted; None when it is."""
@@ -82,14 +86,14 @@ class Sessions:
         if not came_from_here(headers):
             return FROM_ELSEWHERE
         if not self.asks and not _is_machine(_host(headers)):
-            return "it came by a name that anyone may point at this machine; open the page by its address, or set a token ([serve] token)"
+            return "it came by a name that anyone may point at this machine; open the page by its address, or `keepwell token create`"
         session = self.of(headers)
         if session is None or not hmac.compare_digest(session.token.encode(), token.encode("utf-8", "replace")):
             return "the page it came from is too old"
         return None
 
-    def _open(self, *, signed_in: bool) -> Session:
-        session = Session(secrets.token_urlsafe(24), secrets.token_urlsafe(24), signed_in, time.monotonic() + LIVES_S)
+    def _open(self, digest: bytes | None) -> Session:
+        session = Session(secrets.token_urlsafe(24), secrets.token_urlsafe(24), digest, time.monotonic() + LIVES_S)
         with self._lock:
             while len(self._kept) >= MOST:
                 self._kept.pop(next(iter(self._kept)))

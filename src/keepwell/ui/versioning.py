@@ -58,8 +58,15 @@ def versions(desk: Desk, request: Request) -> Response:
         stretches=stretches(changes, span),
         sentence=_served(desk, changes, moment_of("at", asked) if asked else None),
         asked=asked,
-        champion=desk.aliases(mark).get("champion"),
+        before=_before(desk, mark),
     )
+
+
+def _before(desk: Desk, mark: str) -> int | None:
+    """What the newest version is best compared with: the champion, or what served before when it is that itself."""
+    aliases, listed = desk.aliases(mark), desk.versions(mark)
+    champion = aliases.get("champion")
+    return aliases.get("previous", champion) if listed and listed[-1].number == champion else champion
 
 
 def _served(desk: Desk, changes: list[AliasChange], at: datetime | None) -> str:

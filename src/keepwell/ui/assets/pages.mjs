@@ -57,6 +57,10 @@ document.addEventListener("visibilitychange", () => (document.hidden ? rest() : 
 addEventListener("pagehide", rest);
 addEventListener("pageshow", () => { if (!document.hidden) listen(); });
 
+// On a narrow screen the tabs scroll: the one that is open is in sight. (scrollIntoView would take the keyboard's place along.)
+const tabs = document.querySelector(".tabs"), open = tabs?.querySelector("[aria-current]");
+if (open) tabs.scrollLeft = open.offsetLeft - (tabs.clientWidth - open.offsetWidth) / 2;
+
 // Copy a command line.
 function reveal() {
   if (navigator.clipboard) document.querySelectorAll(".copy[hidden]").forEach((button) => { button.hidden = false; });
