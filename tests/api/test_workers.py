@@ -69,6 +69,8 @@ def test_who_has_no_token_is_refused_and_health_is_open(served: Served) -> None:
             answer = stranger.post(PREDICT, json={"rows": [ROW]})
             assert (answer.status_code, answer.json()["error"]) == (401, "TokenRefused")
             assert stranger.get("/health/live").json() == {"live": True}
+    events = served.client.get("/models/tiny/history?kind=access_refused").json()["events"]
+    assert events and all("127.0.0.1" in str(event["facts"]) for event in events), "the address is that of who asked"
 
 
 def test_a_page_that_watches_is_passed_through_as_it_comes(served: Served) -> None:
