@@ -13,6 +13,7 @@ from keepwell.api.guard import BODY
 from keepwell.errors import NotReady
 
 HOPS = frozenset({b"connection", b"keep-alive", b"transfer-encoding", b"te", b"trailer", b"upgrade", b"proxy-connection", b"expect"})
+TOLD = frozenset({b"x-forwarded-for", b"x-forwarded-proto"})  # who asked, and how: this server's own word, in which a proxy's is heeded
 
 
 class Forward:
@@ -47,7 +48,10 @@ class Forward:
         await self._transport.aclose()
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send, is_read: asyncio.Event) -> None:
-        headers = _without_hops(scope["headers"])
+        headers = [one for one in _without_hops(scope["headers"]) if one[0] not in TOLD]
+        headers.append((b"x-forwarded-proto", scope["scheme"].encode()))
+        if scope.get("client"):
+            headers.append((b"x-forwarded-for", scope["client"][0].encode()))
         if BODY in scope and b"content-encoding" in dict(headers):  # it was unpacked here
             headers = [one for one in headers if one[0] not in (b"content-encoding", b"content-length")]
         has_body = BODY in scope or any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])

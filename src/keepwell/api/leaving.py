@@ -18,9 +18,14 @@ LAST_ANSWER_S = 0.5  # an open connection that asks within this is told that it 
 
 
 class LeavingServer(uvicorn.Server):
-    """uvicorn, stopped by SIGINT and SIGTERM, which do not also kill the process after it."""
+    """uvicorn, stopped by SIGINT and SIGTERM, which do not also kill the process after it.
 
-    def __init__(self, app: ASGIApp, *, lifespan: bool = True, certificate: tuple[str, str] | None = None) -> None:
+    Parameters
+    ----------
+    is_behind : only our own processes can reach it, and what they say of who asked is believed.
+    """
+
+    def __init__(self, app: ASGIApp, *, lifespan: bool = True, certificate: tuple[str, str] | None = None, is_behind: bool = False) -> None:
         certfile, keyfile = certificate or (None, None)
         self._last = _LastAnswers(app)
         config = uvicorn.Config(
@@ -33,6 +38,7 @@ class LeavingServer(uvicorn.Server):
             log_config=None,
             server_header=False,
             timeout_graceful_shutdown=REQUEST_GRACE_S,
+            forwarded_allow_ips="*" if is_behind else None,
             ssl_certfile=certfile,
             ssl_keyfile=keyfile,
         )

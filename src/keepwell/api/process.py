@@ -171,7 +171,8 @@ class _Server(LeavingServer):
 
     def __init__(self, project: Project, started: Callable[[], None], crew: Crew | None, certificate: tuple[str, str] | None) -> None:
         app = create_app(project, crew.log_path, others=crew.meters) if crew else create_app(project)
-        super().__init__(app, certificate=None if crew else certificate)  # those that answer before it speak to the world
+        # Those that answer before it speak to the world.
+        super().__init__(app, certificate=None if crew else certificate, is_behind=crew is not None)
         state = app.described.state
         self._tell, self._live, self._warm, self._crew = started, state.live, state.warm, crew
         self._read_again = state.read_again
