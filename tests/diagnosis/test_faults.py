@@ -156,6 +156,16 @@ def test_what_a_decline_was_is_not_diagnosed_after_its_end(watching: Callable[..
     assert abs(since(recovered) - 30) <= 2
 
 
+def test_a_change_that_a_season_hides_goes_on(watching: Callable[..., Watch]) -> None:
+    """Where most labels are 1 anyway, more of them are hardly seen: from day 80 on the loss is as it was, and the change lasts until 200."""
+    after = streams.stream(240, seed=2, since=BEGAN)
+    is_moved = spells((30, 200)) & pl.Series(np.random.default_rng(0).random(after.height) < 0.6)
+    signals = watching().update(after.with_columns(label=pl.when(is_moved).then(1.0).otherwise("label")))
+    told, recovered = [signal for signal in signals if signal.is_first]
+    assert (told.kind, recovered.kind) == ("decline", "recovered")
+    assert streams.day(BEGAN + 200) < recovered.at <= streams.day(BEGAN + 230)
+
+
 def test_a_fault_that_comes_again_begins_after_the_end_of_the_first(watching: Callable[..., Watch]) -> None:
     after = streams.stream(110, seed=2, since=BEGAN)
     broken = pl.when(spells((5, 20), (90, 110))).then(pl.col("damp") + 10).otherwise("damp").alias("damp")

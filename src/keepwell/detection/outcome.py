@@ -143,6 +143,12 @@ class Outcome:
             return np.asarray(right[:, 0] * (1 - right[:, 0]) * logit(p) ** 2)
         return np.asarray((right * np.log(p) ** 2).sum(axis=1) - (right * np.log(p)).sum(axis=1) ** 2)
 
+    def against(self, label: np.ndarray, answer: np.ndarray, shift: float) -> np.ndarray:
+        """How much likelier the reference makes each binary label than a constant `shift` of the logit would, in nats; (n,)."""
+        right = self.calibrated(answer)[:, 0]
+        p, moved = clipped(right), clipped(sigmoid(logit(right) + shift))
+        return np.asarray(np.where(label == 1, np.log(p / moved), np.log((1 - p) / (1 - moved))))
+
     def divergence(self, better: np.ndarray, answer: np.ndarray) -> np.ndarray:
         """What answering `answer` where `better` is right costs, (n,): Kullback-Leibler, or the squared difference."""
         if self.task == "regression":

@@ -179,10 +179,19 @@ def _off(watch: Watch, incident: Incident) -> tuple[int | None, float]:
     return (at, off) if off else (None, 0.0)
 
 
+def _likelier(watch: Watch, shift: float) -> float:
+    """How much likelier the reference makes the labels of the batches just tested than half of a shift of their share, in nats."""
+    kept = watch.kept
+    rows = np.isfinite(kept.label) & np.isin(kept.batch, watch.tested)
+    return float(watch.reference.outcome.against(kept.label[rows], kept.answer[rows], shift / 2).sum())
+
+
 def _recover(watch: Watch, number: int) -> list[Signal]:
     """The end of an incident: bets against its channel being still half as far off as it was, taken anew until they win.
 
     No batch wins much: a fault may pass over a few of them. How far off labels are is known only after a while, so they are waited for.
+    A changed share of labels is hardly seen in some seasons, which must not pass for its end: the bet is on each label, by what the change
+    would make of it.
     """
     signals = []
     for incident in list(watch.open_incidents):
@@ -190,11 +199,15 @@ def _recover(watch: Watch, number: int) -> list[Signal]:
         if at is None or number <= incident.told:
             continue
         is_of_labels = watch.reference.channels[at].is_of_labels
-        z = watch.newest_labelled(at, number) if is_of_labels else float(watch.series.z[-1, at])
-        if not np.isfinite(z):
-            continue
-        back = min(abs(off) / 2 - z * np.sign(off), MOST)
-        incident.recovery = (np.logaddexp(incident.recovery, 0.0) + BETS * back - BETS**2 / 2).tolist()
+        cause = incident.explanation.cause
+        if watch.task == "binary" and cause is not None and "intercept" in cause.facts:
+            won = np.full(len(BETS), min(_likelier(watch, cause.facts["intercept"]), MOST))
+        else:
+            z = watch.newest_labelled(at, number) if is_of_labels else float(watch.series.z[-1, at])
+            if not np.isfinite(z):
+                continue
+            won = BETS * min(abs(off) / 2 - z * np.sign(off), MOST) - BETS**2 / 2
+        incident.recovery = (np.logaddexp(incident.recovery, 0.0) + won).tolist()
         is_settled = not is_of_labels or number > incident.told + SETTLING[-1]
         if is_settled and np.logaddexp.reduce(incident.recovery) - np.log(len(BETS)) >= np.log(RECOVERED):
             watch.open_incidents.remove(incident)
