@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,8 +60,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     chosen = items[:]
     if config.getoption("--thin"):
-        other = "sqlite]" if stores.DATABASE == "postgresql" else "postgresql]"
-        chosen = [item for item in chosen if not item.get_closest_marker("thorough") and not item.name.endswith(other)]
+        other = "sqlite" if stores.DATABASE == "postgresql" else "postgresql"
+        named = re.compile(rf"[\[-]{other}[\]-]")
+        chosen = [item for item in chosen if not item.get_closest_marker("thorough") and not named.search(item.name)]
     if config.getoption("--stores"):
         chosen = [
             item
