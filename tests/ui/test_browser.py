@@ -136,7 +136,7 @@ def test_what_served_at_a_moment_and_one_answer_are_two_clicks_and_a_word_away(v
     visit.open().click("tiny").click("Predictions")
     visit.page.locator("input[name=id]").fill(kept)
     visit.page.get_by_role("button", name="Follow").click()
-    assert visit.says("One prediction, followed") and visit.says(kept)
+    assert visit.says(said(project.folder, "explain", kept)["sentence"]) and visit.says(kept)
 
 
 def test_a_rollback_is_two_clicks_and_shows_first_what_it_would_change(browser: Any, twice: Path, tmp_path: Path) -> None:

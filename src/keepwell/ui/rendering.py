@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
@@ -143,6 +144,7 @@ def environment() -> Any:
         "moment": lambda text: day(datetime.fromisoformat(text)),
         "number": number,
         "opened": opened,
+        "shell": shlex.quote,
         "segment": lambda text: quote(str(text), safe=""),
         "short": short,
         "value": value,
