@@ -27,6 +27,7 @@ from keepwell.settings import ServeSection
 
 CYCLE_GRACE_S = 25.0  # a cycle that runs when stop is said may take this long; supervisors kill after 30 s
 SENDING_GRACE_S = 2.0
+WARMING_GRACE_S = 10.0
 
 log = logging.getLogger("keepwell")
 
@@ -174,7 +175,8 @@ class _Server(LeavingServer):
         # Those that answer before it speak to the world.
         super().__init__(app, certificate=None if crew else certificate, is_behind=crew is not None)
         state = app.described.state
-        self._tell, self._live, self._warm, self._crew = started, state.live, state.warm, crew
+        self._tell, self._live, self._crew = started, state.live, crew
+        self._warming = threading.Thread(target=state.warm, name="keepwell-pages", daemon=True)
         self._read_again = state.read_again
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -184,7 +186,7 @@ class _Server(LeavingServer):
         self._tell()
         tell(READY)
         self._beat(asyncio.get_running_loop())
-        threading.Thread(target=self._warm, name="keepwell-pages", daemon=True).start()
+        self._warming.start()
 
     def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
         """The loop that answers says itself that it is alive: when it is stuck, nothing is said."""
@@ -198,6 +200,8 @@ class _Server(LeavingServer):
         if self._crew:
             await asyncio.to_thread(self._crew.stop_answering)
         await super().shutdown(sockets)
+        if self._warming.is_alive():  # an interpreter that ends under a thread in foreign code may crash
+            await asyncio.to_thread(self._warming.join, WARMING_GRACE_S)
 
     def handlers(self) -> dict[int, Any]:
         found = super().handlers()
