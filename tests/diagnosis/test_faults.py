@@ -157,7 +157,7 @@ def test_what_a_decline_was_is_not_diagnosed_after_its_end(watching: Callable[..
 
 
 def test_a_change_that_a_season_hides_goes_on(watching: Callable[..., Watch]) -> None:
-    """Where most labels are 1 anyway, more of them are hardly seen: from day 80 on the loss is as it was, and the change lasts until 200."""
+    """Where most labels are 1 anyway, more of them are hardly seen: from day 80 on the loss is as it was, and the change lasts to 200."""
     after = streams.stream(240, seed=2, since=BEGAN)
     is_moved = spells((30, 200)) & pl.Series(np.random.default_rng(0).random(after.height) < 0.6)
     signals = watching().update(after.with_columns(label=pl.when(is_moved).then(1.0).otherwise("label")))
