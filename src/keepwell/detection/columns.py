@@ -94,7 +94,8 @@ class Columns:
         names = [name for name in (names or frame.columns) if name != time]
         names += [name for name in (entity, slices) if name is not None and name not in names]
         if missing := [name for name in names if name not in frame.columns]:
-            raise FrameInvalid("reference", f"it lacks {', '.join(missing)}", f"It has {', '.join(frame.columns)}.")
+            there = [name for name in frame.columns if not name.startswith("_")]
+            raise FrameInvalid("reference", f"it lacks {', '.join(missing)}", f"It has {', '.join(there)}.")
         when = moments(frame[time])
         numbers, categories = [], []
         for name in names:
