@@ -18,7 +18,6 @@ NEXT = BUILT_AT + timedelta(days=1)
 KEPT = ["gather", "train", "register", "predict"]  # where rows, files, the registry and answers are written
 AS_AFTER = pytest.mark.thorough("a kill before a step is nearly the kill after the one before it")
 BETWEEN = ["label", "check", "begin", "prepare", "evaluate", "gate", "deploy"]
-ONE_STORE = pytest.mark.once("the steps between write through the same call")
 SAME_WAY = pytest.mark.thorough("the steps between begin anew in the same way")
 
 
@@ -31,7 +30,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("when", [pytest.param("before", marks=AS_AFTER), "after"])
-@pytest.mark.parametrize("step_name", [*KEPT, *(pytest.param(name, marks=ONE_STORE) for name in BETWEEN)])
+@pytest.mark.parametrize("step_name", [*KEPT, *(pytest.param(name, marks=SAME_WAY) for name in BETWEEN)])
 def test_a_kill_in_any_step_changes_nothing_in_the_end(undisturbed: Path, tmp_path: Path, step_name: str, when: str) -> None:
     folder = tiny_project(tmp_path / "tiny")
     assert run_in_process(run_and_die, folder, BUILT_AT, step_name, when) == -signal.SIGKILL
