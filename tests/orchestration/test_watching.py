@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from keepwell import Project
 from keepwell.cli import app
 from keepwell.monitoring import Watch, get_watch, get_watch_state
+from keepwell.orchestration.watching import _ended
 
 pytestmark = pytest.mark.once("what is found is arithmetic on rows that other tests read from every store")
 
@@ -138,6 +139,17 @@ def test_a_kill_in_the_check_counts_no_row_twice(declined: Path, tmp_path: Path)
         with Project(one) as project, project.context.database.read() as connection:
             states.append((get_watch(connection, "tiny", 1), get_watch_state(connection, "tiny", 1)))
     assert states[0] == states[1]
+
+
+def test_a_decline_ends_when_its_version_is_replaced_however_late_that_is_looked_at(declined: Path, tmp_path: Path) -> None:
+    """Else the labels of a version that is not watched yet would count as those of the decline, for ever."""
+    with Project(stores.copy_project(declined, tmp_path / "tiny")) as project:
+        moment = UNTIL + WEEK
+        project.run(moment, build=True)
+        project.promote(2, reason="the relation changed", override=True, as_of=moment)
+        with project.context.database.read() as connection:
+            spells = [_ended(project.context, 2, moment + weeks * WEEK, connection) for weeks in (1, 30)]
+        assert spells[0] == spells[1] and [until for _, until, _ in spells[0]] == [moment.isoformat()]
 
 
 def test_a_holdout_too_short_to_watch_is_said(tiny: Path) -> None:
