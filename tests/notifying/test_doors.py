@@ -182,7 +182,7 @@ def until(true, seconds=90):
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("what", ["serve", "work"])
+@pytest.mark.parametrize("what", ["serve", pytest.param("work", marks=pytest.mark.thorough("sends by the same thread"))])
 def test_the_long_running_process_sends_and_goes_on_after_kill_9(tiny, what):
     with receiving(status=503) as receiver:
         settle(tiny, hooks=[receiver.port], notify="first_pause_s = 0.2")
