@@ -61,11 +61,14 @@ class Why:
             newest = self.declines[0]
             ended = f" It ended on {newest.ended:%-d %B %Y}." if newest.ended else ""
             return f"{self.model} {'was' if newest.ended else 'is'} {newest.sentence}.{ended}"
+        return self.gap or f"{self.model} has not declined, as far as can be proven."
+
+    @property
+    def gap(self) -> str:
+        """Why nothing is watched now, in one line; empty when the version that serves is."""
         if "unwatched" in self.facts:
             return f"{self.model} is not watched: {self.facts['unwatched']}"
-        if not self.facts:
-            return f"{self.model} is not watched yet: its first cycle with a champion begins the watch."
-        return f"{self.model} has not declined, as far as can be proven."
+        return "" if self.facts else f"{self.model} is not watched yet: its first cycle with a champion begins the watch."
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, with the sentence."""

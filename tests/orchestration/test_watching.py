@@ -156,3 +156,5 @@ def test_a_holdout_too_short_to_watch_is_said(tiny: Path) -> None:
     with Project(tiny) as project:
         project.run(datetime(2026, 1, 20, 6, tzinfo=UTC))
         assert "200 are needed" in project.why().sentence
+    planned = CliRunner().invoke(app, ["-C", str(tiny), "watch", "plan"])
+    assert planned.exit_code == 0 and "200 are needed" in " ".join(planned.stdout.split())

@@ -58,6 +58,8 @@ def why(
         show_json(found.as_dict())
         return
     screen.say(found.sentence)
+    if found.gap and found.declines:
+        screen.say(found.gap)
     for incident in found.incidents:
         screen.say(f"Incident {incident['clause']}.")
     for told in found.declines:
@@ -119,11 +121,11 @@ def plan(folder: Folder = HERE, as_json: AsJson = False) -> None:
     """
     with opened(folder) as project:
         rows = project.plan()
-        budget = project.settings.watch.false_alarms
+        budget, gap = project.settings.watch.false_alarms, project.why(limit=1).gap
     if as_json:
         show_json({"false_alarms": budget, "plan": rows})
     elif not rows:
-        screen.say("Nothing is watched yet: the first cycle with a champion begins the watch.")
+        screen.say(gap)
     else:
         screen.say(f"With a budget of {budget}, a rise of the loss is proven after about:")
         never = "never: so little is tolerated"
