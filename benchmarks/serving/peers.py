@@ -126,6 +126,15 @@ PEERS = (
         "Keepwell", None, _keepwell, lambda kind: f"/models/{kind}/predict", _rows_body, more=_keepwell_environment, note="durable log on"
     ),
     Peer(
+        "Keepwell, workers = 1",
+        None,
+        _keepwell,
+        lambda kind: f"/models/{kind}/predict",
+        _rows_body,
+        more=lambda folder, kind, port: {**_keepwell_environment(folder, kind, port), "KEEPWELL_SERVE__WORKERS": "1"},
+        note="durable log on; one process answers, one keeps the model, one writes the log",
+    ),
+    Peer(
         "Keepwell, v2 body",
         None,
         _keepwell,
