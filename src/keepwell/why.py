@@ -76,6 +76,7 @@ class Why:
             "model": self.model,
             "at": self.at.isoformat(),
             "sentence": self.sentence,
+            "gap": self.gap,
             "declines": [one.as_dict() for one in self.declines],
             "notes": [{"at": moment.isoformat(), "sentence": sentence} for moment, sentence in self.notes],
             "watch": self.facts,
@@ -87,8 +88,7 @@ class Why:
 
         told = [(f"{one.told:%Y-%m-%d}", f"version {one.version} {one.sentence}") for one in self.declines]
         lasts = any(one.ended is None for one in self.declines)
-        known = bool(self.facts) and "unwatched" not in self.facts
-        return card("unwell" if lasts else "well" if known else "unknown", self.sentence, told)
+        return card("unwell" if lasts else "unknown" if self.gap else "well", self.sentence, told)
 
 
 def why(context: Context, at: datetime | None = None, limit: int = 5) -> Why:
@@ -119,15 +119,13 @@ def why(context: Context, at: datetime | None = None, limit: int = 5) -> Why:
 def _told(context: Context, key: tuple[int, int], said: list[Said], served: list[Any], now: datetime, connection: Any) -> Told:
     from keepwell.diagnosis import ranked
     from keepwell.monitoring import explanation_of
-    from keepwell.orchestration import changes_near
+    from keepwell.orchestration import changes_near, ended_at
 
     mine = [one for one in said if (one.version, one.incident) == key]
     declines = [one for one in mine if one.kind == "decline"]
     newest, first = declines[0], declines[-1]
     explanation = explanation_of(newest.facts["explanation"])
-    over = [one.as_of for one in mine if one.kind == "recovered"]
-    replaced = [change.since for change in served if first.as_of <= change.since <= now and change.number != key[0]]
-    ended = min([*over, *replaced], default=None)
+    ended = ended_at(mine, served, now)
     causes = ranked(explanation, changes_near(context, explanation, connection))[:TOP]
     return Told(key[1], key[0], first.as_of, ended, newest.sentence.removeprefix("is "), explanation, causes)
 

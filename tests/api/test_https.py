@@ -94,7 +94,9 @@ def test_a_server_with_a_certificate_speaks_https_and_its_cookies_are_secure(tin
         with httpx.Client(base_url=address.group(), verify=trusted, timeout=10) as client:
             rows = {"rows": [{"warmth": 9.5, "cloud": 0.4}]}
             assert client.post("/models/tiny/predict", json=rows, headers={"authorization": "Bearer t"}).status_code == 200
-            if port := client.get("/v2", headers={"authorization": "Bearer t"}).json().get("grpc_port"):
+            port = client.get("/v2", headers={"authorization": "Bearer t"}).json().get("grpc_port")
+            assert bool(port) == bool(GRPC), "it listens where the extra is installed"
+            if port:
                 assert _infers_by_grpc(port, keys / "cert.pem")
                 _refuses_others_by_grpc(port, keys / "cert.pem")
             signed = client.post("/sign-in", data={"token": "t"}, headers={"origin": address.group(), "accept": "text/html"})

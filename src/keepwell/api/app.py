@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
 
 from anyio import to_thread
@@ -20,7 +19,7 @@ from keepwell.api.failures import json_answer, shape_errors
 from keepwell.api.grpc_door import grpc_door
 from keepwell.api.guard import Guard, Net
 from keepwell.api.incidents import add_incidents
-from keepwell.api.metrics import Meter
+from keepwell.api.metrics import Meter, release
 from keepwell.api.protocols import add_protocols
 from keepwell.api.service import Service
 from keepwell.api.tracing import Tracing
@@ -72,7 +71,7 @@ def create_app(project: Project, log_path: str | None = None, *, others: Callabl
             await to_thread.run_sync(tracing.close)
 
     # Without the documentation pages: they load their scripts from a CDN.
-    app = FastAPI(title="Keepwell", version=_version(), lifespan=lifespan, docs_url=None, redoc_url=None, responses=REFUSALS)
+    app = FastAPI(title="Keepwell", version=release(), lifespan=lifespan, docs_url=None, redoc_url=None, responses=REFUSALS)
     live = Live(lambda: mark_of(project))
     desk = Desk(project, Sessions(service.doors), service.ship)
     app.state.grpc_port = None
@@ -97,13 +96,6 @@ def _content(media_type: str, kind: str) -> dict[int | str, dict[str, Any]]:
     """The description of an answer that is no JSON object of ours."""
     shape = {"type": kind, "items": {"type": "object"}} if kind == "array" else {"type": kind}
     return {200: {"description": "Answered", "content": {media_type: {"schema": shape}}}}
-
-
-def _version() -> str:
-    try:
-        return version("keepwell")
-    except PackageNotFoundError:  # run from a source tree
-        return "0"
 
 
 def _add_health(app: FastAPI, service: Service) -> None:

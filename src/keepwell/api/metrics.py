@@ -109,7 +109,7 @@ class _Collector:
         yield InfoMetricFamily(
             "keepwell_build",
             "What runs.",
-            value={"version": _version(), "model": model, "model_version": str(state["version"] or ""), "runtime": state["runtime"] or ""},
+            value={"version": release(), "model": model, "model_version": str(state["version"] or ""), "runtime": state["runtime"] or ""},
         )
 
 
@@ -136,7 +136,8 @@ def _of_record(model: str, record: dict[str, Any] | None) -> Iterator[Any]:
     yield incidents
 
 
-def _version() -> str:
+def release() -> str:
+    """The version of Keepwell that runs."""
     try:
         return version("keepwell")
     except PackageNotFoundError:  # run from a source tree

@@ -10,12 +10,12 @@ import os
 import re
 from collections.abc import Sequence
 from contextvars import ContextVar
-from importlib.metadata import PackageNotFoundError, version
 from time import time_ns
 from typing import Any
 
 from starlette.types import Scope
 
+from keepwell.api.metrics import release
 from keepwell.errors import ExtraMissing
 from keepwell.settings import TelemetrySection
 
@@ -82,7 +82,7 @@ class Tracing:
         except ImportError:
             raise ExtraMissing("telemetry", "Traces") from None
         endpoint = f"{settings.endpoint.rstrip('/')}/v1/traces" if settings.endpoint else None  # else as OTEL_EXPORTER_OTLP_ENDPOINT has it
-        about = {"service.name": "keepwell", "service.version": _version(), "keepwell.model": model}
+        about = {"service.name": "keepwell", "service.version": release(), "keepwell.model": model}
         sampler = ParentBased(TraceIdRatioBased(settings.share))
         self._provider = TracerProvider(sampler=sampler, resource=Resource.create(about))
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))
@@ -125,10 +125,3 @@ def response_of_span(span: Any) -> bytes:
     """What an answer says of a span."""
     about = span.get_span_context()
     return b"00-%032x-%016x-%02x" % (about.trace_id, about.span_id, about.trace_flags)
-
-
-def _version() -> str:
-    try:
-        return version("keepwell")
-    except PackageNotFoundError:  # run from a source tree
-        return "0"

@@ -123,7 +123,7 @@ def plan(folder: Folder = HERE, as_json: AsJson = False) -> None:
         rows = project.plan()
         budget, gap = project.settings.watch.false_alarms, project.why(limit=1).gap
     if as_json:
-        show_json({"false_alarms": budget, "plan": rows})
+        show_json({"false_alarms": budget, "plan": rows, "gap": gap})
     elif not rows:
         screen.say(gap)
     else:

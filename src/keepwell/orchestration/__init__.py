@@ -22,7 +22,7 @@ from keepwell.orchestration.schedule import Scheduler, due, next_tick
 from keepwell.orchestration.slots import dead_slots
 from keepwell.orchestration.tables import CycleRecord, Newest, count_cycles, get_cycle, last_cycle, list_cycles, newest_cycles
 from keepwell.orchestration.tending import around_now
-from keepwell.orchestration.watching import changes_near
+from keepwell.orchestration.watching import changes_near, ended_at
 
 __all__ = [
     "DROPPED",
@@ -50,6 +50,7 @@ __all__ = [
     "detach",
     "dossier",
     "due",
+    "ended_at",
     "facts_of",
     "get_cycle",
     "last_cycle",

@@ -7,9 +7,9 @@ transaction as the check-up. So each row and each label counts once, also after 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from keepwell.diagnosis import CLASSES, Change, Explanation
 from keepwell.errors import FrameInvalid, WatchStateInvalid
 from keepwell.monitoring import Said, Signal, Watch, get_watch, get_watch_state, list_signals, plain, record_signal, record_watch, tell
 from keepwell.orchestration.context import Context
-from keepwell.registry import CHAMPION, list_alias_changes
+from keepwell.registry import CHAMPION, AliasChange, list_alias_changes
 from keepwell.serving import joined, last_batch, representative
 from keepwell.storage import Event, list_events, literal, record_event
 from keepwell.training import from_bytes
@@ -137,17 +137,29 @@ def _ended(
     found = []
     said = list_signals(connection, context.name)
     changes = list_alias_changes(connection, context.name, CHAMPION)
-    left = {before.number: after.since for before, after in pairwise(changes)}  # a spell ends with its version, not when it is looked at
     for key in dict.fromkeys((one.version, one.incident) for one in said if one.kind == "decline"):
         mine = [one for one in said if (one.version, one.incident) == key]
         explained = next(one.facts["explanation"] for one in mine if one.kind == "decline")
-        until = next((one.as_of for one in mine if one.kind == "recovered"), None)
+        until = ended_at(mine, changes, as_of)
         if until is None and (key[0] != version or key[1] in (over or ())):
-            until = as_of if key[0] == version else left.get(key[0], as_of)
+            until = as_of
         if until is not None and explained is not None:
             cls = CLASSES[explained["causes"][0]["kind"]] if explained["causes"] else "unknown"
             found.append((explained["began"]["low"], until.isoformat(), cls))
     return found
+
+
+def ended_at(said: Sequence[Said], changes: Sequence[AliasChange], now: datetime) -> datetime | None:
+    """When a decline ended: it was proven to be over, or another version took over, however late that is looked at. None while it lasts.
+
+    Parameters
+    ----------
+    said : the signals of that decline. changes : of the champion.
+    """
+    told = min(one.as_of for one in said if one.kind == "decline")
+    over = [one.as_of for one in said if one.kind == "recovered"]
+    replaced = [change.since for change in changes if told <= change.since <= now and change.number != said[0].version]
+    return min([*over, *replaced], default=None)
 
 
 def _closing(until: datetime, width: float) -> int:
