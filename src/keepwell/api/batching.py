@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from keepwell.api.drawing import new_id
 from keepwell.api.metrics import Meter
 from keepwell.api.tracing import MARKS, Mark
 from keepwell.errors import EstimatorInvalid, InputInvalid, KeepwellError
@@ -156,7 +156,7 @@ class Batcher:
                 if not ask.done.done():
                     ask.done.set_exception(values)
                 continue
-            ids = ask.ids or new_ids(len(values))
+            ids = ask.ids or [new_id() for _ in values]
             kept_ids: list[str | None] = [name if is_kept(name, self.share) else None for name in ids] if self.share < 1.0 else [*ids]
             if ask.marks is not None:
                 ask.handed_in = time_ns()
@@ -241,12 +241,6 @@ def _problem(ready: Ready, rows: Sequence[Row], error: Exception) -> KeepwellErr
         return InputInvalid(f"Version {ready.number} cannot answer without {', '.join(empty)} ({error})"[:500], "Send a value for it.")
     # It answered its golden rows when it was loaded, so this is about these rows.
     return InputInvalid(f"Version {ready.number} cannot answer this row: {error}"[:500], "Send values like those it was trained with.")
-
-
-def new_ids(n: int) -> list[str]:
-    """Random ids of answers."""
-    drawn = os.urandom(16 * n).hex()
-    return [drawn[at : at + 32] for at in range(0, 32 * n, 32)]
 
 
 def _records(ready: Ready, ask: _Ask, made_at: str, share: float) -> list[bytes]:

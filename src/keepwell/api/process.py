@@ -19,7 +19,7 @@ from keepwell.api.app import create_app
 from keepwell.api.crew import Crew
 from keepwell.api.leaving import LeavingServer
 from keepwell.api.supervised import ALIVE, READY, STOPPING, beat_s, tell
-from keepwell.api.working import log_to_stderr
+from keepwell.api.working import log_to_stderr, spare_heap
 from keepwell.errors import KeepwellError, SettingInvalid
 from keepwell.orchestration import CycleRecord, Scheduler, last_cycle, reload_code
 from keepwell.project import Project
@@ -176,17 +176,23 @@ class _Server(LeavingServer):
         super().__init__(app, certificate=None if crew else certificate, is_behind=crew is not None)
         state = app.described.state
         self._tell, self._live, self._crew = started, state.live, crew
-        self._warming = threading.Thread(target=state.warm, name="keepwell-pages", daemon=True)
+        self._warm = state.warm
+        self._warming = threading.Thread(target=self._warm_pages, name="keepwell-pages", daemon=True)
         self._read_again = state.read_again
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self._crew:
             await asyncio.to_thread(self._crew.wait)
+        spare_heap()
         self._tell()
         tell(READY)
         self._beat(asyncio.get_running_loop())
         self._warming.start()
+
+    def _warm_pages(self) -> None:
+        self._warm()
+        spare_heap()  # the libraries that draw are loaded now
 
     def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
         """The loop that answers says itself that it is alive: when it is stuck, nothing is said."""

@@ -6,7 +6,6 @@ Off, a request costs one header more. On, what happens on its way leaves marks, 
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from contextvars import ContextVar
@@ -15,6 +14,7 @@ from typing import Any
 
 from starlette.types import Scope
 
+from keepwell.api.drawing import new_id
 from keepwell.api.metrics import release
 from keepwell.errors import ExtraMissing
 from keepwell.settings import TelemetrySection
@@ -56,8 +56,8 @@ def given(headers: Sequence[tuple[bytes, bytes]]) -> tuple[bytes, bytes, bytes] 
 def response_of(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
     """What an answer says where nobody traces: the caller's trace, or a new one."""
     parent = given(headers)
-    drawn = os.urandom(24).hex().encode()
-    return b"00-%b-%b-%b" % ((parent[0], drawn[:16], parent[2]) if parent else (drawn[16:], drawn[:16], b"00"))
+    span = new_id().encode()[:16]
+    return b"00-%b-%b-%b" % ((parent[0], span, parent[2]) if parent else (new_id().encode(), span, b"00"))
 
 
 class Tracing:
