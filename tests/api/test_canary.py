@@ -79,6 +79,32 @@ def test_a_share_goes_to_the_challenger_and_stays_with_it(folder: Path, listenin
         assert told.group_by("prediction_id").agg(pl.col("version").sort())["version"].to_list() == [[1, 2]] * live.height
 
 
+def test_every_protocol_gives_the_challenger_its_share(folder: Path, listening: Listening) -> None:
+    """Where an answer names one version, the whole request is answered by one, drawn by its entity."""
+    with (folder / "keepwell.toml").open("a") as settings:
+        settings.write("\n[promotion]\ncanary_share = 0.5\n")
+    tensors = [{"name": name, "datatype": "FP64", "shape": [2], "data": [12.5, 11.0]} for name in ("warmth", "cloud")]
+    frame = {"dataframe_split": {"columns": ["warmth", "cloud"], "data": [[12.5, 0.9]]}}
+    time = datetime(2026, 1, 18, tzinfo=UTC).isoformat()
+    with listening(folder) as (_, client):
+        wait_for_challenger(client)
+        for site in SITES[:12]:
+            request = {"inputs": tensors, "parameters": {"entity": site, "time": time}}
+            answer = client.post("/v2/models/tiny/infer", json=request).json()
+            assert answer["model_version"] == ("2" if takes("tiny", 2, site, 0.5) else "1")
+            named = client.post("/v2/models/tiny/versions/1/infer", json=request).json()
+            assert named["model_version"] == "1", "who names a version gets that one"
+        answers = [client.post("/invocations", json=frame).json() for _ in range(40)]
+        assert {answer["version"] for answer in answers} == {1, 2}
+        assert len({(answer["version"], answer["predictions"][0]) for answer in answers}) == 2
+        theirs = [line for line in client.get("/metrics").text.splitlines() if 'alias="challenger"' in line]
+        assert {protocol for protocol in ("json", "v2", "invocations") if any(f'"{protocol}"' in line for line in theirs)} == {
+            "json",
+            "v2",
+            "invocations",
+        }
+
+
 def test_without_a_share_the_champion_answers_everyone(folder: Path, listening: Listening) -> None:
     with listening(folder) as (_, client):
         assert {row["version"] for row in client.post(PREDICT, json=body(SITES)).json()["predictions"]} == {1}

@@ -231,8 +231,8 @@ class Crew:
         for what in due:
             self._begin(what)
         for member in self._members:
-            if member.what == ANSWERS and member.is_ready and now - member.heard_at > SILENT_S:
-                log.error("A process that answers has said nothing for %.0f s and is ended.", SILENT_S)
+            if member.is_ready and not member.is_leaving and now - member.heard_at > SILENT_S:
+                log.error("The process that %s has said nothing for %.0f s and is ended.", member.what, SILENT_S)
                 member.process.kill()
 
 

@@ -15,16 +15,16 @@ from typing import Any
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from keepwell.api.batching import NOBODY, Answered, Whose, new_ids
+from keepwell.api.batching import Whose
 from keepwell.api.failures import raw_headers_of, refusal
 from keepwell.api.guard import BODY
 from keepwell.api.recent import Held
 from keepwell.api.replies import Reply, header_of, sent
 from keepwell.api.service import Service
+from keepwell.api.sharing import ask, counted
 from keepwell.api.tracing import ANSWERED, MARKS, Mark, Tracing, ended, response_of, response_of_span, started
-from keepwell.deployment import takes
-from keepwell.errors import EstimatorInvalid, InputInvalid, KeepwellError
-from keepwell.serving import CANARY, Name, Ready, Row
+from keepwell.errors import KeepwellError
+from keepwell.serving import Name, Ready
 
 ALL = "all"  # entity of a model that has none
 
@@ -113,7 +113,7 @@ class PlainRoute:
             return False
         since = started()
         read = ready.signature.read(body)
-        limit, challenger = service.project.settings.serve.max_rows, service.champion.challenger
+        limit = service.project.settings.serve.max_rows
         held: list[Held] = []
         try:
             if read is not None:
@@ -127,10 +127,7 @@ class PlainRoute:
             ended("features", since)
             if whose is None or not 0 < len(rows) <= limit:
                 return False
-            if challenger is None or challenger.number == ready.number:
-                answered, theirs = await service.batcher.ask(ready, rows, whose), None
-            else:
-                answered, theirs = await self._shared(ready, challenger, rows, whose)
+            answered, theirs = await ask(service, ready, rows, whose)
         except KeepwellError as error:
             service.meter.refuse("json", type(error).__name__)
             answer = refusal(error)
@@ -140,8 +137,9 @@ class PlainRoute:
         predictions: list[dict[str, Any]] = [
             {"prediction_id": name, kind: value, "version": number} for name, value in zip(answered.ids, answered.values, strict=True)
         ]
-        for at in theirs or ():
-            predictions[at]["version"] = challenger.number  # type: ignore[union-attr]
+        if theirs:
+            for at in theirs[1]:
+                predictions[at]["version"] = theirs[0]
         if whose:
             for prediction, one in zip(predictions, whose, strict=True):
                 prediction |= ({"entity": one.entity} if one.entity else {}) | ({"time": one.time} if one.time else {})
@@ -151,38 +149,8 @@ class PlainRoute:
                 prediction |= service.recent.freshness.told(looked_up.time, now)
         content = _encode({"model": service.project.name, "version": number, "predictions": predictions, **service.log_told})
         await sent(send, Reply(200, content), header_of(scope["headers"], b"accept-encoding"))
-        counted = (challenger.number, len(theirs)) if challenger and theirs else None
-        service.meter.answer("json", number, len(rows), time.perf_counter() - begin, counted)
+        service.meter.answer("json", number, len(rows), time.perf_counter() - begin, counted(theirs))
         return True
-
-    async def _shared(self, ready: Ready, challenger: Ready, rows: Sequence[Row], whose: Sequence[Whose]) -> tuple[Answered, list[int]]:
-        """Answers by both, and which rows the challenger answered; those that it cannot answer the champion does."""
-        batcher, name, ids = self._service.batcher, self._service.project.name, new_ids(len(rows))
-        named = [one.entity or drawn for one, drawn in zip(whose or [NOBODY] * len(rows), ids, strict=True)]
-        theirs = [
-            at for at, one in enumerate(named) if takes(name, challenger.number, one, self._service.project.settings.promotion.canary_share)
-        ]
-        ours = sorted({*range(len(rows))} - {*theirs})
-
-        async def asked(who: Ready, places: list[int], origin: str) -> list[tuple[int, str | None, float]]:
-            given = [rows[at] for at in places]
-            if who.signature.names != ready.signature.names:
-                given = [tuple(row[ready.signature.place[column]] for column in who.signature.names) for row in given]
-            drawn = [ids[at] for at in places]
-            found = await batcher.ask(who, given, [whose[at] for at in places] if whose else None, ids=drawn, origin=origin)
-            return list(zip(places, found.ids, found.values, strict=True))
-
-        found: list[tuple[int, str | None, float]] = []
-        if theirs:
-            try:
-                found += await asked(challenger, theirs, CANARY)
-            except (InputInvalid, EstimatorInvalid) as error:  # nobody must get an error because of a version that is only on trial
-                log.warning("Version %d, on trial, could not answer; the champion did: %s", challenger.number, error)
-                ours, theirs = list(range(len(rows))), []
-        if ours:
-            found += await asked(ready, ours, "")
-        found.sort()
-        return Answered([one for _, one, _ in found], [value for *_, value in found], ready.number), theirs
 
 
 class _Entities(msgspec.Struct, forbid_unknown_fields=True):

@@ -16,6 +16,7 @@ from keepwell.api.door import whose_of
 from keepwell.api.failures import v2_error
 from keepwell.api.replies import Reply, header_of, sent
 from keepwell.api.service import Service
+from keepwell.api.sharing import Theirs, ask, counted
 from keepwell.api.tensors import Request, datatype_of, read, to_bytes
 from keepwell.api.tracing import ended, started
 from keepwell.errors import InputInvalid, KeepwellError, MediaTypeUnknown, ModelNotFound, VersionNotFound
@@ -94,30 +95,31 @@ class Inference:
             request, values = read(body, _json_bytes(headers))
             wanted = self.wanted(request)
             ended("features", since)
-            answered, parameters = await self.answer(ready, request, values)
+            answered, theirs, parameters = await self._answer(ready, request, values, is_named=version is not None)
         except KeepwellError as error:
             service.meter.refuse(protocol, type(error).__name__)
             return v2_error(error)
         answer = self._reply(request, wanted, answered, parameters)
-        service.meter.answer(protocol, answered.version, len(answered.ids), time.perf_counter() - begin)
+        service.meter.answer(protocol, ready.number, len(answered.ids), time.perf_counter() - begin, counted(theirs))
         return answer
 
-    async def answer(self, ready: Ready, request: Request, values: list[list[Any]]) -> tuple[Answered, dict[str, Any]]:
-        """Answers to a request and its values, and the parameters that go with them: how old the data of a look-up is.
-
-        Raises
-        ------
-        InputInvalid, EstimatorInvalid, DataStale, StorageUnavailable
-        """
-        batcher, parameters = self._service.batcher, request.parameters or {}
-        entities = self._entities(ready, request, values)
-        if not entities:
-            rows = self._rows(ready, request, values)
-            return await batcher.ask(ready, rows, _named(ready, parameters, len(rows))), {}
-        held = await self._service.recent.find(ready, entities, datetime.now(UTC))
-        answered = await batcher.ask(ready, [one.row for one in held], [one.whose for one in held])
-        # Of the oldest row: parameters hold no lists.
-        return answered, self._service.recent.freshness.told(min(one.time for one in held), datetime.now(UTC))
+    async def _answer(
+        self, ready: Ready, request: Request, values: list[list[Any]], *, is_named: bool
+    ) -> tuple[Answered, Theirs | None, dict[str, Any]]:
+        """Answers to a request and its values, who gave them, and the parameters that go with them: how old the data of a look-up is."""
+        parameters = request.parameters or {}
+        whose: list[Whose] | None
+        if entities := self._entities(ready, request, values):
+            held = await self._service.recent.find(ready, entities, datetime.now(UTC))
+            rows, whose = [one.row for one in held], [one.whose for one in held]
+            # Of the oldest row: parameters hold no lists.
+            told = self._service.recent.freshness.told(min(one.time for one in held), datetime.now(UTC))
+        else:
+            rows, told = self._rows(ready, request, values), {}
+            whose = _named(ready, parameters, len(rows))
+        if is_named:  # who asks for a version gets that one
+            return await self._service.batcher.ask(ready, rows, whose), None, told
+        return *await ask(self._service, ready, rows, whose, is_whole=True), told
 
     async def route(self, scope: Scope, body: bytes, send: Send) -> bool:
         """The same as a quick route."""
