@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ from loading import loading
 from processes import client_of, kill_one, running
 
 from keepwell import Project
+from keepwell.api.crew import Crew
 
 PREDICT = "/models/tiny/predict"
 ROW = {"warmth": 12.5, "cloud": 0.9}
@@ -139,3 +142,20 @@ def test_settings_are_read_again_and_a_stop_drains_without_losing_a_request(serv
         with project.context.database.read() as connection:
             added = connection.execute(sa.text("SELECT sum(rows) FROM commits WHERE key LIKE 'journal/%'")).scalar()
         assert added == len(kept), "each once"
+
+
+def test_a_log_writer_that_hangs_is_ended_and_another_takes_its_place(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("keepwell.api.crew.SILENT_S", 3.0)
+    with socket.create_server(("127.0.0.1", 0)) as port, Project(stores.copy_project(built, tmp_path / "tiny")) as project:
+        crew = Crew(project, port)  # the settings want no others that answer; the writer is there all the same
+        crew.start()
+        try:
+            hung = crew._members[0]
+            os.kill(hung.process.pid, signal.SIGSTOP)
+            until = time.monotonic() + SOON_S
+            while not any(member is not hung and member.is_ready for member in crew._members):
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            assert hung.process.exitcode == -signal.SIGKILL
+        finally:
+            crew.close()

@@ -65,6 +65,19 @@ def test_a_corrected_row_replaces_the_first_one_but_the_first_can_be_read(databa
     assert values(table, at=first) == [1.0, 1.0]
 
 
+def test_rows_of_a_key_are_found_in_the_record_and_in_delta(database: Database, place: Place) -> None:
+    table = open_table(database, place)
+    assert table.where(station="north").is_empty()
+    append(table, database, "cycle-1", rows(1, 2))
+    table.flush()
+    append(table, database, "cycle-2", pl.concat([rows(2, value=5.0), rows(2, 3, station="south")]))
+    for station in ("north", "south", "east"):
+        found = table.where(station=station)
+        assert found.equals(table.rows().filter(station=station)) or found.is_empty()
+        assert found.height == {"north": 2, "south": 2, "east": 0}[station]
+    assert table.where(station="north")["value"].to_list() == [1.0, 5.0]
+
+
 def test_what_a_commit_saw_stays_readable_after_flush_and_vacuum(database: Database, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("keepwell.storage.tables.COMPACT_FILES", 2)
     table = open_table(database, place)

@@ -128,8 +128,8 @@ def prediction_rows(predictions: Table, prediction_id: str) -> pl.DataFrame:
     ------
     PredictionNotFound
     """
-    kept = predictions.rows()
-    if kept.is_empty() or (kept := kept.filter(pl.col("prediction_id") == prediction_id)).is_empty():
+    kept = predictions.where(prediction_id=prediction_id)
+    if kept.is_empty():
         raise PredictionNotFound(prediction_id)
     return kept
 

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -14,12 +15,14 @@ from keepwell.errors import KeepwellError
 from keepwell.serving.journal import Journal
 from keepwell.serving.remote import write_for_others
 
+LIVES_S = 0.5  # how often the writer says that it lives
+
 
 def write_log(folder: Path, listener: socket.socket, told: Connection, sockets: Path) -> None:
     """Write the journal in `folder` for whoever connects to `listener`, until told to end, or until whoever started it has gone.
 
-    It says "ready" when the journal can be written, else what stands in the way. At its end it removes the folder of the server's
-    sockets, as nobody else is left to do so when the process that started it was killed.
+    It says "ready" when the journal can be written, and then again and again, else what stands in the way. At its end it removes the
+    folder of the server's sockets, as nobody else is left to do so when the process that started it was killed.
     """
     obey_only()
     try:
@@ -30,11 +33,20 @@ def write_log(folder: Path, listener: socket.socket, told: Connection, sockets: 
 
     async def run() -> None:
         stop = stop_of(told)
-        told.send("ready")
+        living = asyncio.create_task(_live(told, stop))
         await write_for_others(journal, listener, stop)
+        await living
 
     asyncio.run(run())
     shutil.rmtree(sockets, ignore_errors=True)
+
+
+async def _live(told: Connection, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        with suppress(OSError):  # nobody hears it any more: then `stop` is set soon
+            told.send("ready")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), LIVES_S)
 
 
 def obey_only() -> None:

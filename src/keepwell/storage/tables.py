@@ -253,6 +253,20 @@ class Table:
             found = self._read(connection, since)
         return (found if at is None else found.at(at)).window(since, until)
 
+    def where(self, **values: str) -> pl.DataFrame:
+        """As `rows`, but only those whose key has these values, and only these are held in memory."""
+        are_asked = [pl.col(name) == value for name, value in values.items()]
+        with self._database.read() as connection:
+            waiting = self._waiting(connection, after=0)
+        delta = self._open()
+        flushed = _flushed(delta)
+        parts = [rows.filter(are_asked) for number, rows in waiting if number > flushed]
+        if delta is not None:
+            with self._answering():
+                parts.insert(0, self._scan(delta).filter(are_asked).collect())
+        found = pl.concat(parts, how="diagonal_relaxed") if parts else pl.DataFrame()
+        return Remembered.of(self.key, self.time, found).newest
+
     def restated(self, connection: sa.Connection, *, since: datetime, until: datetime) -> pl.DataFrame:
         """Which rows of a window came in more than once: their time, and when the newest of them became known (`_known`)."""
         found = self._read(connection, since)
