@@ -89,9 +89,9 @@ def _telling(send: Send, trace: bytes) -> Send:
     async def telling(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = [*message.get("headers", ())]
-            if not any(name == ANSWERED for name, _ in headers):  # another process that answered it has said it
+            if ANSWERED not in dict(headers):  # else another process that answered it has said it
                 headers.append((ANSWERED, trace))
-            message = {**message, "headers": headers}
+            message["headers"] = headers
         await send(message)
 
     return telling
