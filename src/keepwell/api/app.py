@@ -87,7 +87,7 @@ def create_app(project: Project, log_path: str | None = None, *, others: Callabl
     add_incidents(app, project)
     quick: dict[tuple[str, str], Route] = {("POST", f"/models/{project.name}/predict"): PlainRoute(service)}
     quick |= add_protocols(app, service)
-    guarded = App(Net(Door(app, quick, tracing)), lambda: project.settings.serve, service.doors, desk)
+    guarded = App(Door(app, quick, tracing), lambda: project.settings.serve, service.doors, desk)
     guarded.described = app
     return guarded
 

@@ -44,12 +44,26 @@ NOBODY = Whose()
 
 
 @dataclass(frozen=True, slots=True)
+class Theirs:
+    """Which rows of a request a challenger on trial answered."""
+
+    version: int
+    places: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Answered:
     """Answers to the rows of one request, each kept under its id; None for one that is not among the share that is kept."""
 
     ids: list[str | None]
     values: list[float]
     version: int
+    theirs: Theirs | None = None
+
+    @property
+    def counted(self) -> tuple[int, int] | None:
+        """The challenger's number and how many rows it answered, for the meter."""
+        return (self.theirs.version, len(self.theirs.places)) if self.theirs else None
 
 
 @dataclass(slots=True)

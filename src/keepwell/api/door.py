@@ -17,11 +17,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keepwell.api.batching import Whose
 from keepwell.api.failures import raw_headers_of, refusal
-from keepwell.api.guard import BODY
+from keepwell.api.guard import BODY, answer_fault
 from keepwell.api.recent import Held
 from keepwell.api.replies import Reply, header_of, sent
 from keepwell.api.service import Service
-from keepwell.api.sharing import ask, counted
+from keepwell.api.sharing import ask
 from keepwell.api.tracing import ANSWERED, MARKS, Mark, Tracing, ended, response_of, response_of_span, started
 from keepwell.errors import KeepwellError
 from keepwell.serving import Name, Ready
@@ -48,20 +48,26 @@ class Door:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif self._tracing is None:
-            await self._lead(scope, receive, _telling(send, response_of(scope["headers"])))
-        else:
-            await self._traced(self._tracing, scope, receive, send)
+            return
+        telling = _Telling(send)
+        try:
+            if self._tracing is None:
+                telling.trace = response_of(scope["headers"])
+                route = self._routes.get((scope["method"], scope["path"]))
+                if route is None or not await route(scope, scope[BODY], telling):
+                    await self._app(scope, receive, telling)
+            else:
+                await self._traced(self._tracing, scope, receive, telling)
+        except Exception as error:
+            await answer_fault(error, scope, receive, telling, has_begun=telling.has_begun)
 
-    async def _traced(self, tracing: Tracing, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _traced(self, tracing: Tracing, scope: Scope, receive: Receive, telling: _Telling) -> None:
         span, marks, status = tracing.begin(scope), list[Mark](), 500
-        told = response_of_span(span)
-        telling, token = _telling(send, told), MARKS.set(marks)
+        telling.trace = told = response_of_span(span)
+        token = MARKS.set(marks)
         # Whoever answers behind this, in another process perhaps, takes this span for its parent.
-        scope = {
-            **scope,
-            "headers": [(name, value) for name, value in scope["headers"] if name != b"traceparent"] + [(b"traceparent", told)],
-        }
+        headers = [(name, value) for name, value in scope["headers"] if name != b"traceparent"]
+        scope = {**scope, "headers": [*headers, (b"traceparent", told)]}
 
         async def noting(message: Message) -> None:
             nonlocal status
@@ -69,32 +75,33 @@ class Door:
             await telling(message)
 
         try:
-            await self._lead(scope, receive, noting)
+            route = self._routes.get((scope["method"], scope["path"]))
+            if route is None or not await route(scope, scope[BODY], noting):
+                await self._app(scope, receive, noting)
         finally:
             MARKS.reset(token)
             tracing.end(span, status, marks)
 
-    async def _lead(self, scope: Scope, receive: Receive, send: Send) -> None:
-        route = self._routes.get((scope["method"], scope["path"]))
-        if route is None:
-            await self._app(scope, receive, send)
-            return
-        if not await route(scope, scope[BODY], send):
-            await self._app(scope, receive, send)
 
+class _Telling:
+    """Sending that adds the trace to an answer's headers, and knows whether one has begun.
 
-def _telling(send: Send, trace: bytes) -> Send:
-    """Sending that adds the trace to an answer's headers."""
+    One object for both: each wrapper around a quick answer's sending costs it some per cent.
+    """
 
-    async def telling(message: Message) -> None:
+    __slots__ = ("_send", "has_begun", "trace")
+
+    def __init__(self, send: Send) -> None:
+        self._send, self.trace, self.has_begun = send, b"", False
+
+    async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            self.has_begun = True
             headers = [*message.get("headers", ())]
             if ANSWERED not in dict(headers):  # else another process that answered it has said it
-                headers.append((ANSWERED, trace))
+                headers.append((ANSWERED, self.trace))
             message["headers"] = headers
-        await send(message)
-
-    return telling
+        await self._send(message)
 
 
 class PlainRoute:
@@ -127,7 +134,7 @@ class PlainRoute:
             ended("features", since)
             if whose is None or not 0 < len(rows) <= limit:
                 return False
-            answered, theirs = await ask(service, ready, rows, whose)
+            answered = await ask(service, ready, rows, whose)
         except KeepwellError as error:
             service.meter.refuse("json", type(error).__name__)
             answer = refusal(error)
@@ -137,9 +144,9 @@ class PlainRoute:
         predictions: list[dict[str, Any]] = [
             {"prediction_id": name, kind: value, "version": number} for name, value in zip(answered.ids, answered.values, strict=True)
         ]
-        if theirs:
-            for at in theirs[1]:
-                predictions[at]["version"] = theirs[0]
+        if theirs := answered.theirs:
+            for at in theirs.places:
+                predictions[at]["version"] = theirs.version
         if whose:
             for prediction, one in zip(predictions, whose, strict=True):
                 prediction |= ({"entity": one.entity} if one.entity else {}) | ({"time": one.time} if one.time else {})
@@ -149,7 +156,7 @@ class PlainRoute:
                 prediction |= service.recent.freshness.told(looked_up.time, now)
         content = _encode({"model": service.project.name, "version": number, "predictions": predictions, **service.log_told})
         await sent(send, Reply(200, content), header_of(scope["headers"], b"accept-encoding"))
-        service.meter.answer("json", number, len(rows), time.perf_counter() - begin, counted(theirs))
+        service.meter.answer("json", number, len(rows), time.perf_counter() - begin, answered.counted)
         return True
 
 

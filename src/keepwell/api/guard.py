@@ -164,16 +164,21 @@ class Net:
 
         try:
             await self.app(scope, receive, noting)
-        except Exception:
+        except Exception as error:
             if scope["type"] != "http":
                 raise
-            fault = uuid.uuid4().hex[:12]
-            log.exception("Fault %s at %s %s", fault, scope["method"], scope["path"])
-            if started:
-                raise
-            said = f"An unexpected fault. The server's log tells more under {fault}."
-            content = {"error": "Fault", "headline": "Keepwell could not go on", "message": said, "facts": {"fault": fault}}
-            await json_answer(content, 500)(scope, receive, send)
+            await answer_fault(error, scope, receive, send, has_begun=started)
+
+
+async def answer_fault(error: Exception, scope: Scope, receive: Receive, send: Send, *, has_begun: bool) -> None:
+    """Answer for an unexpected fault, and say it in the log; one whose answer has begun goes on to the server."""
+    fault = uuid.uuid4().hex[:12]
+    log.error("Fault %s at %s %s", fault, scope["method"], scope["path"], exc_info=error)
+    if has_begun:
+        raise error
+    said = f"An unexpected fault. The server's log tells more under {fault}."
+    content = {"error": "Fault", "headline": "Keepwell could not go on", "message": said, "facts": {"fault": fault}}
+    await json_answer(content, 500)(scope, receive, send)
 
 
 async def _close(error: KeepwellError, scope: Scope, receive: Receive, send: Send) -> None:

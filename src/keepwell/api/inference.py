@@ -16,7 +16,7 @@ from keepwell.api.door import whose_of
 from keepwell.api.failures import v2_error
 from keepwell.api.replies import Reply, header_of, sent
 from keepwell.api.service import Service
-from keepwell.api.sharing import Theirs, ask, counted
+from keepwell.api.sharing import ask
 from keepwell.api.tensors import Request, datatype_of, read, to_bytes
 from keepwell.api.tracing import ended, started
 from keepwell.errors import InputInvalid, KeepwellError, MediaTypeUnknown, ModelNotFound, VersionNotFound
@@ -95,18 +95,16 @@ class Inference:
             request, values = read(body, _json_bytes(headers))
             wanted = self.wanted(request)
             ended("features", since)
-            answered, theirs, parameters = await self._answer(ready, request, values, is_named=version is not None)
+            answered, parameters = await self._answer(ready, request, values, is_named=version is not None)
         except KeepwellError as error:
             service.meter.refuse(protocol, type(error).__name__)
             return v2_error(error)
         answer = self._reply(request, wanted, answered, parameters)
-        service.meter.answer(protocol, ready.number, len(answered.ids), time.perf_counter() - begin, counted(theirs))
+        service.meter.answer(protocol, ready.number, len(answered.ids), time.perf_counter() - begin, answered.counted)
         return answer
 
-    async def _answer(
-        self, ready: Ready, request: Request, values: list[list[Any]], *, is_named: bool
-    ) -> tuple[Answered, Theirs | None, dict[str, Any]]:
-        """Answers to a request and its values, who gave them, and the parameters that go with them: how old the data of a look-up is."""
+    async def _answer(self, ready: Ready, request: Request, values: list[list[Any]], *, is_named: bool) -> tuple[Answered, dict[str, Any]]:
+        """Answers to a request and its values, and the parameters that go with them: how old the data of a look-up is."""
         parameters = request.parameters or {}
         whose: list[Whose] | None
         if entities := self._entities(ready, request, values):
@@ -118,8 +116,8 @@ class Inference:
             rows, told = self._rows(ready, request, values), {}
             whose = _named(ready, parameters, len(rows))
         if is_named:  # who asks for a version gets that one
-            return await self._service.batcher.ask(ready, rows, whose), None, told
-        return *await ask(self._service, ready, rows, whose, is_whole=True), told
+            return await self._service.batcher.ask(ready, rows, whose), told
+        return await ask(self._service, ready, rows, whose, is_whole=True), told
 
     async def route(self, scope: Scope, body: bytes, send: Send) -> bool:
         """The same as a quick route."""

@@ -16,7 +16,7 @@ from starlette.types import Scope, Send
 from keepwell.api.failures import mlflow_error
 from keepwell.api.replies import Reply, header_of, sent
 from keepwell.api.service import Service
-from keepwell.api.sharing import ask, counted
+from keepwell.api.sharing import ask
 from keepwell.api.tracing import ended, started
 from keepwell.errors import InputInvalid, KeepwellError, MediaTypeUnknown
 from keepwell.serving import Row, Signature
@@ -45,12 +45,12 @@ class Invocations:
             since = started()
             rows = self._rows(ready.signature, header_of(headers, b"content-type").decode("latin-1"), body)
             ended("features", since)
-            answered, theirs = await ask(service, ready, rows, is_whole=True)
+            answered = await ask(service, ready, rows, is_whole=True)
         except KeepwellError as error:
             service.meter.refuse("invocations", type(error).__name__)
             return mlflow_error(error)
         content = {"predictions": answered.values, "prediction_ids": answered.ids, "version": answered.version, **service.log_told}
-        service.meter.answer("invocations", ready.number, len(rows), time.perf_counter() - begin, counted(theirs))
+        service.meter.answer("invocations", ready.number, len(rows), time.perf_counter() - begin, answered.counted)
         return Reply(200, _encode(content))
 
     async def route(self, scope: Scope, body: bytes, send: Send) -> bool:

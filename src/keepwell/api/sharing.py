@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
-from keepwell.api.batching import NOBODY, Answered, Whose
+from keepwell.api.batching import NOBODY, Answered, Theirs, Whose
 from keepwell.api.drawing import new_id
 from keepwell.api.service import Service
 from keepwell.deployment import takes
@@ -14,13 +14,11 @@ from keepwell.serving import CANARY, Ready, Row
 
 log = logging.getLogger("keepwell.api")
 
-Theirs = tuple[int, Sequence[int]]  # the challenger's number, and the places of the rows that it answered
 
-
-async def ask(
+def ask(
     service: Service, ready: Ready, rows: Sequence[Row], whose: Sequence[Whose] | None = None, *, is_whole: bool = False
-) -> tuple[Answered, Theirs | None]:
-    """Answers to rows, and which of them a challenger gave.
+) -> Awaitable[Answered]:
+    """Answers to rows.
 
     Parameters
     ----------
@@ -32,7 +30,13 @@ async def ask(
     """
     challenger = service.champion.challenger
     if challenger is None or challenger.number == ready.number or not rows:
-        return await service.batcher.ask(ready, rows, whose), None
+        return service.batcher.ask(ready, rows, whose)
+    return _shared(service, ready, challenger, rows, whose, is_whole=is_whole)
+
+
+async def _shared(
+    service: Service, ready: Ready, challenger: Ready, rows: Sequence[Row], whose: Sequence[Whose] | None, *, is_whole: bool
+) -> Answered:
     ids = [new_id() for _ in rows]
     named = [one.entity or drawn for one, drawn in zip(whose or [NOBODY] * len(rows), ids, strict=True)]
     name, share = service.project.name, service.project.settings.promotion.canary_share
@@ -59,9 +63,4 @@ async def ask(
         found += await asked(ready, ours, "")
     found.sort()
     version = ready.number if ours else challenger.number
-    return Answered([one for _, one, _ in found], [value for *_, value in found], version), (challenger.number, theirs)
-
-
-def counted(theirs: Theirs | None) -> tuple[int, int] | None:
-    """The challenger's number and how many rows it answered, for the meter."""
-    return (theirs[0], len(theirs[1])) if theirs else None
+    return Answered([one for _, one, _ in found], [value for *_, value in found], version, Theirs(challenger.number, theirs))

@@ -22,7 +22,7 @@ from keepwell.access import certificate_of
 from keepwell.api.door import Door, PlainRoute, Route
 from keepwell.api.failures import refusal_at
 from keepwell.api.forwarding import Forward
-from keepwell.api.guard import Guard, Net
+from keepwell.api.guard import Guard
 from keepwell.api.inference import Inference
 from keepwell.api.invocations import Invocations
 from keepwell.api.leaving import LeavingServer
@@ -104,7 +104,7 @@ class Front:
             ("POST", f"/endpoints/{name}/invocations"): invocations.route,
         }
         self._quick = {*routes}
-        self._guard = Guard(Net(Door(forward, routes, tracing)), lambda: project.settings.serve, service.doors, None)
+        self._guard = Guard(Door(forward, routes, tracing), lambda: project.settings.serve, service.doors, None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "GET" and scope["path"] in HEALTH:
