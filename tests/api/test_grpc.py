@@ -220,3 +220,21 @@ def test_a_taken_port_is_refused_in_words() -> None:
         taken.listen()
         with pytest.raises(SettingInvalid, match="grpc_port"):
             asyncio.run(listen(taken.getsockname()[1]))
+
+
+def test_health_is_told_as_balancers_ask_for_it(served: Served) -> None:
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+    _, http, _ = served
+    with grpc.insecure_channel(f"127.0.0.1:{port_of(http)}") as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        for service in ("", "inference.GRPCInferenceService"):
+            assert health.Check(health_pb2.HealthCheckRequest(service=service)).status == health_pb2.HealthCheckResponse.SERVING
+        listed = health.List(health_pb2.HealthListRequest()).statuses
+        assert {name: one.status for name, one in listed.items()} == {"": 1, "inference.GRPCInferenceService": 1}
+        watched = health.Watch(health_pb2.HealthCheckRequest())
+        assert next(watched).status == health_pb2.HealthCheckResponse.SERVING
+        watched.cancel()
+        with pytest.raises(grpc.RpcError) as refused:
+            health.Check(health_pb2.HealthCheckRequest(service="another"))
+        assert refused.value.code() == grpc.StatusCode.NOT_FOUND

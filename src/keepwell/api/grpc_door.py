@@ -5,6 +5,7 @@ So tokens, bounds, time limits, counts and the log are those of the HTTP door; h
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -48,6 +49,7 @@ CODES = {
     504: "DEADLINE_EXCEEDED",
 }
 GRACE_S = 5.0
+WATCH_S = 1.0  # how often a watched health is looked at
 
 log = logging.getLogger("keepwell.api")
 _encode = msgspec.json.Encoder().encode
@@ -75,12 +77,15 @@ async def grpc_door(
         return
     try:
         import grpc
+        from grpc_health.v1 import health_pb2_grpc
     except ImportError:
         raise ExtraMissing("grpc", "Calls by gRPC") from None
     size = serve.max_body_kb * 1024
     options = [("grpc.max_receive_message_length", size), ("grpc.max_send_message_length", -1), ("grpc.so_reuseport", 0)]
     server = grpc.aio.server(options=options)
-    server.add_generic_rpc_handlers((_handlers(app(), grpc),))
+    calls = Calls(app(), {status: getattr(grpc.StatusCode, name) for status, name in CODES.items()}, grpc.StatusCode.INTERNAL)
+    server.add_generic_rpc_handlers((_handlers(calls, grpc),))
+    health_pb2_grpc.add_HealthServicer_to_server(Health(calls), server)
     host = f"[{serve.host}]" if ":" in serve.host else serve.host
     try:
         address = f"{host}:{serve.grpc_port}"
@@ -99,9 +104,8 @@ def _credentials(grpc: Any, certificate: str, key: str) -> Any:
     return grpc.ssl_server_credentials([(Path(key).read_bytes(), Path(certificate).read_bytes())])
 
 
-def _handlers(app: ASGIApp, grpc: Any) -> Any:
+def _handlers(calls: Calls, grpc: Any) -> Any:
     """The service: a method of `Calls` for each call of the protocol."""
-    calls = Calls(app, {status: getattr(grpc.StatusCode, name) for status, name in CODES.items()}, grpc.StatusCode.INTERNAL)
     handlers = {}
     for name in ("ServerLive", "ServerReady", "ModelReady", "ServerMetadata", "ModelMetadata", "ModelInfer", "RepositoryIndex"):
         handlers[name] = grpc.unary_unary_rpc_method_handler(
@@ -125,16 +129,16 @@ class Calls:
 
     async def ServerLive(self, _: Any, context: Any) -> Any:  # noqa: N802 - the protocol's names
         """The process runs."""
-        return message_class("ServerLiveResponse")(live=await self._is_so(context, "/v2/health/live"))
+        return message_class("ServerLiveResponse")(live=await self.is_so(context, "/v2/health/live"))
 
     async def ServerReady(self, _: Any, context: Any) -> Any:  # noqa: N802
         """A champion is loaded and can answer."""
-        return message_class("ServerReadyResponse")(ready=await self._is_so(context, "/v2/health/ready"))
+        return message_class("ServerReadyResponse")(ready=await self.is_so(context, "/v2/health/ready"))
 
     async def ModelReady(self, request: Any, context: Any) -> Any:  # noqa: N802
         """The model, or a version of it, answers."""
         path = f"{_model(request.name, request.version)}/ready"
-        return message_class("ModelReadyResponse")(ready=await self._is_so(context, path))
+        return message_class("ModelReadyResponse")(ready=await self.is_so(context, path))
 
     async def ServerMetadata(self, _: Any, context: Any) -> Any:  # noqa: N802
         """What this server is."""
@@ -170,7 +174,7 @@ class Calls:
 
     # --- the app ---
 
-    async def _is_so(self, context: Any, path: str) -> bool:
+    async def is_so(self, context: Any, path: str) -> bool:
         status, _, answer = await self._ask(context, "GET", path)
         if status in (401, 403, 429):
             await self._refuse(context, status, answer)
@@ -225,6 +229,42 @@ class Calls:
         if metadata := [(name, told[name]) for name in TOLD if name in told]:
             context.set_trailing_metadata(tuple(metadata))
         return status, told, b"".join(parts)
+
+
+class Health:
+    """`grpc.health.v1.Health`, which orchestrators and balancers ask: is the server there, and can the protocol's service answer?"""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """SERVING when a champion is loaded and the log can be written."""
+        if request.service not in ("", SERVICE):
+            from grpc import StatusCode
+
+            await context.abort(StatusCode.NOT_FOUND, f"There is no service {request.service[:100]!r} here; there is {SERVICE}.")
+        return await self._state(context)
+
+    async def List(self, _: Any, context: Any) -> Any:  # noqa: N802
+        """The same of all services."""
+        from grpc_health.v1.health_pb2 import HealthListResponse
+
+        return HealthListResponse(statuses=dict.fromkeys(("", SERVICE), await self._state(context)))
+
+    async def Watch(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """The same again at each change, as long as the caller listens."""
+        told = None
+        while True:
+            found = await self.Check(request, context)
+            if found != told:
+                yield (told := found)
+            await asyncio.sleep(WATCH_S)
+
+    async def _state(self, context: Any) -> Any:
+        from grpc_health.v1.health_pb2 import HealthCheckResponse
+
+        is_ready = await self._calls.is_so(context, "/v2/health/ready")
+        return HealthCheckResponse(status=HealthCheckResponse.SERVING if is_ready else HealthCheckResponse.NOT_SERVING)
 
 
 def _client(peer: str) -> tuple[str, int]:
