@@ -103,10 +103,12 @@ def representative(predictions: pl.DataFrame) -> pl.DataFrame:
     predictions = predictions.filter(pl.col("origin") != CANARY)
     if (is_own := predictions["version"] == OWN).any() and not is_own.all():  # an application's own model says nothing of the champion
         predictions = predictions.filter(~is_own)
-    one = pl.when(pl.col("entity") == "").then("prediction_id").otherwise("entity")  # rows that name no entity stand alone
-    ordered = predictions.lazy().sort(pl.col("origin") != "batch", "made_at", maintain_order=True)
-    chosen = ordered.with_columns(one.alias("_one")).unique(["_one", "time"], keep="first", maintain_order=True)
-    return chosen.drop("_one").sort("time").collect()
+    is_alone = predictions["entity"] == ""  # what names no entity is about no row that another could be about
+    if is_alone.all():
+        return predictions.sort("time", maintain_order=True)
+    ordered = predictions.filter(~is_alone).lazy().sort(pl.col("origin") != "batch", "made_at", maintain_order=True)
+    named = ordered.unique(["entity", "time"], keep="first", maintain_order=True)
+    return pl.concat([named, predictions.lazy().filter(is_alone)]).sort("time", maintain_order=True).collect()
 
 
 def find_prediction(predictions: Table, labels: Table, prediction_id: str) -> dict[str, Any]:
