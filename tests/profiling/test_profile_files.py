@@ -10,7 +10,7 @@ import pytest
 from deltalake import write_deltalake
 
 from keepwell.errors import SourceInvalid
-from keepwell.profiling import profile, reading
+from keepwell.profiling import profile, reading, scan
 
 DAYS = 40
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -55,14 +55,15 @@ def test_a_table_is_profiled_wherever_it_lies(tmp_path, whole, how):
 
 
 def test_small_chunks_give_the_same_profile(tmp_path, whole, monkeypatch):
-    """Segments are cut by chunks, moved rows and merged sums: none of it may show."""
+    """Segments are cut by stretches and pieces, columns by blocks, rows are moved and sums merged: none of it may show."""
     year().sample(fraction=1, shuffle=True, seed=2).write_parquet(tmp_path / "t.parquet")
-    monkeypatch.setattr(reading, "MOST_ROWS", 128)
-    monkeypatch.setattr(reading, "FEWEST_ROWS", 1)
+    monkeypatch.setattr(reading, "STRETCH_ROWS", 512)
+    monkeypatch.setattr(reading, "BLOCK_CELLS", 1_024)  # two columns to a block
+    monkeypatch.setattr(scan, "PIECE_ROWS", 128)
     told = []
     found = profile(tmp_path / "t.parquet", time="at", reference=whole, progress=lambda done, height: told.append((done, height)))
     assert told[-1] == (4_000, 4_000)
-    assert len(told) == 32
+    assert len(told) == 16  # two blocks of eight stretches
     assert found.columns["x"].bins.tolist() == whole.columns["x"].bins.tolist()
     assert found.columns["x"].moments == pytest.approx(whole.columns["x"].moments)
 

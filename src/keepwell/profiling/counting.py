@@ -1,4 +1,4 @@
-"""Count one column of one chunk of rows, with the ruler its profile has.
+"""Count one column of one piece of rows, with the ruler its profile has.
 
 About 3 ns a number: every step is one pass of NumPy over arrays that are used again and again, and nulls, NaN and infinities leave
 before the passes begin. Texts cost about 5 ns, for looking each of them up among the watched ones.
@@ -22,10 +22,14 @@ NOWHERE = np.empty(0, dtype=np.int64)
 
 @dataclass(frozen=True)
 class Runs:
-    """The segments of a chunk in the order they stand in: `keys` without repetition, `sizes` their rows, shape (runs,)."""
+    """The segments of a piece in the order they stand in: `keys` without repetition, `sizes` their rows, shape (runs,)."""
 
     keys: tuple[Segment, ...]
     sizes: Counts
+
+    def ascending(self) -> list[int]:
+        """The places of the runs, segments ascending."""
+        return sorted(range(len(self.keys)), key=self.keys.__getitem__)
 
     def of(self, rows: Counts) -> Counts:
         """The run that each row number belongs to."""
@@ -57,7 +61,7 @@ def kind_of(dtype: pl.DataType) -> str:
 
 
 def count(series: pl.Series, runs: Runs, layers: Counts, slices: int, *, kind: str, ruler: Ruler, scratch: Scratch) -> Column:
-    """Count a column of a chunk whose rows stand in `runs`.
+    """Count a column of a piece whose rows stand in `runs`.
 
     Parameters
     ----------
