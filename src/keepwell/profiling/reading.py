@@ -20,7 +20,7 @@ from polars.exceptions import PolarsError
 
 from keepwell.errors import SourceInvalid, TableInvalid
 
-BLOCK_CELLS = 8_000_000  # of 8 bytes each: 64 MB at a time
+BLOCK_CELLS = 4_000_000  # of 8 bytes each: 32 MB at a time
 STRETCH_ROWS = 1 << 20  # a whole number of the row groups that Polars and Arrow write, if nobody says otherwise
 BATCH_ROWS = 50_000  # of a stream, which gives all columns at once
 SAMPLE_ROWS, SAMPLE_PLACES = 12_000, 3  # each place unpacks a page of every column, in a short file a third of it
