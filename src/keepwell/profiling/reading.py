@@ -81,16 +81,20 @@ class Rows:
             for first in range(0, height, STRETCH_ROWS):
                 yield part.slice(first, STRETCH_ROWS), min(STRETCH_ROWS, height - first)
 
-    def sample(self, columns: Sequence[str]) -> pl.DataFrame:
-        """About 12,000 rows from three places, so that a file in time order shows its seasons; the first rows of a query."""
+    def sample(self, block: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+        """About 12,000 rows from three places, so that a file in time order shows its seasons; the first rows of a query.
+
+        They are taken from `block`, the first that holds these columns, where it has them: reading them again would cost as much.
+        """
         height, part = self.height(), SAMPLE_ROWS // SAMPLE_PLACES
         if height is None or height <= SAMPLE_ROWS:
             places = [(0, SAMPLE_ROWS)]
         else:
             places = [((2 * place + 1) * (height - part) // (2 * SAMPLE_PLACES), part) for place in range(SAMPLE_PLACES)]
+        if block.height == height or (height is None and block.height >= SAMPLE_ROWS):
+            return pl.concat([block.select(columns).slice(first, n) for first, n in places])
         types = pl.Schema({name: self.schema[name] for name in columns})
-        found = [piece.cast(types, strict=False) for first, n in places for piece in self._slices(columns, first, n)]
-        return pl.concat(found) if found else self.schema.to_frame().select(columns)
+        return pl.concat([piece.cast(types, strict=False) for first, n in places for piece in self._slices(columns, first, n)])
 
     def _slices(self, columns: Sequence[str], first: int, n: int) -> Iterator[pl.DataFrame]:
         """Rows first to first + n, from the parts that hold them."""

@@ -143,7 +143,7 @@ def _cuts(counted: Counts, bins: int) -> tuple[int, ...]:
     reached = np.cumsum(counted)
     places = np.searchsorted(reached, np.arange(1, bins) * reached[-1] / bins, side="left") + 1
     last = int(np.flatnonzero(counted)[-1])
-    return tuple(int(cell) for cell in np.unique(places) if cell <= last)
+    return tuple(sorted({int(cell) for cell in places if cell <= last}))
 
 
 def _atoms(sample: Floats, cells: Counts) -> tuple[tuple[int, float], ...]:

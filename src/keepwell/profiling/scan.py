@@ -73,12 +73,17 @@ def profile(
         raise SchemaMismatch(rows.name.replace("the ", "The ", 1), missing, list(rows.schema), "Name columns that are there.")
     _check_time(rows.schema, time, every)
     height = rows.height()
-    plan = _plan(rows, wanted, reference)
-    parts = [_nothing(plan, rows, time, every, by)]
+    known = reference.columns if reference is not None else {}
+    plan: Plan = {name: (known[name].kind, known[name].ruler) for name in wanted if name in known}
+    unfitted = set(wanted) - set(plan)
+    parts: list[Profile] = []
     cells, scratch = 0, Scratch()
     for _, blocks in groupby(rows.blocks(keys, wanted), itemgetter(0)):
         pieces: list[_Piece] = []
         for _, block in blocks:
+            if fresh := [name for name in block.columns if name in unfitted]:
+                plan |= {series.name: _fitted(series) for series in rows.sample(block, fresh)}
+                unfitted -= set(fresh)
             pieces = pieces or [_piece(part, time, every, by) for part in block.iter_slices(PIECE_ROWS)]
             for piece, part in zip(pieces, block.iter_slices(PIECE_ROWS), strict=True):
                 piece.count(part, plan, scratch)
@@ -89,17 +94,9 @@ def profile(
         if len(parts) > AT_ONCE:
             parts = [merge_profiles(parts)]
             _check_slices(parts[0].segments, by)
-    whole = merge_profiles(parts)
+    whole = merge_profiles([_nothing(plan, rows, wanted, time, every, by), *parts])
     _check_slices(whole.segments, by)
     return whole
-
-
-def _plan(rows: Rows, wanted: Sequence[str], reference: Profile | None) -> Plan:
-    """How each column is measured: as in the reference, or with a ruler fitted to a sample."""
-    known = reference.columns if reference is not None else {}
-    fresh = [name for name in wanted if name not in known]
-    sample = rows.sample(fresh) if fresh else pl.DataFrame()
-    return {name: (known[name].kind, known[name].ruler) if name in known else _fitted(sample[name]) for name in wanted}
 
 
 def _fitted(series: pl.Series) -> tuple[str, Ruler]:
@@ -111,9 +108,12 @@ def _fitted(series: pl.Series) -> tuple[str, Ruler]:
     return kind, FLAGS if kind == "flags" else None
 
 
-def _nothing(plan: Plan, rows: Rows, time: str | None, every: str, by: str | None) -> Profile:
+def _nothing(plan: Plan, rows: Rows, wanted: Sequence[str], time: str | None, every: str, by: str | None) -> Profile:
     """The profile of no rows: what all others are added to."""
-    columns = {name: blank(kind, str(rows.schema[name]), ruler) for name, (kind, ruler) in plan.items()}
+    columns = {}
+    for name in wanted:
+        kind, ruler = plan[name] if name in plan else _fitted(pl.Series(name, [], dtype=rows.schema[name]))
+        columns[name] = blank(kind, str(rows.schema[name]), ruler)
     return Profile(time=time, every=every, by=by, segments=(), rows=np.empty(0, dtype=np.int64), columns=columns)
 
 
