@@ -68,12 +68,14 @@ def test_small_chunks_give_the_same_profile(tmp_path, whole, monkeypatch):
     assert found.columns["x"].moments == pytest.approx(whole.columns["x"].moments)
 
 
-def test_files_may_lack_a_column_or_hold_it_in_another_type(tmp_path):
+@pytest.mark.parametrize("cells", [1, 8_000_000], ids=["a column at a time", "at once"])
+def test_files_may_lack_a_column_or_hold_it_in_another_type(tmp_path, monkeypatch, cells):
+    monkeypatch.setattr(reading, "BLOCK_CELLS", cells)
     pl.DataFrame({"x": [1, 2], "w": ["a", "b"]}).write_parquet(tmp_path / "1.parquet")
-    pl.DataFrame({"x": [2.5]}).write_parquet(tmp_path / "2.parquet")
+    pl.DataFrame({"x": [2.5, 1.0]}).write_parquet(tmp_path / "2.parquet")
     found = {column["name"]: column for column in profile(tmp_path).as_dict()["columns"]}
     assert found["x"]["max"] == 2.5
-    assert (found["w"]["values"], found["w"]["nulls"]) == (2, 1)
+    assert (found["w"]["values"], found["w"]["nulls"]) == (2, 2)
 
 
 def test_a_ruler_is_fitted_to_all_seasons_of_a_file(tmp_path):

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 from polars.exceptions import PolarsError
@@ -24,6 +24,7 @@ BLOCK_CELLS = 4_000_000  # of 8 bytes each: 32 MB at a time
 STRETCH_ROWS = 1 << 20  # a whole number of the row groups that Polars and Arrow write, if nobody says otherwise
 BATCH_ROWS = 50_000  # of a stream, which gives all columns at once
 SAMPLE_ROWS, SAMPLE_PLACES = 12_000, 3  # each place unpacks a page of every column, in a short file a third of it
+Table = TypeVar("Table", pl.LazyFrame, pl.DataFrame)
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,8 @@ class Rows:
             for number, (rows, height) in enumerate(self._stretches([*keys, *columns])):
                 width = max(1, BLOCK_CELLS // max(height, 1))
                 for first in range(0, max(len(columns), 1), width):
-                    wanted = columns[first : first + width]
-                    block = rows.select(_present(rows, wanted if first else [*keys, *wanted]))
-                    yield number, block if isinstance(block, pl.DataFrame) else block.collect()
+                    wanted = [*(() if first else keys), *columns[first : first + width]]
+                    yield number, _only(rows, wanted) if isinstance(rows, pl.DataFrame) else _only(rows, wanted).collect()
         except (PolarsError, OSError) as error:
             raise SourceInvalid(self.name, f"could not be read to its end: {first_line(error)}", "Nothing was profiled.") from None
 
@@ -101,7 +101,7 @@ class Rows:
         try:
             for part, height in zip(self.parts, self.heights, strict=True):
                 if height is None or first < height:
-                    piece = part.lazy().select(_present(part, columns)).slice(first, n).collect()
+                    piece = _only(part.lazy(), columns).slice(first, n).collect()
                     yield piece
                     n -= piece.height
                 first = max(0, first - (height or 0))
@@ -111,10 +111,10 @@ class Rows:
             raise SourceInvalid(self.name, f"could not be read: {first_line(error)}", "Nothing was profiled.") from None
 
 
-def _present(part: pl.LazyFrame | pl.DataFrame, columns: Sequence[str]) -> list[pl.Expr]:
-    """The columns; nulls for those that one of several files does not have."""
-    held = part.collect_schema()
-    return [pl.col(name) if name in held else pl.lit(None).alias(name) for name in columns]
+def _only(rows: Table, columns: Sequence[str]) -> Table:
+    """These columns; nulls for those that one of several files does not have."""
+    held = rows.collect_schema()
+    return rows.with_columns(pl.lit(None).alias(name) for name in columns if name not in held).select(columns)
 
 
 def open_rows(source: Any) -> Rows:

@@ -67,7 +67,7 @@ def profile(
         if time is None:
             time, every = reference.time, reference.every
     wanted = list(columns) if columns is not None else [name for name in rows.schema if name != time]
-    keys = [name for name in (time, by) if name is not None]
+    keys = list(dict.fromkeys(name for name in (time, by) if name is not None))
     needed = dict.fromkeys([*wanted, *keys])
     if missing := [name for name in needed if name not in rows.schema]:
         raise SchemaMismatch(rows.name.replace("the ", "The ", 1), missing, list(rows.schema), "Name columns that are there.")
