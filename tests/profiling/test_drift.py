@@ -17,6 +17,7 @@ from keepwell.profiling.drift import (
     kolmogorov_smirnov,
     psi,
     psi_by_chance,
+    student_tails,
     wasserstein,
 )
 
@@ -78,3 +79,10 @@ def test_wasserstein_from_cells_is_within_a_cells_width(one, two, cells):
 def test_wasserstein_from_cells_by_hand():
     """All values one cell further: each moves by the cell's width."""
     assert wasserstein(np.array([0.0, 2.0, 4.0]), np.array([9, 0]), np.array([0, 3])) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("freedom", [1, 3, 4.5, 10.8, 40, 400])
+def test_students_tails_are_scipys(freedom):
+    for t in (1e-9, 0.01, 0.3, 1, 1.7, 3, 12, 80, 1e4):
+        assert student_tails(t, freedom) == pytest.approx(2 * stats.t.sf(t, freedom), rel=1e-8)
+    assert student_tails(0, freedom) == 1

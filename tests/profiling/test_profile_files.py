@@ -10,7 +10,7 @@ import pytest
 from deltalake import write_deltalake
 
 from keepwell.errors import SourceInvalid
-from keepwell.profiling import profile, reading
+from keepwell.profiling import profile, reading, scan
 
 DAYS = 40
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -55,24 +55,27 @@ def test_a_table_is_profiled_wherever_it_lies(tmp_path, whole, how):
 
 
 def test_small_chunks_give_the_same_profile(tmp_path, whole, monkeypatch):
-    """Segments are cut by chunks, moved rows and merged sums: none of it may show."""
+    """Segments are cut by stretches and pieces, columns by blocks, rows are moved and sums merged: none of it may show."""
     year().sample(fraction=1, shuffle=True, seed=2).write_parquet(tmp_path / "t.parquet")
-    monkeypatch.setattr(reading, "MOST_ROWS", 128)
-    monkeypatch.setattr(reading, "FEWEST_ROWS", 1)
+    monkeypatch.setattr(reading, "STRETCH_ROWS", 512)
+    monkeypatch.setattr(reading, "BLOCK_CELLS", 1_024)  # two columns to a block
+    monkeypatch.setattr(scan, "PIECE_ROWS", 128)
     told = []
     found = profile(tmp_path / "t.parquet", time="at", reference=whole, progress=lambda done, height: told.append((done, height)))
     assert told[-1] == (4_000, 4_000)
-    assert len(told) == 32
+    assert len(told) == 16  # two blocks of eight stretches
     assert found.columns["x"].bins.tolist() == whole.columns["x"].bins.tolist()
     assert found.columns["x"].moments == pytest.approx(whole.columns["x"].moments)
 
 
-def test_files_may_lack_a_column_or_hold_it_in_another_type(tmp_path):
+@pytest.mark.parametrize("cells", [1, 8_000_000], ids=["a column at a time", "at once"])
+def test_files_may_lack_a_column_or_hold_it_in_another_type(tmp_path, monkeypatch, cells):
+    monkeypatch.setattr(reading, "BLOCK_CELLS", cells)
     pl.DataFrame({"x": [1, 2], "w": ["a", "b"]}).write_parquet(tmp_path / "1.parquet")
-    pl.DataFrame({"x": [2.5]}).write_parquet(tmp_path / "2.parquet")
+    pl.DataFrame({"x": [2.5, 1.0]}).write_parquet(tmp_path / "2.parquet")
     found = {column["name"]: column for column in profile(tmp_path).as_dict()["columns"]}
     assert found["x"]["max"] == 2.5
-    assert (found["w"]["values"], found["w"]["nulls"]) == (2, 1)
+    assert (found["w"]["values"], found["w"]["nulls"]) == (2, 2)
 
 
 def test_a_ruler_is_fitted_to_all_seasons_of_a_file(tmp_path):

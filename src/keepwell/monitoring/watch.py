@@ -33,6 +33,7 @@ from keepwell.monitoring.incidents import Incident, Judgement, judge
 from keepwell.monitoring.memory import KEY, Kept, Series, thinned
 from keepwell.monitoring.signals import Signal
 from keepwell.monitoring.state import from_bytes, to_bytes
+from keepwell.monitoring.threads import one_thread
 
 LABELLED = 0.9  # share of a batch's labels with which it is tested
 KEPT = 400  # batches whose rows are remembered
@@ -176,8 +177,9 @@ class Watch:
         if said is not None:
             self._take_labels(*said)
         signals: list[Signal] = []
-        for number in range(self.closed + 1, last + 1):
-            signals += self._close(number)
+        with one_thread():
+            for number in range(self.closed + 1, last + 1):
+                signals += self._close(number)
         return signals
 
     def state(self) -> bytes:

@@ -1,8 +1,9 @@
-"""Read rows from wherever they are, a chunk at a time: frames, Parquet, Delta tables.
+"""Read tables from wherever they are, a block at a time: frames, Parquet, Delta tables.
 
-A file is read by slices: Polars skips the pages of a slice that it does not need, holds one chunk at a time and was cheaper than
-every other reader that was measured (`docs/profiles.md`). Its stream of batches runs ahead of a slow reader and then holds
-gigabytes; it is used only where slices cannot be, for queries and Delta tables.
+A block is a few columns of a long stretch of rows. Parquet stores columns apart but cuts rows into groups, of which a slice that
+begins within one reads all: long stretches read few groups twice, and few columns keep them small (`docs/profiles.md` has what
+other ways cost). Polars' stream of batches runs ahead of a slow reader and then holds gigabytes; it is used only where slices cannot
+be, for queries and Delta tables.
 """
 
 from __future__ import annotations
@@ -12,16 +13,18 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 from polars.exceptions import PolarsError
 
 from keepwell.errors import SourceInvalid, TableInvalid
 
-CHUNK_CELLS = 8_000_000  # of 8 bytes each: 64 MB at a time
-MOST_ROWS, FEWEST_ROWS = 250_000, 5_000
+BLOCK_CELLS = 4_000_000  # of 8 bytes each: 32 MB at a time
+STRETCH_ROWS = 1 << 20  # a whole number of the row groups that Polars and Arrow write, if nobody says otherwise
+BATCH_ROWS = 50_000  # of a stream, which gives all columns at once
 SAMPLE_ROWS, SAMPLE_PLACES = 12_000, 3  # each place unpacks a page of every column, in a short file a third of it
+Table = TypeVar("Table", pl.LazyFrame, pl.DataFrame)
 
 
 @dataclass(frozen=True)
@@ -46,47 +49,59 @@ class Rows:
         known = [height for height in self.heights if height is not None]
         return sum(known) if len(known) == len(self.heights) else None
 
-    def chunks(self, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-        """All rows of these columns in order, at most a quarter of a million at a time; the next chunk is read meanwhile."""
-        n = max(FEWEST_ROWS, min(MOST_ROWS, CHUNK_CELLS // max(len(columns), 1)))
-        chunks = self._read(columns, n)
-        with ThreadPoolExecutor(1) as reader:
-            coming = reader.submit(next, chunks, None)
-            while (chunk := coming.result()) is not None:
-                coming = reader.submit(next, chunks, None)
-                yield chunk
+    def blocks(self, keys: Sequence[str], columns: Sequence[str]) -> Iterator[tuple[int, pl.DataFrame]]:
+        """All rows of these columns, each once: the number of a stretch of rows, and a block of it.
 
-    def _read(self, columns: Sequence[str], n: int) -> Iterator[pl.DataFrame]:
+        Stretches come in order, the blocks of one after each other; the first of them holds the keys. The next block is read meanwhile.
+        """
+        coming = self._read(keys, [name for name in columns if name not in keys])
+        with ThreadPoolExecutor(1) as reader:
+            block = reader.submit(next, coming, None)
+            while (found := block.result()) is not None:
+                block = reader.submit(next, coming, None)
+                yield found
+
+    def _read(self, keys: Sequence[str], columns: Sequence[str]) -> Iterator[tuple[int, pl.DataFrame]]:
         try:
-            for part, height in zip(self.parts, self.heights, strict=True):
-                if isinstance(part, pl.DataFrame):
-                    yield from part.select(columns).iter_slices(n)
-                elif height is None:
-                    yield from part.select(columns).collect_batches(chunk_size=n, maintain_order=True)
-                else:
-                    chosen = part.select(_present(part, columns))
-                    for first in range(0, height, n):
-                        yield chosen.slice(first, n).collect()
+            for number, (rows, height) in enumerate(self._stretches([*keys, *columns])):
+                width = max(1, BLOCK_CELLS // max(height, 1))
+                for first in range(0, max(len(columns), 1), width):
+                    wanted = [*(() if first else keys), *columns[first : first + width]]
+                    yield number, _only(rows, wanted) if isinstance(rows, pl.DataFrame) else _only(rows, wanted).collect()
         except (PolarsError, OSError) as error:
             raise SourceInvalid(self.name, f"could not be read to its end: {first_line(error)}", "Nothing was profiled.") from None
 
-    def sample(self, columns: Sequence[str]) -> pl.DataFrame:
-        """About 12,000 rows from three places, so that a file in time order shows its seasons; the first rows of a query."""
+    def _stretches(self, columns: Sequence[str]) -> Iterator[tuple[pl.LazyFrame | pl.DataFrame, int]]:
+        """Stretches of rows and their heights; of a file nothing is read yet."""
+        for part, height in zip(self.parts, self.heights, strict=True):
+            if height is None:
+                batches = part.lazy().select(columns).collect_batches(chunk_size=BATCH_ROWS, maintain_order=True)
+                yield from ((batch, batch.height) for batch in batches)
+                continue
+            for first in range(0, height, STRETCH_ROWS):
+                yield part.slice(first, STRETCH_ROWS), min(STRETCH_ROWS, height - first)
+
+    def sample(self, block: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+        """About 12,000 rows from three places, so that a file in time order shows its seasons; the first rows of a query.
+
+        They are taken from `block`, the first that holds these columns, where it has them: reading them again would cost as much.
+        """
         height, part = self.height(), SAMPLE_ROWS // SAMPLE_PLACES
         if height is None or height <= SAMPLE_ROWS:
             places = [(0, SAMPLE_ROWS)]
         else:
             places = [((2 * place + 1) * (height - part) // (2 * SAMPLE_PLACES), part) for place in range(SAMPLE_PLACES)]
+        if block.height == height or (height is None and block.height >= SAMPLE_ROWS):
+            return pl.concat([block.select(columns).slice(first, n) for first, n in places])
         types = pl.Schema({name: self.schema[name] for name in columns})
-        found = [piece.cast(types, strict=False) for first, n in places for piece in self._slices(columns, first, n)]
-        return pl.concat(found) if found else self.schema.to_frame().select(columns)
+        return pl.concat([piece.cast(types, strict=False) for first, n in places for piece in self._slices(columns, first, n)])
 
     def _slices(self, columns: Sequence[str], first: int, n: int) -> Iterator[pl.DataFrame]:
         """Rows first to first + n, from the parts that hold them."""
         try:
             for part, height in zip(self.parts, self.heights, strict=True):
                 if height is None or first < height:
-                    piece = part.lazy().select(_present(part, columns)).slice(first, n).collect()
+                    piece = _only(part.lazy(), columns).slice(first, n).collect()
                     yield piece
                     n -= piece.height
                 first = max(0, first - (height or 0))
@@ -96,10 +111,10 @@ class Rows:
             raise SourceInvalid(self.name, f"could not be read: {first_line(error)}", "Nothing was profiled.") from None
 
 
-def _present(part: pl.LazyFrame | pl.DataFrame, columns: Sequence[str]) -> list[pl.Expr]:
-    """The columns; nulls for those that one of several files does not have."""
-    held = part.collect_schema()
-    return [pl.col(name) if name in held else pl.lit(None).alias(name) for name in columns]
+def _only(rows: Table, columns: Sequence[str]) -> Table:
+    """These columns; nulls for those that one of several files does not have."""
+    held = rows.collect_schema()
+    return rows.with_columns(pl.lit(None).alias(name) for name in columns if name not in held).select(columns)
 
 
 def open_rows(source: Any) -> Rows:

@@ -12,7 +12,7 @@ Of texts the most frequent values of a sample are *watched*: each has its exact 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -59,6 +59,11 @@ def cell_count() -> int:
     return 2 * int(_side()[0].size) + 1
 
 
+def bin_of_cell(n_cells: int, cuts: Sequence[int]) -> Counts:
+    """The bin of each cell, shape (n_cells,); bins begin at the first cell and at `cuts`."""
+    return np.searchsorted(np.asarray(cuts, dtype=np.int64), np.arange(n_cells), side="right").astype(np.int64)
+
+
 @dataclass(frozen=True)
 class NumberRuler:
     """Where the cells and bins of a numeric column lie.
@@ -91,10 +96,6 @@ class NumberRuler:
             np.multiply(moved, math.ldexp(1.0, -self.octave), out=moved)
         np.right_shift(moved.view(np.uint64), SHIFT, out=keys.view(np.uint64))
         return np.take(_cell_of_key(), keys, out=out, mode="wrap")  # `wrap` checks no index, and no key can be outside
-
-    def bin_of_cell(self) -> Counts:
-        """The bin of each cell, shape (cells,)."""
-        return np.searchsorted(np.array(self.cuts, dtype=np.int64), np.arange(cell_count()), side="right").astype(np.int64)
 
     def edges(self) -> Floats:
         """Ends of the cells in the column's unit, shape (cells + 1,), the outer two infinite."""
@@ -142,7 +143,7 @@ def _cuts(counted: Counts, bins: int) -> tuple[int, ...]:
     reached = np.cumsum(counted)
     places = np.searchsorted(reached, np.arange(1, bins) * reached[-1] / bins, side="left") + 1
     last = int(np.flatnonzero(counted)[-1])
-    return tuple(int(cell) for cell in np.unique(places) if cell <= last)
+    return tuple(sorted({int(cell) for cell in places if cell <= last}))
 
 
 def _atoms(sample: Floats, cells: Counts) -> tuple[tuple[int, float], ...]:

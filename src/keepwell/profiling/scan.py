@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from keepwell.errors import SchemaMismatch, TableInvalid
-from keepwell.profiling.columns import NO_TIME, Ruler, Segment, blank
+from keepwell.profiling.columns import NO_TIME, Column, Ruler, Segment, blank
 from keepwell.profiling.counting import FLAGS, Runs, Scratch, as_floats, as_words, count, kind_of
 from keepwell.profiling.profiles import Profile, merge_profiles
 from keepwell.profiling.reading import Rows, open_rows
 from keepwell.profiling.rulers import Counts, fit_number_ruler, fit_word_ruler
 
 MOST_SLICES = 200
-MOST_RUNS = 5_000  # a chunk that changes its segment more often is sorted without counting first
+MOST_RUNS = 5_000  # a piece that changes its segment more often is sorted without counting first
+PIECE_ROWS = 1 << 18  # counted at once: many enough for NumPy, few enough for the cache
 SPAN = re.compile(r"[1-9]\d{0,5}(?:m|h|d|w|mo|q|y)")
-AT_ONCE = 8  # chunks whose profiles are added up together
+AT_ONCE = 8  # pieces whose profiles are added up together
 Plan = dict[str, tuple[str, Ruler]]
 
 
@@ -63,34 +67,36 @@ def profile(
         if time is None:
             time, every = reference.time, reference.every
     wanted = list(columns) if columns is not None else [name for name in rows.schema if name != time]
-    needed = list(dict.fromkeys([*wanted, *(name for name in (time, by) if name is not None)]))
+    keys = list(dict.fromkeys(name for name in (time, by) if name is not None))
+    needed = dict.fromkeys([*wanted, *keys])
     if missing := [name for name in needed if name not in rows.schema]:
         raise SchemaMismatch(rows.name.replace("the ", "The ", 1), missing, list(rows.schema), "Name columns that are there.")
     _check_time(rows.schema, time, every)
     height = rows.height()
-    plan = _plan(rows, wanted, reference)
-    parts = [_nothing(plan, rows, time, every, by)]
-    done, scratch = 0, Scratch()
-    for chunk in rows.chunks(needed):
-        if chunk.height:
-            parts.append(_count(chunk, plan, time, every, by, scratch))
+    known = reference.columns if reference is not None else {}
+    plan: Plan = {name: (known[name].kind, known[name].ruler) for name in wanted if name in known}
+    unfitted = set(wanted) - set(plan)
+    parts: list[Profile] = []
+    cells, scratch = 0, Scratch()
+    for _, blocks in groupby(rows.blocks(keys, wanted), itemgetter(0)):
+        pieces: list[_Piece] = []
+        for _, block in blocks:
+            if fresh := [name for name in block.columns if name in unfitted]:
+                plan |= {series.name: _fitted(series) for series in rows.sample(block, fresh)}
+                unfitted -= set(fresh)
+            pieces = pieces or [_piece(part, time, every, by) for part in block.iter_slices(PIECE_ROWS)]
+            for piece, part in zip(pieces, block.iter_slices(PIECE_ROWS), strict=True):
+                piece.count(part, plan, scratch)
+            cells += block.height * block.width
+            if progress is not None:
+                progress(cells // len(needed), height)
+        parts += [piece.profile(time, every, by) for piece in pieces]
         if len(parts) > AT_ONCE:
             parts = [merge_profiles(parts)]
             _check_slices(parts[0].segments, by)
-        done += chunk.height
-        if progress is not None:
-            progress(done, height)
-    whole = merge_profiles(parts)
+    whole = merge_profiles([_nothing(plan, rows, wanted, time, every, by), *parts])
     _check_slices(whole.segments, by)
     return whole
-
-
-def _plan(rows: Rows, wanted: Sequence[str], reference: Profile | None) -> Plan:
-    """How each column is measured: as in the reference, or with a ruler fitted to a sample."""
-    known = reference.columns if reference is not None else {}
-    fresh = [name for name in wanted if name not in known]
-    sample = rows.sample(fresh) if fresh else pl.DataFrame()
-    return {name: (known[name].kind, known[name].ruler) if name in known else _fitted(sample[name]) for name in wanted}
 
 
 def _fitted(series: pl.Series) -> tuple[str, Ruler]:
@@ -102,25 +108,47 @@ def _fitted(series: pl.Series) -> tuple[str, Ruler]:
     return kind, FLAGS if kind == "flags" else None
 
 
-def _nothing(plan: Plan, rows: Rows, time: str | None, every: str, by: str | None) -> Profile:
+def _nothing(plan: Plan, rows: Rows, wanted: Sequence[str], time: str | None, every: str, by: str | None) -> Profile:
     """The profile of no rows: what all others are added to."""
-    columns = {name: blank(kind, str(rows.schema[name]), ruler) for name, (kind, ruler) in plan.items()}
+    columns = {}
+    for name in wanted:
+        kind, ruler = plan[name] if name in plan else _fitted(pl.Series(name, [], dtype=rows.schema[name]))
+        columns[name] = blank(kind, str(rows.schema[name]), ruler)
     return Profile(time=time, every=every, by=by, segments=(), rows=np.empty(0, dtype=np.int64), columns=columns)
 
 
-def _count(chunk: pl.DataFrame, plan: Plan, time: str | None, every: str, by: str | None, scratch: Scratch) -> Profile:
-    """The profile of one chunk."""
-    chunk, runs = _split(chunk, time, every, by)
-    _check_slices(runs.keys, by)
-    slices = sorted({name for _, name in runs.keys})
-    layers = np.array([slices.index(name) for _, name in runs.keys], dtype=np.int64)
-    order = sorted(range(len(runs.keys)), key=lambda place: runs.keys[place])
-    found = {
-        name: count(chunk[name], runs, layers, len(slices), kind=kind, ruler=ruler, scratch=scratch).part(order, range(len(slices)))
-        for name, (kind, ruler) in plan.items()
-    }
-    segments = tuple(runs.keys[place] for place in order)
-    return Profile(time=time, every=every, by=by, segments=segments, rows=runs.sizes[order], columns=found)
+@dataclass(frozen=True)
+class _Piece:
+    """Rows that are counted at once, a few columns after the other.
+
+    Parameters
+    ----------
+    order : the row that stands at each place once segments stand side by side; None where they do so already.
+    runs : the segments.
+    columns : what was counted so far, its segments ascending.
+    """
+
+    order: pl.Series | None
+    runs: Runs
+    columns: dict[str, Column] = field(default_factory=dict)
+
+    def count(self, rows: pl.DataFrame, plan: Plan, scratch: Scratch) -> None:
+        """Count some columns of these rows."""
+        rows = rows.select(name for name in rows.columns if name in plan)
+        if self.order is not None:
+            rows = rows[self.order]
+        slices = sorted({name for _, name in self.runs.keys})
+        layers = np.array([slices.index(name) for _, name in self.runs.keys], dtype=np.int64)
+        for series in rows:
+            kind, ruler = plan[series.name]
+            found = count(series, self.runs, layers, len(slices), kind=kind, ruler=ruler, scratch=scratch)
+            self.columns[series.name] = found.part(self.runs.ascending(), range(len(slices)))
+
+    def profile(self, time: str | None, every: str, by: str | None) -> Profile:
+        """What was counted."""
+        order = self.runs.ascending()
+        segments = tuple(self.runs.keys[place] for place in order)
+        return Profile(time=time, every=every, by=by, segments=segments, rows=self.runs.sizes[order], columns=self.columns)
 
 
 def _check_time(schema: pl.Schema, time: str | None, every: str) -> None:
@@ -142,23 +170,21 @@ def _check_time(schema: pl.Schema, time: str | None, every: str) -> None:
         raise TableInvalid(f"A batch cannot be every '{every}'", "Write a span such as 1d, 12h, 1w or 1mo.")
 
 
-def _split(chunk: pl.DataFrame, time: str | None, every: str, by: str | None) -> tuple[pl.DataFrame, Runs]:
-    """Put the rows of each segment side by side, and say where which one stands.
-
-    Rows that stand so already, as in a file in time order, are not moved.
-    """
+def _piece(rows: pl.DataFrame, time: str | None, every: str, by: str | None) -> _Piece:
+    """Find the segments of some rows. Rows whose segments stand side by side, as in a file in time order, need not be moved."""
     if time is None and by is None:
-        return chunk, Runs(((NO_TIME, ""),), np.array([chunk.height], dtype=np.int64))
+        return _Piece(None, Runs(((NO_TIME, ""),), np.array([rows.height], dtype=np.int64)))
     batch = pl.col(time).cast(pl.Datetime("us", "UTC")).dt.truncate(every) if time else pl.lit(None, dtype=pl.Datetime("us", "UTC"))
     piece = pl.col(by).cast(pl.String).fill_null("null") if by else pl.lit("")
-    keys = chunk.select(batch.alias("batch"), piece.alias("slice"))
-    first = _first_rows(keys)
+    keys = rows.select(batch.alias("batch"), piece.alias("slice"))
+    first, order = _first_rows(keys), None
     if first.size > MOST_RUNS or keys[first].is_duplicated().any():
         order = keys.select(pl.arg_sort_by("batch", "slice")).to_series()
-        chunk, keys = chunk[order], keys[order]
+        keys = keys[order]
         first = _first_rows(keys)
     named = tuple((_label(moment), str(name)) for moment, name in keys[first].rows())
-    return chunk, Runs(named, np.diff(first, append=chunk.height))
+    _check_slices(named, by)
+    return _Piece(order, Runs(named, np.diff(first, append=rows.height)))
 
 
 def _first_rows(keys: pl.DataFrame) -> Counts:
