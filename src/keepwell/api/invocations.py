@@ -185,4 +185,5 @@ def _of_text(name: str, kind: str, line: int, text: str) -> Any:
         raise InputInvalid(f"'{name}' in line {line} is {text[:50]!r}", f"{needed} is needed.") from None
     if math.isnan(number):
         return None
-    return int(text) if kind.startswith(("Int", "UInt")) and text.strip().lstrip("+-").isdigit() else number
+    is_whole = kind.startswith(("Int", "UInt")) and math.isfinite(number) and text.strip().lstrip("+-").isdigit()
+    return int(text) if is_whole else number
