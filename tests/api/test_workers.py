@@ -44,7 +44,7 @@ class Served:
 def served(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Two processes that answer; the last test stops them."""
     folder = stores.copy_project(built, tmp_path_factory.mktemp("crew") / "tiny")
-    with running(folder, "serve", workers=2, token="secret") as (process, line), client_of(line) as client:
+    with running(folder, "serve", workers=2, token="secret", read_s=2) as (process, line), client_of(line) as client:
         client.headers.update(TOKEN)
         client.timeout = SOON_S  # a busy machine is no failure
         yield Served(folder, process, line, client)
@@ -57,7 +57,6 @@ def test_predictions_are_answered_apart_and_all_else_by_the_process_that_keeps_t
     kept = client.get(f"/models/tiny/predictions/{answer['predictions'][0]['prediction_id']}").json()
     assert "probability" in kept, kept
     assert kept["probability"] == answer["predictions"][0]["probability"]
-    assert client.get("/health/ready").json() == {"ready": True, "model": "tiny", "version": 1, "note": None}
     assert client.post(PREDICT, json={"entities": ["north"]}).json()["predictions"][0]["entity"] == "north"
     refused = client.post(PREDICT, json={"rows": [{"warmth": 1.0}]})
     assert (refused.status_code, refused.json()["error"]) == (422, "InputInvalid")
@@ -72,8 +71,17 @@ def test_who_has_no_token_is_refused_and_health_is_open(served: Served) -> None:
             answer = stranger.post(PREDICT, json={"rows": [ROW]})
             assert (answer.status_code, answer.json()["error"]) == (401, "TokenRefused")
             assert stranger.get("/health/live").json() == {"live": True}
+            assert stranger.get("/health/ready").json() == {"ready": True}, "who has no token is told no name"
     events = served.client.get("/models/tiny/history?kind=access_refused").json()["events"]
     assert events and all("127.0.0.1" in str(event["facts"]) for event in events), "the address is that of who asked"
+
+
+def test_a_body_that_never_comes_is_not_waited_for_where_it_would_be_passed_on(served: Served) -> None:
+    base = served.client.base_url
+    with socket.create_connection((base.host, base.port or 0), timeout=20) as connection:
+        head = b"POST /models/tiny/labels HTTP/1.1\r\nhost: x\r\nauthorization: Bearer secret\r\ncontent-length: 100\r\n\r\n"
+        connection.sendall(head + b'{"labels": [')
+        assert connection.recv(1 << 16).startswith(b"HTTP/1.1 408 ")
 
 
 def test_a_page_that_watches_is_passed_through_as_it_comes(served: Served) -> None:

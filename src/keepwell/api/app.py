@@ -99,7 +99,7 @@ def _content(media_type: str, kind: str) -> dict[int | str, dict[str, Any]]:
 
 
 def _add_health(app: FastAPI, service: Service) -> None:
-    project, champion = service.project, service.champion
+    project = service.project
 
     @app.get("/", summary="All routes")
     def index() -> Response:
@@ -123,9 +123,7 @@ def _add_health(app: FastAPI, service: Service) -> None:
 
     @app.get("/health/ready", summary="A champion is loaded and can answer")
     async def ready() -> Response:
-        number = service.healthy().number
-        told = {} if service.doors.asks else {"model": project.name, "version": number, "note": champion.note}
-        return json_answer({"ready": True, **told})
+        return json_answer(service.healthy())
 
 
 def _add_reading(app: FastAPI, service: Service) -> None:
