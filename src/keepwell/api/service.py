@@ -21,7 +21,7 @@ from keepwell.api.bodies import PredictBody
 from keepwell.api.champion import Champion
 from keepwell.api.metrics import Meter
 from keepwell.api.recent import Recent
-from keepwell.errors import KeepwellError, NotReady
+from keepwell.errors import JournalCorrupt, KeepwellError, NotReady
 from keepwell.incidents import list_live
 from keepwell.monitoring import last_checkup
 from keepwell.notifying import SEVERITIES
@@ -168,15 +168,19 @@ class Service:
         }
 
     def ship(self) -> int:
-        """Move everything acknowledged until now into the ledger. Blocks. Answers how many.
+        """Move everything acknowledged until now into the ledger, but for damaged segments. Blocks. Answers how many.
 
         Raises
         ------
-        StorageUnavailable, JournalCorrupt
+        StorageUnavailable
         """
         with self._shipping:  # another's shipment that is under way may hold what was asked for
             self.journal.roll()
-            shipped = self.project.ship()
+            try:
+                shipped = self.project.ship()
+            except JournalCorrupt as damage:  # all others were shipped, and labels and readers wait for those
+                log.error("%s", damage.message)
+                return 0
         self.meter.shipped_at = time.time()
         return shipped
 
