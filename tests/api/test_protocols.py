@@ -20,6 +20,9 @@ from listening import listening_at
 from projects import BUILT_AT, MODEL, tiny_project
 
 from keepwell import Project
+from keepwell.api.invocations import _from_csv
+from keepwell.errors import InputInvalid
+from keepwell.serving import Signature
 
 Served = tuple[Project, httpx.Client]
 ROW = {"warmth": 12.5, "cloud": 0.9}
@@ -358,3 +361,11 @@ def test_large_answers_are_packed_for_those_who_read_that(shared: Served) -> Non
     assert "content-encoding" not in plain.headers
     assert packed.headers["content-encoding"] == "gzip" and int(packed.headers["content-length"]) < len(plain.content) / 2
     assert packed.json()["predictions"] == plain.json()["predictions"]
+
+
+@pytest.mark.parametrize("digits", [25, 5000])
+def test_a_whole_number_in_a_csv_that_no_column_holds_is_refused(digits: int) -> None:
+    signature = Signature({"wet": "Int64"})
+    columns, n = _from_csv(signature, b"wet\n" + b"9" * digits)
+    with pytest.raises(InputInvalid, match="number"):
+        signature.checked(columns, n)

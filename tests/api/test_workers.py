@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 import re
@@ -22,6 +23,7 @@ from processes import client_of, kill_one, running
 
 from keepwell import Project
 from keepwell.api.crew import Crew
+from keepwell.serving import say
 
 PREDICT = "/models/tiny/predict"
 ROW = {"warmth": 12.5, "cloud": 0.9}
@@ -150,6 +152,39 @@ def test_settings_are_read_again_and_a_stop_drains_without_losing_a_request(serv
         with project.context.database.read() as connection:
             added = connection.execute(sa.text("SELECT sum(rows) FROM commits WHERE key LIKE 'journal/%'")).scalar()
         assert added == len(kept), "each once"
+
+
+def test_one_that_cannot_be_started_now_is_started_later(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with no room for a process for a moment must not end the watch over all of them."""
+    monkeypatch.setattr("keepwell.api.crew.PAUSES_S", (0.0, 0.2))
+    with socket.create_server(("127.0.0.1", 0)) as port, Project(stores.copy_project(built, tmp_path / "tiny")) as project:
+        crew = Crew(project, port)
+        crew.start()
+        try:
+            begin, tries = crew._begin, iter((True, True, False))
+
+            def began(what: str) -> None:
+                if next(tries):
+                    raise BlockingIOError(11, "Resource temporarily unavailable")
+                begin(what)
+
+            monkeypatch.setattr(crew, "_begin", began)
+            first = crew._members[0]
+            first.process.kill()
+            until = time.monotonic() + SOON_S
+            while not any(member is not first and member.is_ready for member in crew._members):
+                assert time.monotonic() < until
+                time.sleep(0.05)
+        finally:
+            crew.close()
+
+
+def test_whoever_says_that_it_lives_does_not_wait_for_one_that_does_not_listen() -> None:
+    theirs, mine = multiprocessing.Pipe()
+    with theirs, mine:
+        for _ in range(10_000):
+            say(mine, "ready")
+        assert theirs.recv() == "ready"
 
 
 def test_a_log_writer_that_hangs_is_ended_and_another_takes_its_place(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

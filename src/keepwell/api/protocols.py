@@ -139,14 +139,12 @@ def _add_v2(app: FastAPI, service: Service, inference: Inference) -> None:
     @app.get("/v2/models/{name}", summary="Inputs, outputs and versions", **plain)
     @app.get("/v2/models/{name}/versions/{version}", summary="Inputs and outputs of a version", **plain)
     async def metadata(name: str, version: str | None = None) -> Response:
-        inference.known(name, version)
-        return json_answer(inference.metadata())
+        return json_answer(inference.metadata(inference.known(name, version)))
 
     @app.get("/v2/models/{name}/ready", summary="The model can answer", **plain)
     @app.get("/v2/models/{name}/versions/{version}/ready", summary="The version answers", **plain)
     async def model_ready(name: str, version: str | None = None) -> Response:
         inference.known(name, version)
-        champion.ready()
         return json_answer({"name": name, "ready": True})
 
     @app.post("/v2/models/{name}/infer", summary="Answer tensors, durably", openapi_extra=INFER, **plain)
