@@ -192,7 +192,8 @@ def test_other_methods_types_and_paths_are_refused_in_the_protocol_s_form(shared
     client = shared[1]
     refused = [client.get(INFER), client.post(INFER, content=b"x", headers={"content-type": "text/plain"}), client.get("/v2/nothing")]
     refused += [client.get("/v2/models/rain"), client.get("/v2/models/tiny/versions/9"), client.post("/v2/repository/models/tiny/load")]
-    assert [answer.status_code for answer in refused] == [405, 415, 404, 404, 404, 404]
+    refused += [client.post("/v2")]
+    assert [answer.status_code for answer in refused] == [405, 415, 404, 404, 404, 404, 405]
     assert {tuple(answer.json()) for answer in refused} == {("error",)}
     large = client.post(INFER, content=b" " * (2 << 20))
     assert (large.status_code, list(large.json())) == (413, ["error"])

@@ -16,6 +16,7 @@ import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keepwell.api.batching import Whose
+from keepwell.api.bodies import moment_of
 from keepwell.api.failures import raw_headers_of, refusal
 from keepwell.api.guard import BODY, answer_fault
 from keepwell.api.recent import Held
@@ -187,9 +188,6 @@ def whose_of(ready: Ready, entity: str | None, time: str | None) -> Whose | None
     """Whose row of when; None when the time is none."""
     if not time:
         return Whose(entity or "") if time is None else None
-    try:
-        moment = datetime.fromisoformat(time)
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
+    if (moment := moment_of(time)) is None:
         return None
     return Whose(entity or (ALL if ready.predictor.model.entity is None else ""), moment.isoformat(timespec="microseconds"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -104,13 +105,18 @@ def raw_headers_of(error: KeepwellError) -> tuple[tuple[bytes, bytes], ...]:
 
 def refusal_at(path: str, error: KeepwellError) -> Response:
     """An error in the form of the protocol that the path belongs to."""
-    if path == "/v2" or path.startswith("/v2/"):
-        reply = v2_error(error)
-    elif path.startswith(("/invocations", "/endpoints/", "/ping")):
-        reply = mlflow_error(error)
-    else:
+    form = _form_of(path)
+    if form is None:
         return refusal(error)
+    reply = form(error)
     return Response(reply.body, reply.status, {name.decode(): value.decode() for name, value in reply.headers}, "application/json")
+
+
+def _form_of(path: str) -> Callable[[KeepwellError], Reply] | None:
+    """How the protocol of a path words an error; None for our own."""
+    if path == "/v2" or path.startswith("/v2/"):
+        return v2_error
+    return mlflow_error if path.startswith(("/invocations", "/endpoints/", "/ping")) else None
 
 
 def shape_errors(app: FastAPI) -> None:
@@ -132,11 +138,10 @@ def shape_errors(app: FastAPI) -> None:
         if error.status_code == 400:  # FastAPI's word for a body that its parser gave up on, such as one nested too deeply
             return refusal_at(path, InputInvalid("The body cannot be read as JSON", HINT))
         said = f"{error.detail}. `GET /` lists all routes."
-        content = {"error": "HttpError", "headline": "The request cannot be served", "message": said, "facts": {}}
-        if path.startswith("/v2/"):
-            content = {"error": said}
-        elif path.startswith(("/invocations", "/endpoints/")):
-            content = {"error_code": "BAD_REQUEST", "message": said}
+        form = _form_of(path)
+        content: dict[str, Any] = {"error": "HttpError", "headline": "The request cannot be served", "message": said, "facts": {}}
+        if form is not None:
+            content = {"error": said} if form is v2_error else {"error_code": "BAD_REQUEST", "message": said}
         return json_answer(content, error.status_code, dict(error.headers or {}))
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
 from pydantic import Field
 
 from keepwell.access import owner_of
-from keepwell.api.bodies import Body, Name
+from keepwell.api.bodies import Body, Name, given_moment
 from keepwell.api.failures import json_answer
 from keepwell.errors import InputInvalid, ModelNotFound
 from keepwell.incidents import STATES
@@ -97,7 +96,7 @@ def add_incidents(app: FastAPI, project: Project) -> None:
 
     @app.post(where + "/{number}/snooze", summary="Tell nobody for a while")
     def snooze(request: Request, name: str, number: int, body: SnoozeBody) -> Response:
-        return act(request, name, number, "snooze", body, _moment(body.until))
+        return act(request, name, number, "snooze", body, given_moment("until", body.until))
 
     @app.post(where + "/{number}/close", summary="End it, with its cause")
     def close(request: Request, name: str, number: int, body: CloseBody) -> Response:
@@ -106,14 +105,6 @@ def add_incidents(app: FastAPI, project: Project) -> None:
     @app.post(where + "/{number}/reopen", summary="Take it up again")
     def reopen(request: Request, name: str, number: int, body: ReopenBody) -> Response:
         return act(request, name, number, "reopen", body, body.reason)
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise InputInvalid(f"'until' is {text[:50]!r}", "An ISO time such as 2026-03-01T00:00:00Z is needed.") from None
 
 
 def _known(project: Project, name: str) -> None:

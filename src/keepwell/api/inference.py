@@ -12,6 +12,7 @@ import msgspec
 from starlette.types import Scope, Send
 
 from keepwell.api.batching import Answered, Whose
+from keepwell.api.bodies import NO_TIME
 from keepwell.api.door import whose_of
 from keepwell.api.failures import v2_error
 from keepwell.api.replies import Reply, header_of, sent
@@ -214,7 +215,7 @@ def _named(ready: Ready, parameters: dict[str, Any], n: int) -> list[Whose] | No
         raise InputInvalid("The parameters 'entity' and 'time' are no texts", f"Texts of at most {LONGEST} characters are needed.")
     whose = whose_of(ready, entity, time)
     if whose is None:
-        raise InputInvalid(f"The parameter 'time' is {time!r:.60}", "An ISO time such as 2026-03-01T00:00:00Z is needed.")
+        raise InputInvalid(f"The parameter 'time' is {time!r:.60}", NO_TIME)
     return [whose] * n
 
 
