@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -353,6 +354,16 @@ def test_texts_and_truths_go_through_every_protocol(mixed: Served) -> None:
     assert client.post("/invocations", json={"dataframe_records": [GREY]}).json()["predictions"] == expected
     table = "warmth,cloud,sky,cold\n2,0.9,grey,true\n"
     assert client.post("/invocations", content=table, headers={"content-type": "text/csv"}).json()["predictions"] == expected
+
+
+def test_half_a_character_fails_its_caller_and_nobody_who_asks_beside_it(mixed: Served) -> None:
+    project, client = mixed
+    half = json.dumps({"dataframe_records": [{**GREY, "sky": "\ud800"}]})
+    with ThreadPoolExecutor(4) as pool:
+        bad = [pool.submit(client.post, "/invocations", content=half, headers={"content-type": JSON}) for _ in range(8)]
+        good = [pool.submit(client.post, "/invocations", json={"dataframe_records": [GREY]}) for _ in range(8)]
+    assert {one.result().status_code for one in bad} == {400}
+    assert [one.result().json()["predictions"] for one in good] == [right(project, GREY)] * 8
 
 
 def test_large_answers_are_packed_for_those_who_read_that(shared: Served) -> None:

@@ -176,8 +176,13 @@ class Batcher:
                 ask.handed_in = time_ns()
                 ask.marks.append(("model", begun, ask.handed_in))
             ask.answered = Answered(kept_ids, values, ready.number)
+            try:
+                records += _records(ready, ask, made_at, share)
+            except Exception as error:  # what no JSON can hold fails who sent it, and nobody who asked in the same turn
+                if not ask.done.done():
+                    ask.done.set_exception(_problem(ready, ask.rows, error))
+                continue
             good.append(ask)
-            records += _records(ready, ask, made_at, share)
         if not records:
             self._tell(good, None)
             return

@@ -79,7 +79,9 @@ def _decoded(body: bytes) -> Any:
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         pass
     try:  # NaN is no JSON, but what many of the protocol's clients write for a missing number
-        return json.loads(body)
+        content = json.loads(body)
+        json.dumps(content, ensure_ascii=False).encode()  # it also lets through halves of characters, which no store keeps
+        return content
     except (ValueError, UnicodeError, RecursionError) as error:
         raise InputInvalid(f"The body cannot be read as JSON: {str(error)[:200]}", ONE_FORM) from None
 
