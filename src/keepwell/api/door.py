@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keepwell.api.batching import Whose
 from keepwell.api.bodies import moment_of
-from keepwell.api.failures import raw_headers_of, refusal
+from keepwell.api.failures import plain_error
 from keepwell.api.guard import BODY, answer_fault
 from keepwell.api.recent import Held
 from keepwell.api.replies import Reply, header_of, sent
@@ -138,8 +138,7 @@ class PlainRoute:
             answered = await ask(service, ready, rows, whose)
         except KeepwellError as error:
             service.meter.refuse("json", type(error).__name__)
-            answer = refusal(error)
-            await sent(send, Reply(answer.status_code, bytes(answer.body), headers=raw_headers_of(error)))
+            await sent(send, plain_error(error))
             return True
         kind, number = self._kind, ready.number
         predictions: list[dict[str, Any]] = [

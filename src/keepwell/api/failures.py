@@ -29,12 +29,16 @@ HINT = "Send application/json as /openapi.json describes it."
 
 
 def json_answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """A JSON response; what JSON cannot say (NaN, broken text) is made harmless instead of failing."""
+    """A JSON response."""
+    return Response(_payload(content), status_code=status, headers=headers, media_type="application/json")
+
+
+def _payload(content: Any) -> bytes:
+    """JSON; what it cannot say (NaN, broken text) is made harmless instead of failing."""
     try:
-        payload = to_json(content, inf_nan_mode="null", fallback=str)
+        return to_json(content, inf_nan_mode="null", fallback=str)
     except ValueError:  # text that came from a request may hold halves of characters
-        payload = to_json(_mended(content), inf_nan_mode="null", fallback=str)
-    return Response(payload, status_code=status, headers=headers, media_type="application/json")
+        return to_json(_mended(content), inf_nan_mode="null", fallback=str)
 
 
 def _mended(content: Any) -> Any:
@@ -47,24 +51,24 @@ def _mended(content: Any) -> Any:
     return content
 
 
-def refusal(error: KeepwellError) -> Response:
-    """An error as every door words it, with its own status."""
-    return json_answer(error.as_dict(), error.status, headers_of(error))
-
-
-def headers_of(error: KeepwellError) -> dict[str, str] | None:
+def headers_of(error: KeepwellError) -> tuple[tuple[bytes, bytes], ...]:
     """What a refusal says beside its body: which token is meant, or when to come again."""
     if isinstance(error, TokenRefused):
-        return {"WWW-Authenticate": "Bearer"}
+        return ((b"www-authenticate", b"Bearer"),)
     if isinstance(error, LimitReached):
-        return {"Retry-After": str(math.ceil(error.wait_s))}
-    return {"Retry-After": "1"} if error.status == 503 else None
+        return ((b"retry-after", str(math.ceil(error.wait_s)).encode()),)
+    return ((b"retry-after", b"1"),) if error.status == 503 else ()
+
+
+def plain_error(error: KeepwellError) -> Reply:
+    """A refusal as every door words it, with its own status."""
+    return Reply(error.status, _payload(error.as_dict()), headers=headers_of(error))
 
 
 def v2_error(error: KeepwellError) -> Reply:
     """A refusal in the form of the Open Inference Protocol: 4xx and {"error": text}."""
     status = 400 if error.status == 422 else error.status
-    return Reply(status, to_json({"error": f"{error.headline}: {error.message}"}, fallback=str), headers=raw_headers_of(error))
+    return Reply(status, _payload({"error": f"{error.headline}: {error.message}"}), headers=headers_of(error))
 
 
 CODES = {
@@ -81,9 +85,7 @@ def mlflow_error(error: KeepwellError) -> Reply:
     """A refusal in MLflow's form: `error_code` and `message`."""
     status = 400 if error.status == 422 else error.status
     code = CODES.get(status, "INVALID_PARAMETER_VALUE" if status < 500 else "INTERNAL_ERROR")
-    return Reply(
-        status, to_json({"error_code": code, "message": f"{error.headline}: {error.message}"}, fallback=str), headers=raw_headers_of(error)
-    )
+    return Reply(status, _payload({"error_code": code, "message": f"{error.headline}: {error.message}"}), headers=headers_of(error))
 
 
 def error_of(refused: Refusal, method: str, path: str, *, given: bool) -> KeepwellError:
@@ -98,25 +100,20 @@ def error_of(refused: Refusal, method: str, path: str, *, given: bool) -> Keepwe
     return RoleRefused(refused.owner, refused.role, ACTS[refused.act].words, ACTS[refused.act].needs)
 
 
-def raw_headers_of(error: KeepwellError) -> tuple[tuple[bytes, bytes], ...]:
-    """The same as ASGI has them."""
-    return tuple((name.lower().encode(), value.encode()) for name, value in (headers_of(error) or {}).items())
-
-
 def refusal_at(path: str, error: KeepwellError) -> Response:
     """An error in the form of the protocol that the path belongs to."""
-    form = _form_of(path)
-    if form is None:
-        return refusal(error)
-    reply = form(error)
-    return Response(reply.body, reply.status, {name.decode(): value.decode() for name, value in reply.headers}, "application/json")
+    return as_response(_form_of(path)(error))
 
 
-def _form_of(path: str) -> Callable[[KeepwellError], Reply] | None:
-    """How the protocol of a path words an error; None for our own."""
+def as_response(reply: Reply) -> Response:
+    """For the described app."""
+    return Response(reply.body, reply.status, {name.decode(): value.decode() for name, value in reply.headers}, reply.kind.decode())
+
+
+def _form_of(path: str) -> Callable[[KeepwellError], Reply]:
     if path == "/v2" or path.startswith("/v2/"):
         return v2_error
-    return mlflow_error if path.startswith(("/invocations", "/endpoints/", "/ping")) else None
+    return mlflow_error if path.startswith(("/invocations", "/endpoints/", "/ping")) else plain_error
 
 
 def shape_errors(app: FastAPI) -> None:
@@ -140,7 +137,7 @@ def shape_errors(app: FastAPI) -> None:
         said = f"{error.detail}. `GET /` lists all routes."
         form = _form_of(path)
         content: dict[str, Any] = {"error": "HttpError", "headline": "The request cannot be served", "message": said, "facts": {}}
-        if form is not None:
+        if form is not plain_error:
             content = {"error": said} if form is v2_error else {"error_code": "BAD_REQUEST", "message": said}
         return json_answer(content, error.status_code, dict(error.headers or {}))
 

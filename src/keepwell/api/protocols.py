@@ -8,10 +8,9 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from keepwell.api.door import Route
-from keepwell.api.failures import json_answer
+from keepwell.api.failures import as_response, json_answer
 from keepwell.api.inference import EXTENSIONS, PROTOCOL, Inference
 from keepwell.api.invocations import Invocations
-from keepwell.api.replies import Reply
 from keepwell.api.service import Service
 from keepwell.errors import ModelNotFound
 
@@ -112,11 +111,6 @@ def add_protocols(app: FastAPI, service: Service) -> dict[tuple[str, str], Route
     }
 
 
-def _response(reply: Reply) -> Response:
-    headers = {name.decode(): value.decode() for name, value in reply.headers}
-    return Response(reply.body, reply.status, headers, reply.kind.decode())
-
-
 def _add_v2(app: FastAPI, service: Service, inference: Inference) -> None:
     name_of, champion = service.project.name, service.champion
     plain: dict[str, Any] = {"tags": V2, "responses": _refusals("error")}
@@ -151,7 +145,7 @@ def _add_v2(app: FastAPI, service: Service, inference: Inference) -> None:
     @app.post("/v2/models/{name}/versions/{version}/infer", summary="Answer tensors by a version, durably", openapi_extra=INFER, **plain)
     async def infer(request: Request, name: str, version: str | None = None) -> Response:
         inference.known(name, version)
-        return _response(await inference.infer(request.headers.raw, await request.body(), version, request.scope.get(PROTOCOL, "v2")))
+        return as_response(await inference.infer(request.headers.raw, await request.body(), version, request.scope.get(PROTOCOL, "v2")))
 
     @app.post("/v2/repository/index", summary="The models here; the body may be empty", **plain)
     async def index() -> Response:
@@ -174,7 +168,7 @@ def _add_mlflow(app: FastAPI, service: Service, invocations: Invocations) -> Non
 
     @app.post("/invocations", summary="Answer rows in one of MLflow's forms, durably", openapi_extra=INVOKE, **plain)
     async def invoke(request: Request) -> Response:
-        return _response(await invocations.invoke(request.headers.raw, await request.body()))
+        return as_response(await invocations.invoke(request.headers.raw, await request.body()))
 
     @app.post("/endpoints/{name}/invocations", summary="The same, as MLflow's deployments client asks", openapi_extra=INVOKE, **plain)
     async def invoke_endpoint(request: Request, name: str) -> Response:
