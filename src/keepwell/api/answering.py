@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from pydantic_core import to_json
 
-from keepwell.api.bodies import NO_TIME, PredictBody, moment_of
+from keepwell.api.bodies import ALL, NO_TIME, PredictBody, moment_of
 from keepwell.api.recent import Freshness, newest_rows, unknown
 from keepwell.deployment import takes
 from keepwell.errors import EstimatorInvalid, FunctionBroken, InputInvalid
@@ -22,7 +22,6 @@ from keepwell.serving import CANARY, LOOKED_UP, Predictor, is_kept
 
 LONG_FORM = {"entity", "time", "features"}
 log = logging.getLogger("keepwell.api")
-ALL = "all"  # entity of a model that has none
 
 
 @dataclass(frozen=True)

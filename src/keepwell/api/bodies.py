@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from keepwell.errors import InputInvalid
 
 Name = Annotated[str, Field(max_length=200)]
+ALL = "all"  # entity of a model that has none
 NO_TIME = "An ISO time such as 2026-03-01T00:00:00Z is needed."
 
 

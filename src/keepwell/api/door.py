@@ -16,7 +16,7 @@ import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keepwell.api.batching import Whose
-from keepwell.api.bodies import moment_of
+from keepwell.api.bodies import ALL, moment_of
 from keepwell.api.failures import plain_error
 from keepwell.api.guard import BODY, answer_fault
 from keepwell.api.recent import Held
@@ -26,8 +26,6 @@ from keepwell.api.sharing import ask
 from keepwell.api.tracing import ANSWERED, MARKS, Mark, Tracing, ended, response_of, response_of_span, started
 from keepwell.errors import KeepwellError
 from keepwell.serving import Name, Ready
-
-ALL = "all"  # entity of a model that has none
 
 log = logging.getLogger("keepwell.api")
 Route = Callable[[Scope, bytes, Send], Awaitable[bool]]

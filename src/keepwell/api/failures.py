@@ -23,6 +23,7 @@ from keepwell.errors import (
     RouteNotFound,
     TokenRefused,
 )
+from keepwell.project import Project
 
 SHOWN_PROBLEMS = 3
 HINT = "Send application/json as /openapi.json describes it."
@@ -49,6 +50,12 @@ def _mended(content: Any) -> Any:
     if isinstance(content, list | tuple):
         return [_mended(value) for value in content]
     return content
+
+
+def known(project: Project, name: str) -> None:
+    """Refuse another model. Raises ModelNotFound."""
+    if name != project.name:
+        raise ModelNotFound(name, [project.name])
 
 
 def headers_of(error: KeepwellError) -> tuple[tuple[bytes, bytes], ...]:

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from keepwell.access import owner_of
 from keepwell.api.bodies import Body, Name, given_moment
-from keepwell.api.failures import json_answer
-from keepwell.errors import InputInvalid, ModelNotFound
+from keepwell.api.failures import json_answer, known
+from keepwell.errors import InputInvalid
 from keepwell.incidents import STATES
 from keepwell.orchestration import plain
 from keepwell.project import Project
@@ -67,18 +67,18 @@ def add_incidents(app: FastAPI, project: Project) -> None:
         state: Annotated[list[str], Query(description="Only these states; default all but closed.")] = [],  # noqa: B006 - FastAPI copies it
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> Response:
-        _known(project, name)
+        known(project, name)
         if wrong := [one for one in state if one not in STATES]:
             raise InputInvalid(f"'{wrong[0][:50]}' is no state", f"States are {', '.join(STATES)}.")
         return json_answer({"model": name, "incidents": [plain(one) for one in project.incidents(state, limit)]})
 
     @app.get(where + "/{number}", summary="One incident with all around it")
     def incident(name: str, number: int) -> Response:
-        _known(project, name)
+        known(project, name)
         return json_answer(project.incident(number).as_dict())
 
     def act(request: Request, name: str, number: int, verb: str, body: ActBody, *what: Any) -> Response:
-        _known(project, name)
+        known(project, name)
         project.act_on(number, verb, *what, by=owner_of(request.scope) or body.by, revision=body.revision)
         return json_answer(project.incident(number).as_dict())
 
@@ -105,8 +105,3 @@ def add_incidents(app: FastAPI, project: Project) -> None:
     @app.post(where + "/{number}/reopen", summary="Take it up again")
     def reopen(request: Request, name: str, number: int, body: ReopenBody) -> Response:
         return act(request, name, number, "reopen", body, body.reason)
-
-
-def _known(project: Project, name: str) -> None:
-    if name != project.name:
-        raise ModelNotFound(name, [project.name])

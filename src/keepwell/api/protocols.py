@@ -8,11 +8,10 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from keepwell.api.door import Route
-from keepwell.api.failures import as_response, json_answer
+from keepwell.api.failures import as_response, json_answer, known
 from keepwell.api.inference import EXTENSIONS, PROTOCOL, Inference
 from keepwell.api.invocations import Invocations
 from keepwell.api.service import Service
-from keepwell.errors import ModelNotFound
 
 V2, MLFLOW = ["Open Inference Protocol"], ["MLflow"]
 WHATS = {
@@ -172,6 +171,5 @@ def _add_mlflow(app: FastAPI, service: Service, invocations: Invocations) -> Non
 
     @app.post("/endpoints/{name}/invocations", summary="The same, as MLflow's deployments client asks", openapi_extra=INVOKE, **plain)
     async def invoke_endpoint(request: Request, name: str) -> Response:
-        if name != service.project.name:
-            raise ModelNotFound(name, [service.project.name])
+        known(service.project, name)
         return await invoke(request)
