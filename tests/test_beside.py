@@ -113,6 +113,12 @@ def test_frames_arrays_and_lists_are_understood_and_nonsense_is_refused(tiny: Pa
         log_predictions(tiny / "nowhere", {"a": 1}, 1)
 
 
+def test_keys_that_are_numbers_are_kept_as_texts(tiny: Path) -> None:
+    """As numbers they would be read back by nobody: every later answer would wait behind them."""
+    log_predictions(tiny, [ROW, ROW], [0.3, 0.4], entity=[7, np.int64(8)], time="2026-01-20")  # type: ignore[list-item]
+    assert sorted(kept["entity"] for kept in shipped(tiny)) == ["7", "8"]
+
+
 def test_many_rows_and_shapes_of_one_s_own(tiny: Path) -> None:
     from fastapi import Body, FastAPI
 

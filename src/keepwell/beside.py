@@ -90,13 +90,13 @@ class Kept:
         from keepwell.errors import InputInvalid
 
         try:
-            self.answer = float(answer)
+            self.answer, self.version = float(answer), int(version)
             moment = datetime.fromisoformat(time) if isinstance(time, str) else time
         except (TypeError, ValueError) as error:
             raise InputInvalid(f"An answer is {answer!r:.60} of {time!r:.60}", "A number and an ISO time are needed.") from error
         if not math.isfinite(self.answer):
             raise InputInvalid(f"An answer is {self.answer}", "A finite number is needed.")
-        self.features, self.entity, self.version = dict(features), entity or "", version
+        self.features, self.entity = dict(features), "" if entity is None else str(entity)  # many keys are numbers
         self.time = None if moment is None else moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
     def record(self, prediction_id: str, now: datetime) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -495,9 +496,11 @@ class Project(Looking):
         ------
         InputInvalid, PredictionNotFound
         """
+        from keepwell.errors import JournalCorrupt
         from keepwell.orchestration import post_labels
 
-        self.ship()
+        with suppress(JournalCorrupt):  # whole segments were shipped all the same; the damage is told in each cycle
+            self.ship()
         return post_labels(self.context, items)
 
     def quarantine(self, state: str | None = "waiting") -> list[dict[str, Any]]:

@@ -135,3 +135,20 @@ def test_a_token_is_revoked_once_and_both_are_on_the_timeline(database: Database
     assert [(event.kind, event.by) for event in told] == [("token_created", "ada"), ("token_revoked", "bob")]
     assert told[0].sentence == f"ada made token {token_id} for Mira: maintainer of rain"
     assert secret.decode() not in str(told)
+
+
+def test_a_clock_that_is_set_back_keeps_nobody_out_and_hides_no_refusal(database: Database) -> None:
+    secret, _ = made(database, role="viewer", per_minute=2)
+    keeper = doors(database)
+    holder = keeper.find(secret)
+    assert keeper.judge(holder, "look") is None
+    refused = keeper.judge(holder, "promote")
+    assert refused is not None
+    assert keeper.is_due(refused) == 1
+    keeper.now.now -= 7200  # type: ignore[attr-defined]
+    assert keeper.is_due(refused) == 1
+    for _ in range(2):
+        limited = keeper.judge(holder, "look")
+        assert limited is None or limited.wait <= 30.001
+        keeper.now.now += 30  # type: ignore[attr-defined]
+    assert keeper.judge(holder, "look") is None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
+import socket
+import time
 from pathlib import Path
 
 import httpx
@@ -159,3 +162,27 @@ def test_a_journal_that_cannot_write_acknowledges_nothing(tiny: Path, listening)
         client.get("/models/tiny/predictions/lost")
         assert project.context.predictions.last_commit() == before + 1
         assert project.context.predictions.rows().filter(origin="api").height == 1
+
+
+def test_a_body_whose_sender_left_halfway_is_not_answered(shared: Served) -> None:
+    """Half a CSV is a CSV too: its rows would stand in the ledger although nobody asked them."""
+    project, client = shared
+    project.ship()
+    before = len(project.context.predictions.rows())
+    with socket.create_connection((client.base_url.host, client.base_url.port or 0)) as connection:
+        head = b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: text/csv\r\ncontent-length: 100\r\n\r\n"
+        connection.sendall(head + b"warmth,cloud\n12.5,0.9\n")
+        time.sleep(0.2)
+    time.sleep(0.5)
+    assert client.post(PREDICT, json={"rows": [ROW]}).status_code == 200
+    journal = project.journal_folder
+    records = b"".join(path.read_bytes() for path in journal.glob("*.open"))
+    assert len(project.context.predictions.rows()) == before
+    assert records.count(b"prediction_id") == 1
+
+
+def test_a_packed_body_of_several_parts_is_not_taken_for_its_first(shared: Served) -> None:
+    _, client = shared
+    packed = gzip.compress(b"warmth,cloud\n12.5,0.9\n") + gzip.compress(b"13.5,0.9\n")
+    answer = client.post("/invocations", content=packed, headers={"content-type": "text/csv", "content-encoding": "gzip"})
+    assert answer.status_code == 415, answer.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
@@ -15,8 +16,10 @@ import stores
 from projects import BUILT_AT, OPEN_GATE, dull_project
 
 from keepwell import Project
+from keepwell.api.champion import Champion
 from keepwell.deployment import takes
-from keepwell.serving import representative
+from keepwell.errors import StorageUnavailable
+from keepwell.serving import Predictor, Ready, made_ready, representative
 from keepwell.storage import person
 
 Listening = Callable[..., AbstractContextManager[tuple[Project, httpx.Client]]]
@@ -31,6 +34,10 @@ def on_trial(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = dull_project(tmp_path_factory.mktemp("canary") / "tiny")
     with Project(folder, {**FLAGS, "train": {"c": 1e-7}}) as project:
         project.run(BUILT_AT)
+    # Its code makes the same features in another way.
+    (folder / "model.py").write_text(
+        (folder / "model.py").read_text().replace('"day", "warmth", "cloud")', '"day", "warmth", pl.col("cloud") * 0.5)')
+    )
     with Project(folder, {**FLAGS, "promotion": {"trial_days": 60}}) as project:
         project.run(BUILT_AT + timedelta(days=1), build=True)
         assert project.aliases() == {"champion": 1, "challenger": 2}
@@ -43,8 +50,8 @@ def folder(on_trial: Path, tmp_path: Path) -> Path:
 
 
 def body(sites: list[str], cloud: float = 0.9) -> dict[str, Any]:
-    time = datetime(2026, 1, 18, tzinfo=UTC).isoformat()
-    return {"rows": [{"entity": site, "time": time, "features": {"warmth": 12.5, "cloud": cloud}} for site in sites]}
+    moment = datetime(2026, 1, 18, tzinfo=UTC).isoformat()
+    return {"rows": [{"entity": site, "time": moment, "features": {"warmth": 12.5, "cloud": cloud}} for site in sites]}
 
 
 def wait_for_challenger(client: httpx.Client) -> None:
@@ -85,11 +92,11 @@ def test_every_protocol_gives_the_challenger_its_share(folder: Path, listening: 
         settings.write("\n[promotion]\ncanary_share = 0.5\n")
     tensors = [{"name": name, "datatype": "FP64", "shape": [2], "data": [12.5, 11.0]} for name in ("warmth", "cloud")]
     frame = {"dataframe_split": {"columns": ["warmth", "cloud"], "data": [[12.5, 0.9]]}}
-    time = datetime(2026, 1, 18, tzinfo=UTC).isoformat()
+    moment = datetime(2026, 1, 18, tzinfo=UTC).isoformat()
     with listening(folder) as (_, client):
         wait_for_challenger(client)
         for site in SITES[:12]:
-            request = {"inputs": tensors, "parameters": {"entity": site, "time": time}}
+            request = {"inputs": tensors, "parameters": {"entity": site, "time": moment}}
             answer = client.post("/v2/models/tiny/infer", json=request).json()
             assert answer["model_version"] == ("2" if takes("tiny", 2, site, 0.5) else "1")
             named = client.post("/v2/models/tiny/versions/1/infer", json=request).json()
@@ -103,6 +110,45 @@ def test_every_protocol_gives_the_challenger_its_share(folder: Path, listening: 
             "v2",
             "invocations",
         }
+
+
+def test_whom_the_challenger_answers_is_looked_up_by_its_own_code(folder: Path, listening: Listening) -> None:
+    with (folder / "keepwell.toml").open("a") as settings:
+        settings.write("\n[promotion]\ncanary_share = 1.0\n")
+    with listening(folder) as (project, client):
+        predictor = project.context.predictor(2)
+        newest = predictor.features(project.context.observations.rows()).sort("day").tail(1)
+        until = time.monotonic() + 20
+        while (made := client.post(PREDICT, json={"entities": ["north"]}).json()["predictions"][0])["version"] != 2:
+            assert time.monotonic() < until
+        assert made["probability"] == pytest.approx(predictor.answer(newest)[0], abs=1e-9)
+        tensor = {"name": "site", "shape": [1], "datatype": "BYTES", "data": ["north"]}
+        answer = client.post("/v2/models/tiny/infer", json={"inputs": [tensor]}).json()
+        assert (answer["model_version"], answer["outputs"][0]["data"]) == ("2", [made["probability"]])
+
+
+def test_a_version_that_could_not_be_loaded_is_tried_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that is away for a moment must not keep a challenger, or the way back, out for months."""
+    real, failing = made_ready, {2}
+
+    def loaded(predictor: Predictor) -> Ready:
+        if predictor.version.number in failing:
+            raise StorageUnavailable("artifacts", "away for a moment")
+        return real(predictor)
+
+    monkeypatch.setattr("keepwell.api.champion.made_ready", loaded)
+    monkeypatch.setattr("keepwell.api.champion.PATIENCE_S", 0.0)
+    with Project(folder, {"promotion": {"canary_share": 0.5}}) as project:
+        champion = Champion(project.context)
+        champion.look()
+        assert (champion.ready().number, champion.challenger) == (1, None)
+        failing.clear()
+        champion.look()
+        assert champion.challenger is not None
+        without = project.settings.promotion.model_copy(update={"canary_share": 0.0})
+        project.context.settings = project.settings.model_copy(update={"promotion": without})
+        champion.look()
+        assert champion.challenger is None, "without a share none is held"
 
 
 def test_without_a_share_the_champion_answers_everyone(folder: Path, listening: Listening) -> None:

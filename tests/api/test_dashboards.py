@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -73,6 +74,18 @@ def test_every_name_and_label_is_one_that_the_server_tells(told: dict[str, set[s
     known = OF_PROMETHEUS.union(*(told[name] for name in names))
     assert labels <= known, (where, labels - known)
     assert expression.count("(") == expression.count(")") and expression.count("{") == expression.count("}")
+
+
+def test_a_record_that_does_not_answer_holds_up_no_count(served: tuple[Project, httpx.Client], monkeypatch: pytest.MonkeyPatch) -> None:
+    _, client = served
+    answers = threading.Event()
+    monkeypatch.setattr("keepwell.api.service.RECORD_S", 0.1)
+    monkeypatch.setattr("keepwell.api.service.list_live", lambda *_: answers.wait(20) and [])
+    try:
+        page = client.get("/metrics").text
+        assert "keepwell_ready 1.0" in page and "keepwell_health_state{" not in page
+    finally:
+        answers.set()
 
 
 def test_what_the_server_tells_of_the_record_is_true(served: tuple[Project, httpx.Client]) -> None:

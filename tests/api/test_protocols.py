@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from listening import listening_at
 from projects import BUILT_AT, MODEL, tiny_project
 
 from keepwell import Project
+from keepwell.api.invocations import _from_csv
+from keepwell.errors import InputInvalid
+from keepwell.serving import Signature
 
 Served = tuple[Project, httpx.Client]
 ROW = {"warmth": 12.5, "cloud": 0.9}
@@ -189,7 +193,8 @@ def test_other_methods_types_and_paths_are_refused_in_the_protocol_s_form(shared
     client = shared[1]
     refused = [client.get(INFER), client.post(INFER, content=b"x", headers={"content-type": "text/plain"}), client.get("/v2/nothing")]
     refused += [client.get("/v2/models/rain"), client.get("/v2/models/tiny/versions/9"), client.post("/v2/repository/models/tiny/load")]
-    assert [answer.status_code for answer in refused] == [405, 415, 404, 404, 404, 404]
+    refused += [client.post("/v2")]
+    assert [answer.status_code for answer in refused] == [405, 415, 404, 404, 404, 404, 405]
     assert {tuple(answer.json()) for answer in refused} == {("error",)}
     large = client.post(INFER, content=b" " * (2 << 20))
     assert (large.status_code, list(large.json())) == (413, ["error"])
@@ -351,6 +356,16 @@ def test_texts_and_truths_go_through_every_protocol(mixed: Served) -> None:
     assert client.post("/invocations", content=table, headers={"content-type": "text/csv"}).json()["predictions"] == expected
 
 
+def test_half_a_character_fails_its_caller_and_nobody_who_asks_beside_it(mixed: Served) -> None:
+    project, client = mixed
+    half = json.dumps({"dataframe_records": [{**GREY, "sky": "\ud800"}]})
+    with ThreadPoolExecutor(4) as pool:
+        bad = [pool.submit(client.post, "/invocations", content=half, headers={"content-type": JSON}) for _ in range(8)]
+        good = [pool.submit(client.post, "/invocations", json={"dataframe_records": [GREY]}) for _ in range(8)]
+    assert {one.result().status_code for one in bad} == {400}
+    assert [one.result().json()["predictions"] for one in good] == [right(project, GREY)] * 8
+
+
 def test_large_answers_are_packed_for_those_who_read_that(shared: Served) -> None:
     rows = {"instances": [[1, 0.5]] * 500}
     plain = shared[1].post("/invocations", json=rows, headers={"accept-encoding": "identity"})
@@ -358,3 +373,11 @@ def test_large_answers_are_packed_for_those_who_read_that(shared: Served) -> Non
     assert "content-encoding" not in plain.headers
     assert packed.headers["content-encoding"] == "gzip" and int(packed.headers["content-length"]) < len(plain.content) / 2
     assert packed.json()["predictions"] == plain.json()["predictions"]
+
+
+@pytest.mark.parametrize("digits", [25, 5000])
+def test_a_whole_number_in_a_csv_that_no_column_holds_is_refused(digits: int) -> None:
+    signature = Signature({"wet": "Int64"})
+    columns, n = _from_csv(signature, b"wet\n" + b"9" * digits)
+    with pytest.raises(InputInvalid, match="number"):
+        signature.checked(columns, n)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
+import pytest
 from projects import tiny_project
 
 from keepwell import Project
@@ -119,6 +120,16 @@ def test_a_label_posted_by_id_joins_its_prediction(served: Served) -> None:
     assert client.post("/models/tiny/labels", json={"labels": named}).json() == {"new": 0, "changed": 0, "same": 2}
     found = client.get(f"/models/tiny/predictions/{made[1]['prediction_id']}").json()
     assert found["label"] == 1.0
+
+
+def test_a_damaged_segment_stops_no_labels_and_no_reading(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+    project, client = served
+    made = client.post("/models/tiny/predict", json={"rows": [ROW]}).json()["predictions"][0]["prediction_id"]
+    (project.journal_folder / "20200101T000000000000_0-00000001.sealed").write_bytes(b"no journal")
+    assert client.post("/models/tiny/labels", json={"labels": [{"prediction_id": made, "label": 1}]}).json()["new"] == 1
+    assert client.get(f"/models/tiny/predictions/{made}/steps").status_code == 200
+    assert client.get("/models/tiny/predictions/unknown").status_code == 404
+    assert "has been changed on disk" in caplog.text
 
 
 def test_the_server_follows_the_champion(served: Served) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 import re
@@ -22,6 +23,7 @@ from processes import client_of, kill_one, running
 
 from keepwell import Project
 from keepwell.api.crew import Crew
+from keepwell.serving import say
 
 PREDICT = "/models/tiny/predict"
 ROW = {"warmth": 12.5, "cloud": 0.9}
@@ -44,7 +46,7 @@ class Served:
 def served(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Two processes that answer; the last test stops them."""
     folder = stores.copy_project(built, tmp_path_factory.mktemp("crew") / "tiny")
-    with running(folder, "serve", workers=2, token="secret") as (process, line), client_of(line) as client:
+    with running(folder, "serve", workers=2, token="secret", read_s=2) as (process, line), client_of(line) as client:
         client.headers.update(TOKEN)
         client.timeout = SOON_S  # a busy machine is no failure
         yield Served(folder, process, line, client)
@@ -57,7 +59,6 @@ def test_predictions_are_answered_apart_and_all_else_by_the_process_that_keeps_t
     kept = client.get(f"/models/tiny/predictions/{answer['predictions'][0]['prediction_id']}").json()
     assert "probability" in kept, kept
     assert kept["probability"] == answer["predictions"][0]["probability"]
-    assert client.get("/health/ready").json() == {"ready": True, "model": "tiny", "version": 1, "note": None}
     assert client.post(PREDICT, json={"entities": ["north"]}).json()["predictions"][0]["entity"] == "north"
     refused = client.post(PREDICT, json={"rows": [{"warmth": 1.0}]})
     assert (refused.status_code, refused.json()["error"]) == (422, "InputInvalid")
@@ -72,8 +73,17 @@ def test_who_has_no_token_is_refused_and_health_is_open(served: Served) -> None:
             answer = stranger.post(PREDICT, json={"rows": [ROW]})
             assert (answer.status_code, answer.json()["error"]) == (401, "TokenRefused")
             assert stranger.get("/health/live").json() == {"live": True}
+            assert stranger.get("/health/ready").json() == {"ready": True}, "who has no token is told no name"
     events = served.client.get("/models/tiny/history?kind=access_refused").json()["events"]
     assert events and all("127.0.0.1" in str(event["facts"]) for event in events), "the address is that of who asked"
+
+
+def test_a_body_that_never_comes_is_not_waited_for_where_it_would_be_passed_on(served: Served) -> None:
+    base = served.client.base_url
+    with socket.create_connection((base.host, base.port or 0), timeout=20) as connection:
+        head = b"POST /models/tiny/labels HTTP/1.1\r\nhost: x\r\nauthorization: Bearer secret\r\ncontent-length: 100\r\n\r\n"
+        connection.sendall(head + b'{"labels": [')
+        assert connection.recv(1 << 16).startswith(b"HTTP/1.1 408 ")
 
 
 def test_a_page_that_watches_is_passed_through_as_it_comes(served: Served) -> None:
@@ -142,6 +152,39 @@ def test_settings_are_read_again_and_a_stop_drains_without_losing_a_request(serv
         with project.context.database.read() as connection:
             added = connection.execute(sa.text("SELECT sum(rows) FROM commits WHERE key LIKE 'journal/%'")).scalar()
         assert added == len(kept), "each once"
+
+
+def test_one_that_cannot_be_started_now_is_started_later(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with no room for a process for a moment must not end the watch over all of them."""
+    monkeypatch.setattr("keepwell.api.crew.PAUSES_S", (0.0, 0.2))
+    with socket.create_server(("127.0.0.1", 0)) as port, Project(stores.copy_project(built, tmp_path / "tiny")) as project:
+        crew = Crew(project, port)
+        crew.start()
+        try:
+            begin, tries = crew._begin, iter((True, True, False))
+
+            def began(what: str) -> None:
+                if next(tries):
+                    raise BlockingIOError(11, "Resource temporarily unavailable")
+                begin(what)
+
+            monkeypatch.setattr(crew, "_begin", began)
+            first = crew._members[0]
+            first.process.kill()
+            until = time.monotonic() + SOON_S
+            while not any(member is not first and member.is_ready for member in crew._members):
+                assert time.monotonic() < until
+                time.sleep(0.05)
+        finally:
+            crew.close()
+
+
+def test_whoever_says_that_it_lives_does_not_wait_for_one_that_does_not_listen() -> None:
+    theirs, mine = multiprocessing.Pipe()
+    with theirs, mine:
+        for _ in range(10_000):
+            say(mine, "ready")
+        assert theirs.recv() == "ready"
 
 
 def test_a_log_writer_that_hangs_is_ended_and_another_takes_its_place(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from keepwell.deployment import promote, rollback
+from keepwell.deployment import promote, rollback, way_back
 from keepwell.errors import PromotionRefused, RollbackRefused, VersionNotFound
 from keepwell.registry import CHAMPION, Version, alias_at, aliases_now, get_version, list_alias_changes, list_versions, register
 from keepwell.storage import Database
@@ -128,3 +128,10 @@ def test_rollback_goes_only_to_a_version_that_was_champion_once(database: Databa
         go(connection, 1, 1)
         with pytest.raises(RollbackRefused, match="never champion"):
             back(connection, 2, to=3)
+
+
+def test_a_promotion_whose_reason_reads_like_a_rollback_has_a_way_back(database: Database) -> None:
+    with database.begin() as connection:
+        go(connection, 1, 1)
+        promote(connection, "rain", 2, as_of=DAY0 + timedelta(days=2), by="mira", reason="rollback: of my first thoughts", key="k2")
+        assert way_back(connection, "rain") == back(connection, 3) == 1

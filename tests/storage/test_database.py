@@ -12,6 +12,7 @@ import stores
 
 from keepwell.errors import SchemaTooNew, StorageUnavailable
 from keepwell.storage import HEAD, Database, Event, list_events, record_event
+from keepwell.storage.engines import open_engine
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -168,4 +169,18 @@ class TestLostConnections:
         write(database, 3)
         with database.read() as connection:
             assert numbers(connection) == [3]
+        database.close()
+
+    def test_one_whose_host_vanished_without_a_word_is_given_up_within_a_minute(self, database: Database) -> None:
+        """And not after the kernel's two hours; what the URL says counts more."""
+        engine = open_engine(f"{database.url}&keepalives_count=5")
+        with engine.connect() as connection:
+            assert connection.connection.driver_connection is not None
+            told = connection.connection.driver_connection.info.get_parameters()
+        assert {name: told[name] for name in ("keepalives_idle", "keepalives_count", "tcp_user_timeout")} == {
+            "keepalives_idle": "30",
+            "keepalives_count": "5",
+            "tcp_user_timeout": "60000",
+        }
+        engine.dispose()
         database.close()

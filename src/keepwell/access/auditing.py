@@ -53,7 +53,7 @@ class Audit:
         """For how many refusals a line is due now; 0 when none is."""
         key = (refusal.token, refusal.act)
         told_at, pause, times = self._told.get(key, (float("-inf"), FIRST_S, 0))
-        if now - told_at < pause:
+        if 0 <= now - told_at < pause:  # a moment to come: the clock was set back
             self._told[key] = (told_at, pause, times + 1)
             return 0
         was_quiet = now - told_at > 4 * pause

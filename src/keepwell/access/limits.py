@@ -26,6 +26,8 @@ class Bucket:
 
     def take(self, now: float) -> float:
         """0 when a request may pass; otherwise after how many seconds the next one may."""
+        # No bucket is further from full than a minute: where it seems so, the clock was set back.
+        self._full_at = min(self._full_at, now + WINDOW_S)
         full_at = max(self._full_at, now) + WINDOW_S / self.per_minute
         wait = full_at - now - WINDOW_S
         if wait > 1e-6:  # the sum of so many parts of a minute is not exactly a minute

@@ -6,14 +6,14 @@ import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 import polars as pl
 from pydantic_core import to_json
 
-from keepwell.api.bodies import PredictBody
+from keepwell.api.bodies import ALL, NO_TIME, PredictBody, moment_of
 from keepwell.api.recent import Freshness, newest_rows, unknown
 from keepwell.deployment import takes
 from keepwell.errors import EstimatorInvalid, FunctionBroken, InputInvalid
@@ -22,7 +22,6 @@ from keepwell.serving import CANARY, LOOKED_UP, Predictor, is_kept
 
 LONG_FORM = {"entity", "time", "features"}
 log = logging.getLogger("keepwell.api")
-ALL = "all"  # entity of a model that has none
 
 
 @dataclass(frozen=True)
@@ -129,11 +128,8 @@ def _is_whole(text: str) -> bool:
 def _key(predictor: Predictor, entity: str | None, time: str | None, place: int) -> Key:
     if time is None:
         return Key(entity or "", None)
-    try:
-        moment = datetime.fromisoformat(time)
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise InputInvalid(f"The time of row {place} is {time!r}", "An ISO time such as 2026-03-01T00:00:00Z is needed.") from None
+    if (moment := moment_of(time)) is None:
+        raise InputInvalid(f"The time of row {place} is {time!r}", NO_TIME)
     return Key(entity or (ALL if predictor.model.entity is None else ""), moment)
 
 

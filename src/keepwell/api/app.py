@@ -15,7 +15,7 @@ from keepwell.access import HOLDER, OPEN, Holder, certificate_of, owner_of
 from keepwell.api import reading
 from keepwell.api.bodies import ErrorBody, LabelsAnswer, LabelsBody, PredictAnswer, PredictBody, WordBody
 from keepwell.api.door import Door, PlainRoute, Route
-from keepwell.api.failures import json_answer, shape_errors
+from keepwell.api.failures import json_answer, known, shape_errors
 from keepwell.api.grpc_door import grpc_door
 from keepwell.api.guard import Guard, Net
 from keepwell.api.incidents import add_incidents
@@ -23,7 +23,7 @@ from keepwell.api.metrics import Meter, release
 from keepwell.api.protocols import add_protocols
 from keepwell.api.service import Service
 from keepwell.api.tracing import Tracing
-from keepwell.errors import InputInvalid, ModelNotFound
+from keepwell.errors import InputInvalid
 from keepwell.project import Project
 from keepwell.ui import Desk, Live, Pages, Sessions, mark_of, warm
 
@@ -99,7 +99,7 @@ def _content(media_type: str, kind: str) -> dict[int | str, dict[str, Any]]:
 
 
 def _add_health(app: FastAPI, service: Service) -> None:
-    project, champion = service.project, service.champion
+    project = service.project
 
     @app.get("/", summary="All routes")
     def index() -> Response:
@@ -123,9 +123,7 @@ def _add_health(app: FastAPI, service: Service) -> None:
 
     @app.get("/health/ready", summary="A champion is loaded and can answer")
     async def ready() -> Response:
-        number = service.healthy().number
-        told = {} if service.doors.asks else {"model": project.name, "version": number, "note": champion.note}
-        return json_answer({"ready": True, **told})
+        return json_answer(service.healthy())
 
 
 def _add_reading(app: FastAPI, service: Service) -> None:
@@ -133,7 +131,7 @@ def _add_reading(app: FastAPI, service: Service) -> None:
 
     @app.get("/models/{name}", summary="How the model is")
     def status(name: str) -> Response:
-        _known(project, name)
+        known(project, name)
         return json_answer(project.status().as_dict())
 
     @app.get("/inbox", summary="What waits for a person, across the models of the record")
@@ -144,22 +142,22 @@ def _add_reading(app: FastAPI, service: Service) -> None:
 
     @app.get("/models/{name}/why", summary="Since when it declines, and why")
     def why(name: str, limit: Annotated[int, Query(ge=1, le=100)] = 5) -> Response:
-        _known(project, name)
+        known(project, name)
         return json_answer(project.why(limit=limit).as_dict())
 
     @app.get("/models/{name}/next", summary="What will happen by itself, and what holds it")
     def coming(name: str) -> Response:
-        _known(project, name)
+        known(project, name)
         return json_answer(project.next().as_dict())
 
     @app.get("/models/{name}/versions", summary="All versions, oldest first")
     def versions(name: str) -> Response:
-        _known(project, name)
+        known(project, name)
         return json_answer({"model": name, "versions": reading.versions(project)})
 
     @app.get("/models/{name}/trials", summary="Versions beside the champion, and what they show")
     def trials(name: str) -> Response:
-        _known(project, name)
+        known(project, name)
         return json_answer({"model": name, "trials": project.trials()})
 
     @app.get("/models/{name}/history", summary="What happened, oldest first")
@@ -171,17 +169,17 @@ def _add_reading(app: FastAPI, service: Service) -> None:
         by: str | None = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> Response:
-        _known(project, name)
+        known(project, name)
         return json_answer({"model": name, "events": reading.history(project, kind, since, until, limit, by)})
 
     @app.get("/models/{name}/score", summary="How ready it is: the ML Test Score, with proofs and next steps")
     def score(name: str) -> Response:
-        _known(project, name)
+        known(project, name)
         return json_answer(project.score().as_dict())
 
     @app.get("/models/{name}/changes", summary="What changed in a span, around a moment, or around the newest onset")
     def changes(name: str, since: str | None = None, until: str | None = None, around: str | None = None) -> Response:
-        _known(project, name)
+        known(project, name)
         return json_answer(reading.changes(project, since, until, around))
 
     @app.get(
@@ -195,7 +193,7 @@ def _add_reading(app: FastAPI, service: Service) -> None:
         model: Annotated[str | None, Query(description="Of this model.")] = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> Response:
-        _known(project, model or project.name)
+        known(project, model or project.name)
         return reading.events(project, after, limit)
 
 
@@ -204,12 +202,12 @@ def _add_following(app: FastAPI, service: Service) -> None:
 
     @app.get("/models/{name}/predictions/{prediction_id}", summary="One prediction and its label")
     def prediction(name: str, prediction_id: str) -> Response:
-        _known(project, name)
+        known(project, name)
         return json_answer(reading.prediction(service, prediction_id))
 
     @app.get("/models/{name}/predictions/{prediction_id}/steps", summary="One prediction, followed through its steps")
     def steps(name: str, prediction_id: str) -> Response:
-        _known(project, name)
+        known(project, name)
         return json_answer(reading.steps(service, prediction_id))
 
 
@@ -218,12 +216,12 @@ def _add_acts(app: FastAPI, service: Service) -> None:
 
     @app.post("/models/{name}/predict", summary="Answer rows, durably", response_model=PredictAnswer)
     async def predict(name: str, body: PredictBody) -> Response:
-        _known(project, name)
+        known(project, name)
         return json_answer(await service.predict(body))
 
     @app.post("/models/{name}/labels", summary="Keep the truth of rows that were answered", response_model=LabelsAnswer)
     def labels(name: str, body: LabelsBody) -> Response:
-        _known(project, name)
+        known(project, name)
         if len(body.labels) > project.settings.serve.max_rows:
             raise InputInvalid(f"{len(body.labels)} labels are more than {project.settings.serve.max_rows}", "Send fewer at once.")
         if any(item.prediction_id for item in body.labels):
@@ -232,15 +230,10 @@ def _add_acts(app: FastAPI, service: Service) -> None:
 
     @app.post("/models/{name}/versions/{version}/approve", summary="Say yes to a challenger")
     def approve(request: Request, name: str, version: str, body: WordBody) -> Response:
-        _known(project, name)
+        known(project, name)
         return json_answer(asdict(project.approve(version, comment=body.comment, by=owner_of(request.scope))))
 
     @app.post("/models/{name}/versions/{version}/reject", summary="Say no to a challenger")
     def reject(request: Request, name: str, version: str, body: WordBody) -> Response:
-        _known(project, name)
+        known(project, name)
         return json_answer({"sentence": project.reject(version, comment=body.comment, by=owner_of(request.scope))})
-
-
-def _known(project: Project, name: str) -> None:
-    if name != project.name:
-        raise ModelNotFound(name, [project.name])

@@ -164,20 +164,25 @@ class Batcher:
     def _keep(self, loop: asyncio.AbstractEventLoop, ready: Ready, asks: list[_Ask], found: list[Any], begun: int) -> None:
         """Hand the answers to the journal; those who asked hear when it holds them."""
         made_at = datetime.now(UTC).isoformat(timespec="microseconds")
-        good, records = [], []
+        good, records, share = [], [], self.share
         for ask, values in zip(asks, found, strict=True):
             if isinstance(values, KeepwellError):
                 if not ask.done.done():
                     ask.done.set_exception(values)
                 continue
             ids = ask.ids or [new_id() for _ in values]
-            kept_ids: list[str | None] = [name if is_kept(name, self.share) else None for name in ids] if self.share < 1.0 else [*ids]
+            kept_ids: list[str | None] = [name if is_kept(name, share) else None for name in ids] if share < 1.0 else [*ids]
             if ask.marks is not None:
                 ask.handed_in = time_ns()
                 ask.marks.append(("model", begun, ask.handed_in))
             ask.answered = Answered(kept_ids, values, ready.number)
+            try:
+                records += _records(ready, ask, made_at, share)
+            except Exception as error:  # what no JSON can hold fails who sent it, and nobody who asked in the same turn
+                if not ask.done.done():
+                    ask.done.set_exception(_problem(ready, ask.rows, error))
+                continue
             good.append(ask)
-            records += _records(ready, ask, made_at, self.share)
         if not records:
             self._tell(good, None)
             return

@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from keepwell.errors import InputInvalid
+
 Name = Annotated[str, Field(max_length=200)]
+ALL = "all"  # entity of a model that has none
+NO_TIME = "An ISO time such as 2026-03-01T00:00:00Z is needed."
+
+
+def moment_of(text: str) -> datetime | None:
+    """An ISO time, UTC where it says no offset; None when it is none.
+
+    Examples
+    --------
+    >>> moment_of("2026-03-01T02:00:00+02:00").isoformat(), moment_of("yesterday"), moment_of("0001-01-01T00:00:00+10:00")
+    ('2026-03-01T00:00:00+00:00', None, None)
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # the first and the last year have moments that UTC has not
+        return None
+
+
+def given_moment(name: str, text: str) -> datetime:
+    """The same of what a request gives under a name. Raises InputInvalid."""
+    if (moment := moment_of(text)) is None:
+        raise InputInvalid(f"'{name}' is {text[:50]!r}", NO_TIME)
+    return moment
 
 
 class Body(BaseModel):

@@ -229,7 +229,11 @@ class Crew:
         now = time.monotonic()
         due, self._due = [what for at, what in self._due if at <= now], [one for one in self._due if one[0] > now]
         for what in due:
-            self._begin(what)
+            try:
+                self._begin(what)
+            except OSError as error:  # the machine has no room for a process now
+                log.error("The process that %s cannot be started: %s", what, error)
+                self._due.append((now + PAUSES_S[-1], what))
         for member in self._members:
             if member.is_ready and not member.is_leaving and now - member.heard_at > SILENT_S:
                 log.error("The process that %s has said nothing for %.0f s and is ended.", member.what, SILENT_S)

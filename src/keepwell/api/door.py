@@ -16,7 +16,8 @@ import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keepwell.api.batching import Whose
-from keepwell.api.failures import raw_headers_of, refusal
+from keepwell.api.bodies import ALL, moment_of
+from keepwell.api.failures import plain_error
 from keepwell.api.guard import BODY, answer_fault
 from keepwell.api.recent import Held
 from keepwell.api.replies import Reply, header_of, sent
@@ -25,8 +26,6 @@ from keepwell.api.sharing import ask
 from keepwell.api.tracing import ANSWERED, MARKS, Mark, Tracing, ended, response_of, response_of_span, started
 from keepwell.errors import KeepwellError
 from keepwell.serving import Name, Ready
-
-ALL = "all"  # entity of a model that has none
 
 log = logging.getLogger("keepwell.api")
 Route = Callable[[Scope, bytes, Send], Awaitable[bool]]
@@ -137,8 +136,7 @@ class PlainRoute:
             answered = await ask(service, ready, rows, whose)
         except KeepwellError as error:
             service.meter.refuse("json", type(error).__name__)
-            answer = refusal(error)
-            await sent(send, Reply(answer.status_code, bytes(answer.body), headers=raw_headers_of(error)))
+            await sent(send, plain_error(error))
             return True
         kind, number = self._kind, ready.number
         predictions: list[dict[str, Any]] = [
@@ -187,9 +185,6 @@ def whose_of(ready: Ready, entity: str | None, time: str | None) -> Whose | None
     """Whose row of when; None when the time is none."""
     if not time:
         return Whose(entity or "") if time is None else None
-    try:
-        moment = datetime.fromisoformat(time)
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
+    if (moment := moment_of(time)) is None:
         return None
     return Whose(entity or (ALL if ready.predictor.model.entity is None else ""), moment.isoformat(timespec="microseconds"))

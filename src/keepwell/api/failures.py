@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -22,18 +23,23 @@ from keepwell.errors import (
     RouteNotFound,
     TokenRefused,
 )
+from keepwell.project import Project
 
 SHOWN_PROBLEMS = 3
 HINT = "Send application/json as /openapi.json describes it."
 
 
 def json_answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """A JSON response; what JSON cannot say (NaN, broken text) is made harmless instead of failing."""
+    """A JSON response."""
+    return Response(_payload(content), status_code=status, headers=headers, media_type="application/json")
+
+
+def _payload(content: Any) -> bytes:
+    """JSON; what it cannot say (NaN, broken text) is made harmless instead of failing."""
     try:
-        payload = to_json(content, inf_nan_mode="null", fallback=str)
+        return to_json(content, inf_nan_mode="null", fallback=str)
     except ValueError:  # text that came from a request may hold halves of characters
-        payload = to_json(_mended(content), inf_nan_mode="null", fallback=str)
-    return Response(payload, status_code=status, headers=headers, media_type="application/json")
+        return to_json(_mended(content), inf_nan_mode="null", fallback=str)
 
 
 def _mended(content: Any) -> Any:
@@ -46,24 +52,30 @@ def _mended(content: Any) -> Any:
     return content
 
 
-def refusal(error: KeepwellError) -> Response:
-    """An error as every door words it, with its own status."""
-    return json_answer(error.as_dict(), error.status, headers_of(error))
+def known(project: Project, name: str) -> None:
+    """Refuse another model. Raises ModelNotFound."""
+    if name != project.name:
+        raise ModelNotFound(name, [project.name])
 
 
-def headers_of(error: KeepwellError) -> dict[str, str] | None:
+def headers_of(error: KeepwellError) -> tuple[tuple[bytes, bytes], ...]:
     """What a refusal says beside its body: which token is meant, or when to come again."""
     if isinstance(error, TokenRefused):
-        return {"WWW-Authenticate": "Bearer"}
+        return ((b"www-authenticate", b"Bearer"),)
     if isinstance(error, LimitReached):
-        return {"Retry-After": str(math.ceil(error.wait_s))}
-    return {"Retry-After": "1"} if error.status == 503 else None
+        return ((b"retry-after", str(math.ceil(error.wait_s)).encode()),)
+    return ((b"retry-after", b"1"),) if error.status == 503 else ()
+
+
+def plain_error(error: KeepwellError) -> Reply:
+    """A refusal as every door words it, with its own status."""
+    return Reply(error.status, _payload(error.as_dict()), headers=headers_of(error))
 
 
 def v2_error(error: KeepwellError) -> Reply:
     """A refusal in the form of the Open Inference Protocol: 4xx and {"error": text}."""
     status = 400 if error.status == 422 else error.status
-    return Reply(status, to_json({"error": f"{error.headline}: {error.message}"}, fallback=str), headers=raw_headers_of(error))
+    return Reply(status, _payload({"error": f"{error.headline}: {error.message}"}), headers=headers_of(error))
 
 
 CODES = {
@@ -80,9 +92,7 @@ def mlflow_error(error: KeepwellError) -> Reply:
     """A refusal in MLflow's form: `error_code` and `message`."""
     status = 400 if error.status == 422 else error.status
     code = CODES.get(status, "INVALID_PARAMETER_VALUE" if status < 500 else "INTERNAL_ERROR")
-    return Reply(
-        status, to_json({"error_code": code, "message": f"{error.headline}: {error.message}"}, fallback=str), headers=raw_headers_of(error)
-    )
+    return Reply(status, _payload({"error_code": code, "message": f"{error.headline}: {error.message}"}), headers=headers_of(error))
 
 
 def error_of(refused: Refusal, method: str, path: str, *, given: bool) -> KeepwellError:
@@ -97,20 +107,20 @@ def error_of(refused: Refusal, method: str, path: str, *, given: bool) -> Keepwe
     return RoleRefused(refused.owner, refused.role, ACTS[refused.act].words, ACTS[refused.act].needs)
 
 
-def raw_headers_of(error: KeepwellError) -> tuple[tuple[bytes, bytes], ...]:
-    """The same as ASGI has them."""
-    return tuple((name.lower().encode(), value.encode()) for name, value in (headers_of(error) or {}).items())
-
-
 def refusal_at(path: str, error: KeepwellError) -> Response:
     """An error in the form of the protocol that the path belongs to."""
+    return as_response(_form_of(path)(error))
+
+
+def as_response(reply: Reply) -> Response:
+    """For the described app."""
+    return Response(reply.body, reply.status, {name.decode(): value.decode() for name, value in reply.headers}, reply.kind.decode())
+
+
+def _form_of(path: str) -> Callable[[KeepwellError], Reply]:
     if path == "/v2" or path.startswith("/v2/"):
-        reply = v2_error(error)
-    elif path.startswith(("/invocations", "/endpoints/", "/ping")):
-        reply = mlflow_error(error)
-    else:
-        return refusal(error)
-    return Response(reply.body, reply.status, {name.decode(): value.decode() for name, value in reply.headers}, "application/json")
+        return v2_error
+    return mlflow_error if path.startswith(("/invocations", "/endpoints/", "/ping")) else plain_error
 
 
 def shape_errors(app: FastAPI) -> None:
@@ -132,11 +142,10 @@ def shape_errors(app: FastAPI) -> None:
         if error.status_code == 400:  # FastAPI's word for a body that its parser gave up on, such as one nested too deeply
             return refusal_at(path, InputInvalid("The body cannot be read as JSON", HINT))
         said = f"{error.detail}. `GET /` lists all routes."
-        content = {"error": "HttpError", "headline": "The request cannot be served", "message": said, "facts": {}}
-        if path.startswith("/v2/"):
-            content = {"error": said}
-        elif path.startswith(("/invocations", "/endpoints/")):
-            content = {"error_code": "BAD_REQUEST", "message": said}
+        form = _form_of(path)
+        content: dict[str, Any] = {"error": "HttpError", "headline": "The request cannot be served", "message": said, "facts": {}}
+        if form is not plain_error:
+            content = {"error": said} if form is v2_error else {"error_code": "BAD_REQUEST", "message": said}
         return json_answer(content, error.status_code, dict(error.headers or {}))
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 
 import httpx
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from keepwell.api.failures import refusal_at
-from keepwell.api.guard import BODY
-from keepwell.errors import NotReady
+from keepwell.api.guard import BODY, refuse_and_close
+from keepwell.errors import AnswerTooLate, BodyTooSlow, KeepwellError, NotReady
+from keepwell.settings import ServeSection
 
 HOPS = frozenset({b"connection", b"keep-alive", b"transfer-encoding", b"te", b"trailer", b"upgrade", b"proxy-connection", b"expect"})
+WORD_S = 2.0  # the other server, which has the same bounds, gets so much longer to say itself that a request took too long
 TOLD = frozenset({b"x-forwarded-for", b"x-forwarded-proto"})  # who asked, and how: this server's own word, in which a proxy's is heeded
 
 
@@ -22,12 +25,12 @@ class Forward:
     Parameters
     ----------
     path : of the socket.
-    model : the model's name, for a refusal.
+    serve : the bounds, as they are now.
     """
 
-    def __init__(self, path: str, model: str) -> None:
+    def __init__(self, path: str, serve: Callable[[], ServeSection]) -> None:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=16)
-        self._transport, self._model = httpx.AsyncHTTPTransport(uds=path, limits=limits), model
+        self._transport, self._serve = httpx.AsyncHTTPTransport(uds=path, limits=limits), serve
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_read = asyncio.Event()
@@ -57,38 +60,55 @@ class Forward:
         has_body = BODY in scope or any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
         query = f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else ""
         url = httpx.URL("http://keepwell").copy_with(raw_path=(scope.get("raw_path") or scope["path"].encode()) + query.encode("latin-1"))
-        content = _body(scope, receive, is_read) if has_body else None
+        serve = self._serve()
+        content = _body(scope, receive, is_read, serve.read_s) if has_body else None
         if content is None:
             is_read.set()
+        refused: KeepwellError
         try:
-            answer = await self._transport.handle_async_request(httpx.Request(scope["method"], url, headers=headers, content=content))
-        except httpx.TransportError:
-            await refusal_at(scope["path"], NotReady(self._model, "the process that keeps it cannot be reached"))(scope, receive, send)
+            async with asyncio.timeout(serve.read_s + serve.answer_s + WORD_S):
+                answer = await self._transport.handle_async_request(httpx.Request(scope["method"], url, headers=headers, content=content))
+        except BodyTooSlow as error:
+            refused = error
+        except TimeoutError:
+            refused = AnswerTooLate(serve.answer_s)
+        except (httpx.TransportError, ClientDisconnect):
+            refused = NotReady("of this server", "the process that keeps it cannot be reached")
+        else:
+            await _passed_back(answer, send)
             return
-        try:
-            found = _without_hops(answer.headers.raw)
-            await send({"type": "http.response.start", "status": answer.status_code, "headers": found})
-            assert isinstance(answer.stream, httpx.AsyncByteStream)
-            async for part in answer.stream:
-                await send({"type": "http.response.body", "body": part, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
-        finally:
-            await answer.aclose()
+        await refuse_and_close(refused, scope, receive, send)
+
+
+async def _passed_back(answer: httpx.Response, send: Send) -> None:
+    try:
+        found = _without_hops(answer.headers.raw)
+        await send({"type": "http.response.start", "status": answer.status_code, "headers": found})
+        assert isinstance(answer.stream, httpx.AsyncByteStream)
+        async for part in answer.stream:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        await answer.aclose()
 
 
 def _without_hops(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     return [(name.lower(), value) for name, value in headers if name.lower() not in HOPS]
 
 
-async def _body(scope: Scope, receive: Receive, is_read: asyncio.Event) -> AsyncIterator[bytes]:
+async def _body(scope: Scope, receive: Receive, is_read: asyncio.Event, read_s: float) -> AsyncIterator[bytes]:
     try:
         if BODY in scope:
             yield scope[BODY]
             return
+        until = time.monotonic() + read_s + WORD_S
         while True:
-            message = await receive()
+            try:
+                message = await asyncio.wait_for(receive(), until - time.monotonic())
+            except TimeoutError:
+                raise BodyTooSlow(read_s) from None
             if message["type"] != "http.request":
-                return
+                raise ClientDisconnect
             if part := message.get("body", b""):
                 yield part
             if not message.get("more_body", False):

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable
 
 from anyio import to_thread
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keepwell.access import HOLDER, OPEN, Doorkeeper, Holder, Refusal
@@ -64,7 +65,9 @@ class Guard:
                 raise
             task.uncancel()
             late = AnswerTooLate(self._serve().answer_s) if self._running[task][1] else BodyTooSlow(self._serve().read_s)
-            await _close(late, scope, receive, send)
+            await refuse_and_close(late, scope, receive, send)
+        except ClientDisconnect:  # before its body was here: it is not known what was asked
+            return
         finally:
             self._running.pop(task, None)
             self._swept.discard(task)
@@ -97,7 +100,7 @@ class Guard:
                     await refusal_at(scope["path"], error)(scope, receive, send)
                     return
             if body is None:
-                await _close(BodyTooLarge(self._serve().max_body_kb), scope, receive, send)
+                await refuse_and_close(BodyTooLarge(self._serve().max_body_kb), scope, receive, send)
                 return
             scope[BODY] = body
             receive = _replay(body, receive)
@@ -127,15 +130,17 @@ class Guard:
             await refusal_at(scope["path"], error)(scope, receive, send)
 
     async def _read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes | None:
-        """The whole body, or None when it is too large."""
+        """The whole body, or None when it is too large. Raises ClientDisconnect when who sent it has gone before its end."""
         limit, read = self._serve().max_body_kb * 1024, 0
         message = await receive()
-        if not message.get("more_body", False) and len(whole := message.get("body", b"")) <= limit:  # as nearly all are
+        if not message.get("more_body", False) and 0 < len(whole := message.get("body", b"")) <= limit:  # as nearly all are
             return bytes(whole)
         told = headers.get(b"content-length", b"")
         is_large = told.isdigit() and int(told[:20]) > limit
         parts: list[bytes] = []
         while True:
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
             part: bytes = message.get("body", b"")
             read += len(part)
             is_large = is_large or read > limit
@@ -181,7 +186,8 @@ async def answer_fault(error: Exception, scope: Scope, receive: Receive, send: S
     await json_answer(content, 500)(scope, receive, send)
 
 
-async def _close(error: KeepwellError, scope: Scope, receive: Receive, send: Send) -> None:
+async def refuse_and_close(error: KeepwellError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Refuse a request of which not all was read; its connection cannot go on."""
     answer = refusal_at(scope["path"], error)
     answer.headers["Connection"] = "close"
     await answer(scope, receive, send)
@@ -203,8 +209,9 @@ def _unpacked(body: bytes, encoding: str, limit: int) -> bytes | None:
         raise MediaTypeUnknown("content encoding", f"{encoding}, which the body is not", ENCODINGS) from None
     if len(found) > limit or unpacker.unconsumed_tail:
         return None
-    if not unpacker.eof:
-        raise MediaTypeUnknown("content encoding", f"{encoding}, and the body ends too early", ENCODINGS)
+    if not unpacker.eof or unpacker.unused_data:
+        problem = "more stands behind its end" if unpacker.eof else "the body ends too early"
+        raise MediaTypeUnknown("content encoding", f"{encoding}, and {problem}", ENCODINGS)
     return found
 
 

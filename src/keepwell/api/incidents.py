@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
 from pydantic import Field
 
 from keepwell.access import owner_of
-from keepwell.api.bodies import Body, Name
-from keepwell.api.failures import json_answer
-from keepwell.errors import InputInvalid, ModelNotFound
+from keepwell.api.bodies import Body, Name, given_moment
+from keepwell.api.failures import json_answer, known
+from keepwell.errors import InputInvalid
 from keepwell.incidents import STATES
 from keepwell.orchestration import plain
 from keepwell.project import Project
@@ -68,18 +67,18 @@ def add_incidents(app: FastAPI, project: Project) -> None:
         state: Annotated[list[str], Query(description="Only these states; default all but closed.")] = [],  # noqa: B006 - FastAPI copies it
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> Response:
-        _known(project, name)
+        known(project, name)
         if wrong := [one for one in state if one not in STATES]:
             raise InputInvalid(f"'{wrong[0][:50]}' is no state", f"States are {', '.join(STATES)}.")
         return json_answer({"model": name, "incidents": [plain(one) for one in project.incidents(state, limit)]})
 
     @app.get(where + "/{number}", summary="One incident with all around it")
     def incident(name: str, number: int) -> Response:
-        _known(project, name)
+        known(project, name)
         return json_answer(project.incident(number).as_dict())
 
     def act(request: Request, name: str, number: int, verb: str, body: ActBody, *what: Any) -> Response:
-        _known(project, name)
+        known(project, name)
         project.act_on(number, verb, *what, by=owner_of(request.scope) or body.by, revision=body.revision)
         return json_answer(project.incident(number).as_dict())
 
@@ -97,7 +96,7 @@ def add_incidents(app: FastAPI, project: Project) -> None:
 
     @app.post(where + "/{number}/snooze", summary="Tell nobody for a while")
     def snooze(request: Request, name: str, number: int, body: SnoozeBody) -> Response:
-        return act(request, name, number, "snooze", body, _moment(body.until))
+        return act(request, name, number, "snooze", body, given_moment("until", body.until))
 
     @app.post(where + "/{number}/close", summary="End it, with its cause")
     def close(request: Request, name: str, number: int, body: CloseBody) -> Response:
@@ -106,16 +105,3 @@ def add_incidents(app: FastAPI, project: Project) -> None:
     @app.post(where + "/{number}/reopen", summary="Take it up again")
     def reopen(request: Request, name: str, number: int, body: ReopenBody) -> Response:
         return act(request, name, number, "reopen", body, body.reason)
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise InputInvalid(f"'until' is {text[:50]!r}", "An ISO time such as 2026-03-01T00:00:00Z is needed.") from None
-
-
-def _known(project: Project, name: str) -> None:
-    if name != project.name:
-        raise ModelNotFound(name, [project.name])

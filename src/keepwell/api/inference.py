@@ -12,6 +12,7 @@ import msgspec
 from starlette.types import Scope, Send
 
 from keepwell.api.batching import Answered, Whose
+from keepwell.api.bodies import NO_TIME
 from keepwell.api.door import whose_of
 from keepwell.api.failures import v2_error
 from keepwell.api.replies import Reply, header_of, sent
@@ -40,8 +41,8 @@ class Inference:
         self._name = service.project.name
         self.output = "probability" if service.project.context.outline.task == "binary" else "prediction"
 
-    def known(self, name: str, version: str | None = None) -> None:
-        """Refuse another model, and a version that does not answer now.
+    def known(self, name: str, version: str | None = None) -> Ready:
+        """What answers for the model; another model is refused, and a version that does not answer now.
 
         Raises
         ------
@@ -50,17 +51,13 @@ class Inference:
         """
         if name != self._name:
             raise ModelNotFound(name, [self._name])
-        if version is not None and version != str(number := self._service.champion.ready().number):
-            raise VersionNotFound(name, version[:50], [number])
-
-    def metadata(self) -> dict[str, Any]:
-        """Inputs, outputs and versions of the model; -1 stands for the number of rows.
-
-        Raises
-        ------
-        NotReady
-        """
         ready = self._service.champion.ready()
+        if version is not None and version != str(ready.number):
+            raise VersionNotFound(name, version[:50], [ready.number])
+        return ready
+
+    def metadata(self, ready: Ready) -> dict[str, Any]:
+        """Inputs, outputs and versions of the model; -1 stands for the number of rows."""
         inputs = [{"name": name, "datatype": datatype_of(kind), "shape": [-1, 1]} for name, kind in ready.signature.kinds.items()]
         outputs = [{"name": self.output, "datatype": "FP64", "shape": [-1]}, {"name": IDS, "datatype": "BYTES", "shape": [-1]}]
         facts = ready.predictor.version.facts
@@ -86,8 +83,7 @@ class Inference:
         begin = time.perf_counter()
         service = self._service
         try:
-            ready = service.champion.ready()
-            self.known(self._name, version)
+            ready = self.known(self._name, version)
             kind = header_of(headers, b"content-type").split(b";")[0].strip().lower().decode("latin-1")
             if kind not in ("", *TYPES):
                 raise MediaTypeUnknown("content type", kind, TYPES)
@@ -219,7 +215,7 @@ def _named(ready: Ready, parameters: dict[str, Any], n: int) -> list[Whose] | No
         raise InputInvalid("The parameters 'entity' and 'time' are no texts", f"Texts of at most {LONGEST} characters are needed.")
     whose = whose_of(ready, entity, time)
     if whose is None:
-        raise InputInvalid(f"The parameter 'time' is {time!r:.60}", "An ISO time such as 2026-03-01T00:00:00Z is needed.")
+        raise InputInvalid(f"The parameter 'time' is {time!r:.60}", NO_TIME)
     return [whose] * n
 
 

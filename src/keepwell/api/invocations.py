@@ -79,7 +79,9 @@ def _decoded(body: bytes) -> Any:
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         pass
     try:  # NaN is no JSON, but what many of the protocol's clients write for a missing number
-        return json.loads(body)
+        content = json.loads(body)
+        json.dumps(content, ensure_ascii=False).encode()  # it also lets through halves of characters, which no store keeps
+        return content
     except (ValueError, UnicodeError, RecursionError) as error:
         raise InputInvalid(f"The body cannot be read as JSON: {str(error)[:200]}", ONE_FORM) from None
 
@@ -185,4 +187,5 @@ def _of_text(name: str, kind: str, line: int, text: str) -> Any:
         raise InputInvalid(f"'{name}' in line {line} is {text[:50]!r}", f"{needed} is needed.") from None
     if math.isnan(number):
         return None
-    return int(text) if kind.startswith(("Int", "UInt")) and text.strip().lstrip("+-").isdigit() else number
+    is_whole = kind.startswith(("Int", "UInt")) and math.isfinite(number) and text.strip().lstrip("+-").isdigit()
+    return int(text) if is_whole else number

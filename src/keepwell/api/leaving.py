@@ -8,15 +8,20 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Awaitable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 FORWARDED = frozenset({b"x-forwarded-for", b"x-forwarded-proto"})
 REQUEST_GRACE_S = 10
+ASK_S = 15.0  # a connection may take so long until the head of its request is here
+HEAD_BYTES = 256 << 10  # and the head may be so large
+SWEEP_TICKS = 5  # of a tenth of a second: how often both are looked at
 LAST_ANSWER_S = 0.5  # an open connection that asks within this is told that it ends; closed at once, what it sends just now would be lost
 
 
@@ -47,6 +52,27 @@ class LeavingServer(uvicorn.Server):
             ssl_keyfile=keyfile,
         )
         super().__init__(config)
+        self._waiting: dict[Any, tuple[Any, float]] = {}  # connection that has not asked yet -> its request before, since when
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % SWEEP_TICKS == 0:
+            self._sweep(time.monotonic())
+        return await super().on_tick(counter)
+
+    def _sweep(self, now: float) -> None:
+        """Close connections that take too long to say what they ask, or say too much of it: uvicorn bounds neither."""
+        waiting: dict[Any, tuple[Any, float]] = {}
+        for connection in cast(list[HttpToolsProtocol], [*self.server_state.connections]):
+            cycle = connection.cycle
+            if connection.timeout_keep_alive_task is not None or (cycle is not None and not cycle.response_complete):
+                continue  # it ends by itself, or the guard bounds it
+            before, since = self._waiting.get(connection, (cycle, now))
+            since = since if before is cycle else now
+            if now - since > ASK_S or sum(len(name) + len(value) for name, value in connection.headers or ()) > HEAD_BYTES:
+                connection.transport.close()
+            else:
+                waiting[connection] = cycle, since
+        self._waiting = waiting
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:

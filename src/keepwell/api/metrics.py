@@ -46,9 +46,9 @@ class Meter:
 
     def add(self, other: Meter) -> None:
         """Count what another process counted too."""
-        for key, rows in other.answered.items():
+        for key, rows in other.answered.copy().items():  # which goes on counting meanwhile
             self._rows(key, rows)
-        for reason, requests in other.refused.items():
+        for reason, requests in other.refused.copy().items():
             self.refused[reason] = self.refused.get(reason, 0) + requests
         self.lost += other.lost
         for name, counts in other._durations.items():
@@ -103,7 +103,9 @@ class _Collector:
             durations.add_metric([model, protocol], buckets, total)
         yield durations
         yield CounterMetricFamily("keepwell_log_lost", "Answers given but not kept (log = async only).", value=meter.lost)
-        yield GaugeMetricFamily("keepwell_ledger_lag_seconds", "Since the journal was last shipped.", value=time.time() - meter.shipped_at)
+        yield GaugeMetricFamily(
+            "keepwell_ledger_lag_seconds", "Since the journal was last shipped.", value=max(0.0, time.time() - meter.shipped_at)
+        )
         yield GaugeMetricFamily("keepwell_ready", "1 when a champion answers.", value=float(state["version"] is not None))
         yield from _of_record(model, state.get("record"))
         yield InfoMetricFamily(

@@ -8,12 +8,10 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from keepwell.api.door import Route
-from keepwell.api.failures import json_answer
+from keepwell.api.failures import as_response, json_answer, known
 from keepwell.api.inference import EXTENSIONS, PROTOCOL, Inference
 from keepwell.api.invocations import Invocations
-from keepwell.api.replies import Reply
 from keepwell.api.service import Service
-from keepwell.errors import ModelNotFound
 
 V2, MLFLOW = ["Open Inference Protocol"], ["MLflow"]
 WHATS = {
@@ -112,11 +110,6 @@ def add_protocols(app: FastAPI, service: Service) -> dict[tuple[str, str], Route
     }
 
 
-def _response(reply: Reply) -> Response:
-    headers = {name.decode(): value.decode() for name, value in reply.headers}
-    return Response(reply.body, reply.status, headers, reply.kind.decode())
-
-
 def _add_v2(app: FastAPI, service: Service, inference: Inference) -> None:
     name_of, champion = service.project.name, service.champion
     plain: dict[str, Any] = {"tags": V2, "responses": _refusals("error")}
@@ -139,21 +132,19 @@ def _add_v2(app: FastAPI, service: Service, inference: Inference) -> None:
     @app.get("/v2/models/{name}", summary="Inputs, outputs and versions", **plain)
     @app.get("/v2/models/{name}/versions/{version}", summary="Inputs and outputs of a version", **plain)
     async def metadata(name: str, version: str | None = None) -> Response:
-        inference.known(name, version)
-        return json_answer(inference.metadata())
+        return json_answer(inference.metadata(inference.known(name, version)))
 
     @app.get("/v2/models/{name}/ready", summary="The model can answer", **plain)
     @app.get("/v2/models/{name}/versions/{version}/ready", summary="The version answers", **plain)
     async def model_ready(name: str, version: str | None = None) -> Response:
         inference.known(name, version)
-        champion.ready()
         return json_answer({"name": name, "ready": True})
 
     @app.post("/v2/models/{name}/infer", summary="Answer tensors, durably", openapi_extra=INFER, **plain)
     @app.post("/v2/models/{name}/versions/{version}/infer", summary="Answer tensors by a version, durably", openapi_extra=INFER, **plain)
     async def infer(request: Request, name: str, version: str | None = None) -> Response:
         inference.known(name, version)
-        return _response(await inference.infer(request.headers.raw, await request.body(), version, request.scope.get(PROTOCOL, "v2")))
+        return as_response(await inference.infer(request.headers.raw, await request.body(), version, request.scope.get(PROTOCOL, "v2")))
 
     @app.post("/v2/repository/index", summary="The models here; the body may be empty", **plain)
     async def index() -> Response:
@@ -176,10 +167,9 @@ def _add_mlflow(app: FastAPI, service: Service, invocations: Invocations) -> Non
 
     @app.post("/invocations", summary="Answer rows in one of MLflow's forms, durably", openapi_extra=INVOKE, **plain)
     async def invoke(request: Request) -> Response:
-        return _response(await invocations.invoke(request.headers.raw, await request.body()))
+        return as_response(await invocations.invoke(request.headers.raw, await request.body()))
 
     @app.post("/endpoints/{name}/invocations", summary="The same, as MLflow's deployments client asks", openapi_extra=INVOKE, **plain)
     async def invoke_endpoint(request: Request, name: str) -> Response:
-        if name != service.project.name:
-            raise ModelNotFound(name, [service.project.name])
+        known(service.project, name)
         return await invoke(request)

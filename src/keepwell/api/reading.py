@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from fastapi import Response
 
+from keepwell.api.bodies import given_moment
 from keepwell.api.service import Service
-from keepwell.errors import InputInvalid, PredictionNotFound
+from keepwell.errors import PredictionNotFound
 from keepwell.notifying import BATCH_TYPE, to_batch
 from keepwell.project import Project
 
@@ -71,16 +72,9 @@ def steps(service: Service, prediction_id: str) -> dict[str, Any]:
     try:
         return service.project.explain(prediction_id).as_dict()
     except PredictionNotFound:
-        if not service.ship():
-            raise
+        service.ship()  # it may still have been in the journal
         return service.project.explain(prediction_id).as_dict()
 
 
 def _moment(name: str, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise InputInvalid(f"'{name}' is {text[:50]!r}", "An ISO time such as 2026-03-01T00:00:00Z is needed.") from None
+    return None if text is None else given_moment(name, text)

@@ -51,8 +51,7 @@ class Recent:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._held: dict[str, Held] = {}
-        self._state: tuple[int, int] | None = None  # version and commit that the rows are of; None while nobody has asked
+        self._kept: dict[int, tuple[int, dict[str, Held]]] = {}  # version -> commit that its rows are of, and these; once somebody asked
         self._loading = asyncio.Lock()
 
     @property
@@ -68,11 +67,7 @@ class Recent:
         InputInvalid : nothing is stored of one of them.
         DataStale : one's data is older than the limit, and the settings say that such a request is refused.
         """
-        if not self._is_of(ready):
-            async with self._loading:  # one makes them, whoever comes meanwhile waits for that
-                if not self._is_of(ready):
-                    await to_thread.run_sync(self._load, ready)
-        held = self._held
+        _, held = self._kept.get(ready.number) or await self._made(ready)
         found = {name: held[name] for name in entities if name in held}
         if missing := [name for name in dict.fromkeys(entities) if name not in found]:
             found |= held_of(await to_thread.run_sync(newest_rows, self._context, ready.predictor, missing))
@@ -82,15 +77,27 @@ class Recent:
         self.freshness.check(((one.entity, one.time) for one in chosen), now)
         return chosen
 
-    def look(self, ready: Ready | None) -> None:
-        """Take up what gathers have brought. Blocks; not for the event loop. Costs nothing until somebody has asked for an entity."""
-        if self._state is not None and ready is not None and self._state != (ready.number, self._context.observations.last_commit()):
-            self._load(ready)
+    async def _made(self, ready: Ready) -> tuple[int, dict[str, Held]]:
+        async with self._loading:  # one makes them, whoever comes meanwhile waits for that
+            kept = self._kept.get(ready.number)
+            return kept if kept is not None else await to_thread.run_sync(self._load, ready)
 
-    def _is_of(self, ready: Ready) -> bool:
-        return self._state is not None and self._state[0] == ready.number
+    def look(self, *answering: Ready | None) -> None:
+        """Take up what gathers have brought, for the versions that answer. Blocks; not for the event loop.
 
-    def _load(self, ready: Ready) -> None:
+        Costs nothing until somebody has asked for an entity.
+        """
+        versions = {one.number: one for one in answering if one is not None}
+        if not self._kept or not versions:
+            return
+        commit = self._context.observations.last_commit()
+        for number, ready in versions.items():
+            if self._kept.get(number, (None,))[0] != commit:
+                self._load(ready)
+        for number in self._kept.keys() - versions.keys():
+            self._kept.pop(number, None)
+
+    def _load(self, ready: Ready) -> tuple[int, dict[str, Held]]:
         commit = self._context.observations.last_commit()
         with self._context.database.read() as connection:
             gathered = last_gather(connection, self._context.name)
@@ -98,7 +105,8 @@ class Recent:
         rows = pl.DataFrame() if newest is None or not most else newest_rows(self._context, ready.predictor, since=newest - SPAN)
         if rows.height > most:
             rows = rows.sort("time", descending=True).head(most)
-        self._held, self._state = held_of(rows), (ready.number, commit)
+        made = self._kept[ready.number] = commit, held_of(rows)
+        return made
 
 
 def newest_rows(

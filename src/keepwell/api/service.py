@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -20,16 +21,17 @@ from keepwell.api.bodies import PredictBody
 from keepwell.api.champion import Champion
 from keepwell.api.metrics import Meter
 from keepwell.api.recent import Recent
-from keepwell.errors import KeepwellError, NotReady
+from keepwell.errors import JournalCorrupt, KeepwellError, NotReady
 from keepwell.incidents import list_live
 from keepwell.monitoring import last_checkup
 from keepwell.notifying import SEVERITIES
 from keepwell.orchestration import last_cycle
 from keepwell.project import Project
-from keepwell.serving import Journal, Log, Ready, RemoteJournal
+from keepwell.serving import Journal, Log, RemoteJournal
 from keepwell.settings import read
 
 LOOK_S = 0.25  # how often the champion alias is looked at; a look is one small read, under a millisecond
+RECORD_S = 3.0  # a scraper waits for 10 s by default
 FIRST_LOAD_S = 30.0  # a start waits this long for the champion, so that the first caller is not turned away
 
 LIVE = ("max_body_kb", "max_rows", "read_s", "answer_s", "log", "log_share")  # of [serve], read again by `read_again`
@@ -57,6 +59,8 @@ class Service:
         self.project, self._ships, self._others = project, ships, others
         self.champion = Champion(project.context)
         self._shipping = threading.Lock()
+        self._asking = ThreadPoolExecutor(1, thread_name_prefix="record")
+        self._asked: Future[dict[str, Any] | None] | None = None
         self.meter = Meter()
         people = {name: person.role for name, person in project.settings.people.items()}
         self.doors = Doorkeeper(project.context.database, project.name, project.settings.serve, people)
@@ -85,11 +89,6 @@ class Service:
         self._follow()
         log.info("The settings were read again")
 
-    @property
-    def can_log(self) -> bool:
-        """Whether there is somebody who writes the log."""
-        return not isinstance(self.journal, RemoteJournal) or self.journal.is_there
-
     async def predict(self, body: PredictBody) -> dict[str, Any]:
         """Answer what the quick route does not read: entities, and whatever must be refused in words.
 
@@ -100,8 +99,8 @@ class Service:
         """
         begin = time.perf_counter()
         try:
-            predictor, settings = self.champion.ready().predictor, self.project.settings.serve
-            challenger = self.champion.challenger.predictor if self.champion.challenger else None
+            predictor, settings, trying = self.champion.ready().predictor, self.project.settings.serve, self.champion.challenger
+            challenger = trying.predictor if trying else None
             arguments = (self.project.context, predictor, body, settings.max_rows, datetime.now(UTC), challenger)
             answered = await to_thread.run_sync(answer, *arguments)
             # Refused at once when too much waits for the disk: waiting here would stop every other request too.
@@ -114,16 +113,20 @@ class Service:
         self.meter.answer("json", number, len(versions), time.perf_counter() - begin, theirs)
         return answered.reply | self.log_told
 
-    def healthy(self) -> Ready:
-        """The version that answers, for who restarts or routes. They have no token, so where one is asked for they are told no name.
+    def healthy(self) -> dict[str, Any]:
+        """What who restarts or routes is told. They have no token, so where one is asked for it is no name.
 
         Raises
         ------
-        NotReady
+        NotReady : no version answers, or nobody writes the log.
         """
-        if self.champion.now is None and self.doors.asks:
-            raise NotReady("of this server", "no version is loaded")
-        return self.champion.ready()
+        is_hidden, now = self.doors.asks, self.champion.now
+        name, note = ("of this server", None) if is_hidden else (self.project.name, self.champion.note)
+        if now is None:
+            raise NotReady(name, note or "no version is loaded")
+        if isinstance(self.journal, RemoteJournal) and not self.journal.is_there:
+            raise NotReady(name, "the process that writes the log is being started")
+        return {"ready": True} | ({} if is_hidden else {"model": name, "version": now.number, "note": note})
 
     def metrics(self) -> bytes:
         """What was counted by all processes of this server, for Prometheus."""
@@ -137,7 +140,17 @@ class Service:
         return total.page(self.project.name, lambda: state)
 
     def _record(self) -> dict[str, Any] | None:
-        """How the model is, from three small reads; None when the record does not answer: what was counted here is told all the same."""
+        """How the model is; None when the record does not answer soon: what was counted here is told all the same."""
+        if self._asked is None or self._asked.done():
+            self._asked = self._asking.submit(self._read_record)
+        try:
+            return self._asked.result(RECORD_S)
+        except TimeoutError:
+            log.warning("The record has not answered /metrics for %.0f s", RECORD_S)
+            return None
+
+    def _read_record(self) -> dict[str, Any] | None:
+        """The same from three small reads, however long they take."""
         try:
             with self.project.context.database.read() as connection:
                 checkup = last_checkup(connection, self.project.name)
@@ -155,21 +168,25 @@ class Service:
         }
 
     def ship(self) -> int:
-        """Move everything acknowledged until now into the ledger. Blocks. Answers how many.
+        """Move everything acknowledged until now into the ledger, but for damaged segments. Blocks. Answers how many.
 
         Raises
         ------
-        StorageUnavailable, JournalCorrupt
+        StorageUnavailable
         """
         with self._shipping:  # another's shipment that is under way may hold what was asked for
             self.journal.roll()
-            shipped = self.project.ship()
+            try:
+                shipped = self.project.ship()
+            except JournalCorrupt as damage:  # all others were shipped, and labels and readers wait for those
+                log.error("%s", damage.message)
+                return 0
         self.meter.shipped_at = time.time()
         return shipped
 
     def _gathered(self) -> None:
         """Take up for look-ups what gathers have brought."""
-        self.recent.look(self.champion.now)
+        self.recent.look(self.champion.now, self.champion.challenger)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -189,6 +206,7 @@ class Service:
                 task.cancel()
             await asyncio.wait([first, *tasks])
             self.batcher.close()
+            self._asking.shutdown(wait=False)
             await to_thread.run_sync(self.journal.close)
             if self._ships:
                 await _said("Shipping", lambda: to_thread.run_sync(self.project.ship))

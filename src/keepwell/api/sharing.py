@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Sequence
+from datetime import UTC, datetime
 
 from keepwell.api.batching import NOBODY, Answered, Theirs, Whose
 from keepwell.api.drawing import new_id
 from keepwell.api.service import Service
 from keepwell.deployment import takes
-from keepwell.errors import EstimatorInvalid, InputInvalid
-from keepwell.serving import CANARY, Ready, Row
+from keepwell.errors import DataStale, EstimatorInvalid, FunctionBroken, InputInvalid
+from keepwell.serving import CANARY, LOOKED_UP, Ready, Row
 
 log = logging.getLogger("keepwell.api")
 
@@ -46,7 +47,9 @@ async def _shared(
 
     async def asked(who: Ready, places: list[int], origin: str) -> list[tuple[int, str | None, float]]:
         given = [rows[at] for at in places]
-        if who.signature.names != ready.signature.names:
+        if who is challenger and whose and whose[0].origin == LOOKED_UP:  # its own code makes the features
+            given = [one.row for one in await service.recent.find(who, [whose[at].entity for at in places], datetime.now(UTC))]
+        elif who.signature.names != ready.signature.names:
             given = [tuple(row[ready.signature.place[column]] for column in who.signature.names) for row in given]
         drawn = [ids[at] for at in places]
         found = await service.batcher.ask(who, given, [whose[at] for at in places] if whose else None, ids=drawn, origin=origin)
@@ -56,7 +59,12 @@ async def _shared(
     if theirs:
         try:
             found += await asked(challenger, theirs, CANARY)
-        except (InputInvalid, EstimatorInvalid) as error:  # nobody must get an error because of a version that is only on trial
+        except (
+            InputInvalid,
+            EstimatorInvalid,
+            FunctionBroken,
+            DataStale,
+        ) as error:  # nobody must get an error because of a version that is only on trial
             log.warning("Version %d, on trial, could not answer; the champion did: %s", challenger.number, error)
             ours, theirs = list(range(len(rows))), []
     if ours:

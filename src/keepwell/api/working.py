@@ -22,7 +22,7 @@ from keepwell.access import certificate_of
 from keepwell.api.door import Door, PlainRoute, Route
 from keepwell.api.failures import refusal_at
 from keepwell.api.forwarding import Forward
-from keepwell.api.guard import Guard
+from keepwell.api.guard import OPEN_PATHS, Guard
 from keepwell.api.inference import Inference
 from keepwell.api.invocations import Invocations
 from keepwell.api.leaving import LeavingServer
@@ -31,12 +31,11 @@ from keepwell.api.service import Service
 from keepwell.api.tracing import Tracing
 from keepwell.errors import KeepwellError, NotReady
 from keepwell.project import Project
-from keepwell.serving import obey_only, stop_of
+from keepwell.serving import obey_only, say, stop_of
 
 LEAVE, READ_AGAIN = "leave", "read again"  # what such a process is told
 NEW_OBJECTS = 20_000  # after so many a search for cyclic garbage
 TELL_S = 0.5  # how often a process that answers says that it lives, and what it has counted
-HEALTH = frozenset({"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/ping"})
 
 _encode = msgspec.json.Encoder().encode
 log = logging.getLogger("keepwell")
@@ -64,7 +63,7 @@ def answer_requests(folder: Path, flags: Mapping[str, Any], places: Places, told
 
 async def _answering(project: Project, places: Places, told: Connection) -> None:
     service = Service(project, places.log_path, ships=False)
-    forward = Forward(places.keeper_path, project.name)
+    forward = Forward(places.keeper_path, lambda: project.settings.serve)
     tracing = Tracing.of(project.settings.telemetry, project.name)
     certificate = certificate_of(project.settings.serve, project.folder)
     server = _Server(Front(service, forward, tracing), lifespan=False, certificate=certificate)
@@ -107,7 +106,7 @@ class Front:
         self._guard = Guard(Door(forward, routes, tracing), lambda: project.settings.serve, service.doors, None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] == "GET" and scope["path"] in HEALTH:
+        if scope["method"] == "GET" and scope["path"] in OPEN_PATHS:
             await self._tell_health(scope, receive, send)
         elif (scope["method"], scope["path"]) in self._quick and self._has_token(scope):
             await self._guard(scope, receive, send)
@@ -121,26 +120,23 @@ class Front:
 
     async def _tell_health(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Of this process, whatever the one that keeps the model is busy with."""
-        service, path = self._service, scope["path"]
-        now, name, note = service.champion.now, service.project.name, service.champion.note
-        if path.endswith("/live"):
-            await sent(send, Reply(200, b'{"live":true}'))
-        elif now is None or not service.can_log:
-            why = note or "no version is loaded" if now is None else "the process that writes the log is being started"
-            await refusal_at(path, NotReady(name, why))(scope, receive, send)
-        else:
-            told = {"ready": True, "model": name, "version": now.number, "note": note}
-            await sent(send, Reply(200, _encode({"/ping": {}, "/v2/health/ready": {"ready": True}}.get(path, told))))
+        path = scope["path"]
+        try:
+            told = {"live": True} if path.endswith("/live") else self._service.healthy()
+        except NotReady as error:
+            await refusal_at(path, error)(scope, receive, send)
+            return
+        await sent(send, Reply(200, _encode({"/ping": {}, "/v2/health/ready": {"ready": True}}.get(path, told))))
 
 
 async def _tell(told: Connection, service: Service, stop: asyncio.Event) -> None:
     """Say what was counted, again and again, and at the end; that it is said at all shows that this process lives."""
     try:
-        told.send("ready")
+        say(told, "ready")
         while not stop.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), TELL_S)
-            told.send(service.meter)
+            say(told, service.meter)
     except OSError:  # nobody hears it any more
         stop.set()
 

@@ -79,7 +79,8 @@ def promote(
     if not override:
         _refuse_unapproved(connection, model, version.number, by, approvals)
     sentence = f"Version {version.number} became champion" + (f" in place of {before}" if before else "") + f": {reason}"
-    _move(connection, model, version, before, as_of=as_of, by=by, reason=reason, key=key)
+    # People's own words must not read as a change that went back.
+    _move(connection, model, version, before, as_of=as_of, by=by, reason=reason.removeprefix(ROLLBACK), key=key)
     if now.get(CHALLENGER) == version.number:
         set_alias(connection, model, f"{key}/challenger", _change(CHALLENGER, None, as_of, reason, by))
     _end_trials(connection, model, version.number, as_of=as_of, by=by, key=key)

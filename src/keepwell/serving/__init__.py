@@ -26,7 +26,7 @@ from keepwell.serving.ledger import (
     representative,
     shadow_answers,
 )
-from keepwell.serving.log_writer import obey_only, stop_of, write_log
+from keepwell.serving.log_writer import obey_only, say, stop_of, write_log
 from keepwell.serving.predictor import Predictor, signature_of
 from keepwell.serving.remote import Log, RemoteJournal, write_for_others
 from keepwell.serving.runtimes import Runtime
@@ -88,6 +88,7 @@ __all__ = [
     "record_batch",
     "record_labelling",
     "representative",
+    "say",
     "shadow_answers",
     "ship",
     "signature_of",

@@ -11,7 +11,8 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from keepwell.errors import PredictionNotFound
+from keepwell.errors import JournalCorrupt, PredictionNotFound
+from keepwell.serving.segments import MAGIC, pack
 from keepwell.storage import COMMIT, KNOWN, Database, Table
 
 MOMENT = pl.Datetime("us", "UTC")
@@ -166,10 +167,21 @@ def paired(predictions: pl.DataFrame, shadows: pl.DataFrame, beside: int, versio
 
 
 def keep_journal(database: Database, predictions: Table, segment: str, records: list[bytes]) -> None:
-    """Put a journal segment into the ledger, once per segment."""
+    """Put a journal segment into the ledger, once per segment.
+
+    Raises
+    ------
+    JournalCorrupt : a record is whole and not one of ours.
+    """
     if not records:
         return
-    found = [_read(record) for record in records]
+    found: list[_Record] = []
+    for record in records:
+        try:
+            found.append(_read(record))
+        except msgspec.MsgspecError as error:
+            at = len(MAGIC) + sum(map(len, map(pack, records[: len(found)])))
+            raise JournalCorrupt(segment, f"{segment}.sealed", at, len(found)) from error
     columns: dict[str, Any] = {name: [getattr(row, name) for row in found] for name in LEDGER if name not in ("time", "made_at", "inputs")}
     columns |= {name: _moments([getattr(row, name) for row in found]) for name in ("time", "made_at")}
     columns["inputs"] = [_text(row.inputs) for row in found]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import shutil
 import signal
 import socket
@@ -44,9 +45,17 @@ def write_log(folder: Path, listener: socket.socket, told: Connection, sockets: 
 async def _live(told: Connection, stop: asyncio.Event) -> None:
     while not stop.is_set():
         with suppress(OSError):  # nobody hears it any more: then `stop` is set soon
-            told.send("ready")
+            say(told, "ready")
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), LIVES_S)
+
+
+def say(told: Connection, word: object) -> None:
+    """Say something to whoever started this process, unless it has not listened for so long that it would be waited for."""
+    room = select.poll()
+    room.register(told.fileno(), select.POLLOUT)
+    if room.poll(0):
+        told.send(word)
 
 
 def obey_only() -> None:

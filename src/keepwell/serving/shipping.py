@@ -24,8 +24,8 @@ def ship(folder: Path, keep: Callable[[str, list[bytes]], None]) -> int:
 
     Parameters
     ----------
-    keep : called with (segment id, records); must be idempotent by id, and durable when it returns. What it raises ends
-        the shipping, and the segment stays for the next time.
+    keep : called with (segment id, records); must be idempotent by id, and durable when it returns. What it raises, but for
+        JournalCorrupt, ends the shipping, and the segment stays for the next time.
 
     Returns
     -------
@@ -44,11 +44,11 @@ def ship(folder: Path, keep: Callable[[str, list[bytes]], None]) -> int:
                 continue
             try:
                 records = list(read(segment))
+                if records:
+                    keep(segment.id, records)
             except JournalCorrupt as error:
                 damaged = damaged or error
                 continue
-            if records:
-                keep(segment.id, records)
             discard(segment)
             kept += len(records)
     try:
