@@ -96,6 +96,17 @@ def test_a_fault_in_a_column_that_the_model_ignores_is_a_note_at_most(watching: 
     assert {signal.kind for signal in signals} <= {"note"}
 
 
+@pytest.mark.parametrize(("seed", "change"), [(3, pl.col("pressure") + 8), (2, pl.col("damp") - 6)], ids=["pressure", "damp"])
+def test_a_change_that_should_harm_and_whose_labels_say_that_the_loss_fell_is_a_note(
+    watching: Callable[..., Watch], seed: int, change: pl.Expr
+) -> None:
+    """The labels follow the answers as they are now, and more surely than before: the readings changed their meaning and did no harm."""
+    after = streams.answered(streams.stream(45, seed=seed, since=BEGAN).with_columns(change))
+    odds = 1.5 * np.log(after["answer"].to_numpy() / (1 - after["answer"].to_numpy()))
+    label = (np.random.default_rng(9).random(after.height) < 1 / (1 + np.exp(-odds))).astype(float)
+    assert [signal.kind for signal in watching().update(after.with_columns(label=label)) if signal.kind != "note"] == []
+
+
 def test_a_sound_stream_says_nothing(watching: Callable[..., Watch]) -> None:
     assert watching().update(AFTER) == []
 
