@@ -100,6 +100,30 @@ def lead(kind: str, number: int) -> tuple[float, list[Signal]]:
     return onset, [one for one in said if one.incident == said[0].incident]
 
 
+def summed(kind: str, numbers: range, is_told: bool) -> str:
+    """One line for a kind of change."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for number in numbers:
+        onset, said = lead(kind, number)
+        for name, one in (("first", said[0]), ("settled", said[-1])) if said else ():
+            assert one.explanation is not None
+            began = one.explanation.began
+            low, at, high = ((moment - streams.day(onset)) / timedelta(days=1) for moment in (began.low, began.at, began.high))
+            found[name].append(low <= 0 <= high)
+            if is_told:
+                cause = f"{one.causes[0].kind} {one.causes[0].column}" if one.causes else "no cause"
+                print(f"{kind} {number} {name}: {began.shape} in {began.channel} at {at:.1f} ({low:.1f} to {high:.1f}), {cause}")
+        if said:
+            found["width"].append(high - low)
+            found["error"].append(abs(at + 0.5))  # the day, not its first moment
+    held = []
+    for name in ("first", "settled"):
+        share, n = float(np.mean(found[name])), len(found[name])
+        held.append(f"{share:.2f} ± {sqrt(share * (1 - share) / n):.2f}")
+    width, error = (float(np.median(found[name])) for name in ("width", "error"))
+    return f"{kind:16}{len(numbers):8}{len(found['width']):9}   {held[0]:18}{held[1]:18}{width:12.1f}{error:12.1f}"
+
+
 def main(argv: list[str] | None = None) -> None:
     """Print coverage, width and error by kind."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -108,26 +132,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--kinds", default=",".join(KINDS), help="comma separated")
     parser.add_argument("-v", action="store_true", help="a line for each stream")
     given = parser.parse_args(argv)
-    print(f"{'kind':16}{'streams':>8}{'detected':>9}   {'told first: held':22}{'settled: held':20}{'width, days':>12}{'error, days':>12}")
+    print(f"{'kind':16}{'streams':>8}{'detected':>9}   {'held, told first':18}{'held, settled':18}{'width, days':>12}{'error, days':>12}")
     for kind in given.kinds.split(","):
-        found: dict[str, list[float]] = defaultdict(list)
-        for number in range(given.first, given.first + given.streams):
-            onset, said = lead(kind, number)
-            if not said:
-                continue
-            for name, one in (("first", said[0]), ("settled", said[-1])):
-                assert one.explanation is not None
-                began = one.explanation.began
-                found[name].append(began.low <= streams.day(onset) <= began.high)
-                if given.v:
-                    at, low, high = (round((moment - streams.day(onset)) / timedelta(days=1), 1) for moment in (began.at, began.low, began.high))
-                    cause = said[-1].causes[0] if said[-1].causes else None
-                    print(kind, number, name, began.channel, began.shape, at, (low, high), "held" if found[name][-1] else "MISSED", cause and (cause.kind, cause.column))
-            found["width"].append((began.high - began.low) / timedelta(days=1))
-            found["error"].append(abs((began.at - streams.day(onset)) / timedelta(days=1) + 0.5))
-        shares = ["{:.2f} ± {:.2f}".format(p := float(np.mean(found[name])), sqrt(p * (1 - p) / len(found[name]))) for name in ("first", "settled")]
-        widths = [float(np.median(found[name])) for name in ("width", "error")]
-        print(f"{kind:16}{given.streams:8}{len(found['width']):9}   {shares[0]:22}{shares[1]:20}{widths[0]:12.1f}{widths[1]:12.1f}", flush=True)
+        print(summed(kind, range(given.first, given.first + given.streams), given.v), flush=True)
 
 
 if __name__ == "__main__":

@@ -194,5 +194,5 @@ def _began(case: Case, onset: Onset, channel: str) -> Began:
     earlier, last = (case.rows.time[case.batch == batch] for batch in (low - 1, high))
     early = float(np.median(earlier)) if len(earlier) else (low - 1) * width
     late = float(last.max()) if len(last) else (high + 1) * width
-    times = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=float(value)) for value in (first * width, early, late))
-    return Began(*times, LEVEL, onset.shape, channel)
+    at, since, until = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=float(value)) for value in (first * width, early, late))
+    return Began(at, since, until, LEVEL, onset.shape, channel)
