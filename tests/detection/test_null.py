@@ -66,7 +66,7 @@ def test_every_bet_costs_at_least_what_it_wins_in_the_reference(quiet: tuple[Nul
     for half in (TIMID, ~TIMID):
         made = np.isfinite(null.cost[0][:, half]).all(axis=1)
         wins = np.exp(BETS[made, None, None] * z[None, :, half]).mean(axis=(1, 2))
-        assert (np.log(wins) <= null.cost[0][made][:, half].mean(axis=1) + 0.03).all()
+        assert (np.log(wins) <= 1.06 * null.cost[0][made][:, half].mean(axis=1) + 0.02).all()
 
 
 def test_a_batch_without_rows_is_passed_over() -> None:
