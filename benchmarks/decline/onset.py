@@ -1,6 +1,6 @@
 """How often does the interval of an onset hold the moment at which the change really began? Streams with a change at a known moment.
 
-    python benchmarks/decline/onset.py --streams 48
+    python benchmarks/decline/onset.py --streams 64
 
 Each stream is new: 500 days of reference from any day of the year, a month without a fault, then one change at any hour, until 60 days
 after it. Asked are the interval that was told first and the one that stood when the diagnosis had settled. A share of n streams is known
@@ -66,7 +66,7 @@ def concept_shift(rows: pl.DataFrame, age: np.ndarray, draw: Generator, number: 
     values = rows[("wind", "damp", "pressure")[number % 3]].to_numpy()
     line = np.clip((values - values.mean()) / values.std(), -2, 2)
     grown = np.clip(age / 16, 0, 1) if number % 2 else (age >= 0).astype(float)
-    return _labelled(rows, draw, grown * draw.choice([-1.6, -1.1, 1.1, 1.6]) * line)
+    return _labelled(rows, draw, grown * draw.choice([-2.0, -1.4, 1.4, 2.0]) * line)
 
 
 KINDS = {"column": column, "seasonal scale": seasonal_scale, "label shift": label_shift, "concept shift": concept_shift}
@@ -127,7 +127,7 @@ def summed(kind: str, numbers: range, is_told: bool) -> str:
 def main(argv: list[str] | None = None) -> None:
     """Print coverage, width and error by kind."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--streams", type=int, default=48, help="of each kind")
+    parser.add_argument("--streams", type=int, default=64, help="of each kind")
     parser.add_argument("--first", type=int, default=0, help="number of the first stream")
     parser.add_argument("--kinds", default=",".join(KINDS), help="comma separated")
     parser.add_argument("-v", action="store_true", help="a line for each stream")

@@ -66,6 +66,16 @@ def test_a_broken_column_is_named_with_its_fault(watching: Callable[..., Watch],
     assert found.causes[0].harm > 0
 
 
+@pytest.mark.parametrize("hour", [1, 8, 13, 18, 23])
+def test_the_interval_of_an_onset_holds_the_hour_at_which_a_column_broke(watching: Callable[..., Watch], hour: int) -> None:
+    onset = streams.day(BEGAN + 20 + hour / 24)
+    warmth = pl.when(pl.col("time") < onset).then(pl.col("warmth")).otherwise(pl.col("warmth") * 1.8 + 32)
+    found = newest(watching().update(streams.answered(AFTER.with_columns(warmth=warmth)))).explanation
+    assert found is not None
+    assert found.began.low <= onset <= found.began.high
+    assert (found.began.high - found.began.low).days < 4
+
+
 def test_more_frequent_labels_are_label_shift(watching: Callable[..., Watch]) -> None:
     label = np.where(np.random.default_rng(9).random(AFTER.height) < 0.35, 1.0, AFTER["label"].to_numpy())
     found = newest(watching().update(AFTER.with_columns(label=label)))
