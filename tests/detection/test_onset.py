@@ -33,6 +33,25 @@ def test_the_interval_holds_the_onset_of_a_growing_change_as_often_as_it_says(si
     assert held >= 0.9 - 0.064
 
 
+@pytest.mark.parametrize("size", [0.8, 2.0, 6.0])
+def test_a_step_in_the_midst_of_a_batch_is_held_by_the_interval_as_often_as_it_says(size: float) -> None:
+    """90 % of 200 steps whose first batch has changed in part; the first batch of which at least half has is meant."""
+    held = []
+    for seed in range(200):
+        part = np.random.default_rng([seed, 1]).random()
+        z = stepped(size, seed)
+        z[120] -= (1 - part) * size
+        found = scan(z)
+        held.append(found.low <= (120 if part >= 0.5 else 121) <= found.high)
+    assert np.mean(held) >= 0.9 - 0.064
+
+
+def test_a_step_in_the_midst_of_a_batch_is_no_growing_change() -> None:
+    z = stepped(8.0, seed=1)
+    z[120] -= 4.0
+    assert (scan(z).shape, scan(z).at) == ("step", 120)
+
+
 def test_a_large_step_is_found_to_the_batch() -> None:
     found = scan(stepped(4.0, seed=1))
     assert (found.at, found.shape) == (120, "step")

@@ -66,6 +66,16 @@ def test_a_broken_column_is_named_with_its_fault(watching: Callable[..., Watch],
     assert found.causes[0].harm > 0
 
 
+@pytest.mark.parametrize("hour", [1, 8, 13, 18, 23])
+def test_the_interval_of_an_onset_holds_the_hour_at_which_a_column_broke(watching: Callable[..., Watch], hour: int) -> None:
+    onset = streams.day(BEGAN + 20 + hour / 24)
+    warmth = pl.when(pl.col("time") < onset).then(pl.col("warmth")).otherwise(pl.col("warmth") * 1.8 + 32)
+    found = newest(watching().update(streams.answered(AFTER.with_columns(warmth=warmth)))).explanation
+    assert found is not None
+    assert found.began.low <= onset <= found.began.high
+    assert (found.began.high - found.began.low).days < 4
+
+
 def test_more_frequent_labels_are_label_shift(watching: Callable[..., Watch]) -> None:
     label = np.where(np.random.default_rng(9).random(AFTER.height) < 0.35, 1.0, AFTER["label"].to_numpy())
     found = newest(watching().update(AFTER.with_columns(label=label)))
@@ -94,6 +104,17 @@ def test_labels_that_follow_a_column_otherwise_are_concept_shift_of_it(watching:
 def test_a_fault_in_a_column_that_the_model_ignores_is_a_note_at_most(watching: Callable[..., Watch], change: list[pl.Expr]) -> None:
     signals = watching().update(AFTER.with_columns(change))
     assert {signal.kind for signal in signals} <= {"note"}
+
+
+@pytest.mark.parametrize(("seed", "change"), [(3, pl.col("pressure") + 8), (2, pl.col("damp") - 6)], ids=["pressure", "damp"])
+def test_a_change_that_should_harm_and_whose_labels_say_that_the_loss_fell_is_a_note(
+    watching: Callable[..., Watch], seed: int, change: pl.Expr
+) -> None:
+    """The labels follow the answers as they are now, and more surely than before: the readings changed their meaning and did no harm."""
+    after = streams.answered(streams.stream(45, seed=seed, since=BEGAN).with_columns(change))
+    odds = 1.5 * np.log(after["answer"].to_numpy() / (1 - after["answer"].to_numpy()))
+    label = (np.random.default_rng(9).random(after.height) < 1 / (1 + np.exp(-odds))).astype(float)
+    assert [signal.kind for signal in watching().update(after.with_columns(label=label)) if signal.kind != "note"] == []
 
 
 def test_a_sound_stream_says_nothing(watching: Callable[..., Watch]) -> None:

@@ -13,6 +13,7 @@ from keepwell.detection.outcome import LEAST_NOISE, Outcome
 TOLERATED = {"m": 0.15, "s": 0.08, "n": 0.02, "r": 0.05, "u": 0.005}
 LOSS_TOLERATED = {"gap": 0.005, "loss": 0.0075, "diff": 0.05}  # shares of the reference's mean loss
 ERROR_TOLERATED = 0.0003  # a constant error that costs this share of it; what it really costs is measured before anything is told
+SHARES = (0.6, 0.25, 0.15)
 SLICES = 12  # the commonest ones are watched
 TWO_SIDED = ("m", "s", "signed", "score")
 
@@ -85,14 +86,14 @@ def tolerated(channels: Sequence[Channel], outcome: Outcome, sensitive: bool = F
 
 
 def shares(channels: Sequence[Channel]) -> np.ndarray:
-    """Of the false-alarm budget: a third each for the label channels, the scores with the slices, and the others, equal within; (C,)."""
+    """Of the false-alarm budget: so much each for the label channels, the scores with the slices, and the others, equal within; (C,).
+
+    What labels tell comes slowly, and a larger share brings it sooner; a broken column rings in a batch or two, whatever its share.
+    """
     scores = np.array([channel.kind in ("score", "slice") for channel in channels])
     labelled = np.array([channel.is_of_labels for channel in channels]) & ~scores
-    groups = [group for group in (labelled, scores, ~labelled & ~scores) if group.any()]
-    found = np.zeros(len(channels))
-    for group in groups:
-        found[group] = 1 / (len(groups) * group.sum())
-    return found
+    found = sum(share * group / max(group.sum(), 1) for share, group in zip(SHARES, (labelled, scores, ~labelled & ~scores), strict=True))
+    return np.asarray(found / np.sum(found))
 
 
 def label_values(channels: Sequence[Channel], columns: Columns, rows: Rows, told: dict[str, np.ndarray]) -> np.ndarray:

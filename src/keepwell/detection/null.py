@@ -69,7 +69,7 @@ class Null:
         is_timid = np.zeros(channels, bool) if is_timid is None else is_timid
         clip = np.where(is_timid, TIMID_CLIP, CLIP)
         made = cls(waves, is_weekly, season, memory, common, each, margin, clip, np.empty(0))
-        cost = _cost(np.clip(fresh / np.sqrt(made.variance(counts[1:])), -clip, clip))
+        cost = _cost(np.clip(fresh / np.sqrt(made.variance(counts[1:])), -clip, clip), ~is_timid)
         return replace(made, cost=np.where(is_timid & (BETS > TIMID_BET)[:, None], np.inf, cost))
 
     def _design(self, time: np.ndarray) -> np.ndarray:
@@ -159,10 +159,11 @@ def _mean(block: np.ndarray) -> np.ndarray:
     return np.asarray(np.where(there, block, 0.0).sum(axis=0) / np.maximum(there.sum(axis=0), 1))
 
 
-def _cost(z: np.ndarray) -> np.ndarray:
+def _cost(z: np.ndarray, is_doubted: np.ndarray) -> np.ndarray:
     """psi(lambda) = max(lambda^2 / 2, log upper estimate of the reference's mean of exp(+-lambda z)); (2, L, C).
 
-    The estimate is one standard error above, without the part of it that is the doubt about the mean of z: the margin pays for that.
+    Where large bets are made (`is_doubted`), which a few batches of the reference decide, the estimate is one standard error above, without
+    the part of it that is the doubt about the mean of z: the margin pays for that.
     """
     there = np.isfinite(z)
     z = np.where(there, z, 0.0)
@@ -174,5 +175,5 @@ def _cost(z: np.ndarray) -> np.ndarray:
             mean = np.maximum(value.sum(axis=0) / known, 1e-12)
             apart = np.where(there, value / mean - 1 - size * sign * z, 0.0)
             doubt = np.sqrt((apart**2).sum(axis=0)) / known
-            cost[side, bet] = np.maximum(size**2 / 2, np.log(mean) + np.log1p(doubt))
+            cost[side, bet] = np.maximum(size**2 / 2, np.log(mean) + is_doubted * np.log1p(doubt))
     return cost

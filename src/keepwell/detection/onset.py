@@ -13,8 +13,8 @@ SHORTEST_RAMP, TOLD_RAMP = 3, 6  # batches that a growing change must have laste
 
 @dataclass(frozen=True)
 class Onset:
-    """Positions in the scanned series: `at` is the first changed batch, `low` to `high` its interval; `shape` is "step" or "ramp";
-    `size` the mean change afterwards, `score` the gain in log likelihood."""
+    """Positions in the scanned series: `at` is the first batch of which at least half has changed, `low` to `high` the interval of it;
+    `shape` is "step" or "ramp"; `size` the mean change afterwards, `score` the gain in log likelihood."""
 
     at: int
     low: int
@@ -27,9 +27,9 @@ class Onset:
 def scan(z: np.ndarray, *, shortest: int = 1, level: float = 0.9) -> Onset:
     """Find the most likely first batch of an upward change that lasts to the end.
 
-    The change is a step, or grows for some time and then stays. The interval holds every batch whose log likelihood, with the shape that
-    suits it best, is near enough to the best: within -log(1 - sqrt(level)), from Siegmund's limit law of the likelihood ratio; it is a
-    little wider than it must be, because time comes in batches.
+    The change is a step, which may begin in the midst of a batch, or grows for some time and then stays. The interval holds every batch
+    whose log likelihood, with the shape that suits it best, is near enough to the best: within -log(1 - sqrt(level)), from Siegmund's
+    limit law of the likelihood ratio; it is a little wider than it must be, because time comes in batches.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def scan(z: np.ndarray, *, shortest: int = 1, level: float = 0.9) -> Onset:
     """
     z = np.nan_to_num(np.asarray(z, float))
     n = len(z)
-    steps = _scores(z, 1)
+    steps = _steps(z)
     steps[max(n - shortest + 1, 1) :] = -np.inf
     ramps = np.max([_scores(z, width) for width in (*GROWING, n)], axis=0) - GROWS
     ramps[max(n - max(shortest, SHORTEST_RAMP) + 1, 1) :] = -np.inf
@@ -52,6 +52,27 @@ def scan(z: np.ndarray, *, shortest: int = 1, level: float = 0.9) -> Onset:
     near = np.flatnonzero(scores >= scores.max() + np.log(1 - np.sqrt(level)))
     size = float(z[int(steps.argmax()) :].mean())
     return Onset(at, min(at, int(near[0])), max(at, int(near[-1])), "ramp" if is_ramp else "step", size, float(told[at]))
+
+
+def _steps(z: np.ndarray) -> np.ndarray:
+    """Gain in log likelihood by a step that begins in the second half of the batch before each position, or in the first of its own; (n,).
+
+    Of the batch in which it begins only a part f has changed: with the regressor f, 1, 1, ... the gain is (f z + sum of the later z)^2 /
+    (2 (f^2 + later batches)), which is largest at f = z / mean of the later z, or at the end of its range that is nearest to it.
+    """
+    later = np.cumsum(z[::-1])[::-1] - z
+    length = np.arange(len(z) - 1, -1, -1).astype(float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        best = np.where(later > 0, z * length / later, 1.0)
+
+    def gain(least: float, most: float) -> np.ndarray:
+        part = np.clip(best, least, most)
+        return np.asarray(np.maximum(part * z + later, 0.0) ** 2 / (2 * (part**2 + np.maximum(length, 1e-9))))
+
+    own = gain(0.5, 1.0)
+    own[-1] = max(z[-1], 0.0) ** 2 / 2  # nothing is later
+    before = np.r_[0.0, gain(0.0, 0.5)[:-1]]
+    return np.asarray(np.maximum(own, before))
 
 
 def _scores(z: np.ndarray, width: int) -> np.ndarray:

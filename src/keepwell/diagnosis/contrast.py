@@ -44,6 +44,12 @@ class Contrast:
         return _thinned(np.flatnonzero((self.case.batch < first) & (self.case.batch >= first - year)))
 
     @cached_property
+    def answers(self) -> np.ndarray:
+        """What the model answers to the rows of `past`: asked once, whatever is done to them afterwards."""
+        assert self.case.predict is not None
+        return np.asarray(self.case.predict(self.case.frame[self.past]))
+
+    @cached_property
     def both(self) -> Rows:
         """Rows of both sides, before first."""
         return self.case.rows.take(np.r_[self.before, self.after])

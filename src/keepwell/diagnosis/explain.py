@@ -188,8 +188,11 @@ def _of_labels(case: Case) -> tuple[Onset, str] | None:
 
 
 def _began(case: Case, onset: Onset, channel: str) -> Began:
-    def moment(position: int, late: bool = False) -> datetime:
-        number = case.numbers[min(position, len(case.numbers) - 1)] + (1 if late else 0)
-        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=float(number * case.reference.width))
-
-    return Began(moment(onset.at), moment(onset.low), moment(onset.high, late=True), LEVEL, onset.shape, channel)
+    """An onset in time. That half of a batch has changed means: from a moment after half of the rows before it and before its last row."""
+    width = case.reference.width
+    first, low, high = (int(case.numbers[min(at, len(case.numbers) - 1)]) for at in (onset.at, onset.low, onset.high))
+    earlier, last = (case.rows.time[case.batch == batch] for batch in (low - 1, high))
+    early = float(np.median(earlier)) if len(earlier) else (low - 1) * width
+    late = float(last.max()) if len(last) else (high + 1) * width
+    at, since, until = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=float(value)) for value in (first * width, early, late))
+    return Began(at, since, until, LEVEL, onset.shape, channel)

@@ -32,7 +32,7 @@ def price(contrast: Contrast, root: Root, read: Signature, others: list[str]) ->
     if tried is not None and len(contrast.past) >= 20:
         rows, weights = tried
         index, outcome = contrast.past, case.reference.outcome
-        good = np.asarray(case.predict(case.frame[index]))
+        good = contrast.answers
         bad = np.asarray(case.predict(as_frame(contrast, rows, [root.column, *([root.partner] if root.partner else [])], index)))
         told = contrast.mean_by_batch(outcome.divergence(good, bad) * weights, index)
         known = np.isfinite(case.label[index])
@@ -43,12 +43,22 @@ def price(contrast: Contrast, root: Root, read: Signature, others: list[str]) ->
         label = case.label[index][known]
         cost = (outcome.losses(label, bad[known]) - outcome.losses(label, good[known])) * weights[known]
         measured = contrast.mean_by_batch(cost, index[known])
-        return _combined(told, measured)
+        return weighed(told, measured)
     return _told(contrast, root.column, others)
 
 
-def _combined(told: tuple[float, float], measured: tuple[float, float]) -> tuple[float, float]:
-    """The measured cost, leaning on the told one as far as chance blurs it: the told one is trusted to within half of itself."""
+def weighed(told: tuple[float, float], measured: tuple[float, float]) -> tuple[float, float]:
+    """The measured cost, leaning on the told one as far as chance blurs it: the told one is trusted to within half of itself.
+
+    Parameters
+    ----------
+    told, measured : each with its standard error.
+
+    Examples
+    --------
+    >>> [round(weighed((0.06, 0.02), (-0.08, error))[0], 3) for error in (0.01, 0.06, 0.6)]
+    [-0.075, 0.003, 0.059]
+    """
     doubt = 0.5 * abs(told[0]) + told[1]
     weight = doubt**2 / max(doubt**2 + measured[1] ** 2, 1e-18)
     return weight * measured[0] + (1 - weight) * told[0], float(np.sqrt(weight) * measured[1] + (1 - weight) * told[1])

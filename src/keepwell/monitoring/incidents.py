@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keepwell.detection import BETS
-from keepwell.diagnosis import DOUBTLESS, HARM, Explanation, explain, is_disproved
+from keepwell.diagnosis import DOUBTLESS, HARM, Explanation, explain, weighed
 
 if TYPE_CHECKING:
     from keepwell.monitoring.signals import Signal
@@ -72,7 +72,7 @@ def judge(watch: Watch, number: int) -> list[Signal]:
     # Where something has rung for long a second look tells a few odd batches from a new fault, unless its harm is gross.
     needed = SURE if number - float(np.min(watch.rang[ringing])) <= AGAIN else GROSS
     explanation, ringing = _explained(watch, ringing)
-    is_proven, harm = _is_proven(watch, ringing, explanation), (explanation.harm or 0.0) - (explanation.harm_error or 0.0)
+    is_proven, harm = _is_proven(watch, ringing, explanation), _harm(explanation)
     known = {cause.column for incident in watch.open_incidents for cause in incident.explanation.causes[:1] if cause.column}
     cause = explanation.cause
     # Beside an open decline only another broken column can be told apart: labels cannot say which of two they suffer from.
@@ -80,8 +80,6 @@ def judge(watch: Watch, number: int) -> list[Signal]:
         cause is not None and cause.cls == "data_quality" and cause.column not in known and explanation.began.at > watch.told_until()
     )
     is_harmful = is_new and harm > HARM * explanation.expected
-    if explanation.rise is not None and is_disproved(explanation.harm or 0.0, explanation.rise, explanation.rise_error or 0.0):
-        is_harmful = False
     judgement.harmful = judgement.harmful + (2 if _is_sure(explanation, needed) else 1) if is_harmful else 0
     if (is_proven and not watch.open_incidents) or judgement.harmful >= 2:
         watch.incidents += 1
@@ -110,6 +108,17 @@ def _explained(watch: Watch, ringing: np.ndarray) -> tuple[Explanation, np.ndarr
         if _is_sure(explanation) or (some is slices and _is_proven(watch, slices, explanation)):
             return explanation, some
     return explain(replace(watch.case(), ringing=ringing)), ringing
+
+
+def _harm(explanation: Explanation) -> float:
+    """What broken columns cost at least: a standard error below what was told, and drawn to what labels say by now, where that is less.
+
+    A rise that labels show beyond it may come from elsewhere and does not make it costlier.
+    """
+    harm, error = explanation.harm or 0.0, explanation.harm_error or 0.0
+    if explanation.rise is not None:
+        harm = min(harm, weighed((harm, error), (explanation.rise, explanation.rise_error or 0.0))[0])
+    return harm - error
 
 
 def _is_sure(explanation: Explanation, times: float = SURE) -> bool:
