@@ -243,3 +243,4 @@ def test_a_rollback_rehearses_first(project: Project) -> None:
     project.rollback(reason="a test")
     assert [event.facts["version"] for event in project.history(["rehearsed"])] == [1, 1]
     assert [trial["status"] for trial in project.trials()] == ["promoted", "stopped"]
+    assert [told.kept.notice.kind for told in project.notify.list()].count("model.rolled_back") == 1
