@@ -61,7 +61,9 @@ def test_predictions_are_answered_apart_and_all_else_by_the_process_that_keeps_t
     assert client.post(PREDICT, json={"entities": ["north"]}).json()["predictions"][0]["entity"] == "north"
     refused = client.post(PREDICT, json={"rows": [{"warmth": 1.0}]})
     assert (refused.status_code, refused.json()["error"]) == (422, "InputInvalid")
-    assert client.get("/nothing?at=all").json()["facts"]["path"] == "/nothing"
+    elsewhere = client.get("/nothing?at=all")
+    assert elsewhere.json()["facts"]["path"] == "/nothing"
+    assert len(elsewhere.headers.get_list("date")) == 1, "said once, by the process that got the request"
     assert client.get("/", headers={"accept": "text/html"}).headers["content-type"].startswith("text/html")
     assert len(list((served.folder / ".keepwell/journal").glob("*.lock"))) == 1, "one writes the log for all"
 

@@ -66,7 +66,7 @@ class Forward:
             await refusal_at(scope["path"], NotReady(self._model, "the process that keeps it cannot be reached"))(scope, receive, send)
             return
         try:
-            found = _without_hops(answer.headers.raw)
+            found = [one for one in _without_hops(answer.headers.raw) if one[0] != b"date"]  # this server says it itself
             await send({"type": "http.response.start", "status": answer.status_code, "headers": found})
             assert isinstance(answer.stream, httpx.AsyncByteStream)
             async for part in answer.stream:
