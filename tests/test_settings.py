@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 import keepwell
+from keepwell.addresses import KINDS
 from keepwell.errors import ProjectNotFound, SettingInvalid, SettingUnknown
 from keepwell.origins import explain
-from keepwell.settings import KINDS, json_schema, look, read
+from keepwell.settings import json_schema, look, read
 
 SECRETS = """
 [store]

@@ -6,7 +6,6 @@ Precedence, weakest first: defaults < `keepwell.toml` < `.env` < environment (`K
 from __future__ import annotations
 
 import difflib
-import fnmatch
 import ipaddress
 import math
 import os
@@ -19,7 +18,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-from keepwell.addresses import Address, expanded, known_channel, known_webhook, signing_key
+from keepwell.addresses import Address, expanded, known_channel, known_kinds, known_webhook, signing_key
 from keepwell.errors import KeepwellError, ProjectNotFound, SettingInvalid, SettingUnknown
 from keepwell.hiding import ADDRESSES, HIDDEN, shown
 
@@ -27,20 +26,6 @@ FILE = "keepwell.toml"
 PREFIX = "KEEPWELL_"
 LOG_FLOOR_DAYS = 183  # Regulation (EU) 2024/1689, articles 19 and 26(6): six months at least
 MOST_TRIED = 64  # fits of a search, at each build
-KINDS = (  # of notices, as webhooks get them
-    "approval.needed",
-    "checkup.ready",
-    "incident.assigned",
-    "incident.closed",
-    "incident.escalated",
-    "incident.opened",
-    "incident.reopened",
-    "incident.worsened",
-    "model.promoted",
-    "model.returned",
-    "model.rolled_back",
-    "test",
-)
 SCHEMA_DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -359,9 +344,7 @@ class WebhookSection(Section):
 
     url: Address = Field(description="Where the events are posted to; redirects are not followed.")
     secret: SecretStr | None = Field(None, description="Signs each request; write ${NAME} to read it from the environment.")
-    kinds: tuple[str, ...] = Field(
-        (), description='Only these kinds of notices, such as "incident.*"; default all; see notifications.md.'
-    )
+    kinds: tuple[str, ...] = Field((), description='Only these kinds of notices, such as "incident.*"; default all; see notifications.md.')
 
     @field_validator("url")
     @classmethod
@@ -372,10 +355,7 @@ class WebhookSection(Section):
     @classmethod
     def _name_something(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for pattern in value:
-            if not any(fnmatch.fnmatchcase(kind, pattern) for kind in KINDS):
-                close = difflib.get_close_matches(pattern, [*KINDS, "incident.*", "model.*"], n=1)
-                hint = f"did you mean '{close[0]}'? " if close else ""
-                raise ValueError(f"no notice is of the kind '{pattern}'; {hint}the kinds are {', '.join(KINDS)}")
+            known_kinds(pattern)
         return value
 
     @field_validator("secret")
