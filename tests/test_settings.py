@@ -117,7 +117,7 @@ def test_an_impossible_value_is_named(folder, text, setting):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[search]\nC = 0.1", r"is 0\.1: it must be a list, such as \[1, 2\]\."),
+        ("[search]\nC = 0.1", r"is 0\.1: it must be a list, in square brackets\."),
         ("[gate]\nconfidence = 90", r"is 90: it must be less than 1\."),
         ("[serve]\nworkers = 'two'", r"is 'two': it must be a whole number\."),
         ("[[webhooks]]\nsecret = 'x'", r"'webhooks\.0\.url' .* is 'missing': it is needed\."),

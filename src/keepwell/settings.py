@@ -623,8 +623,8 @@ def _shown_input(parts: list[str], value: Any) -> Any:
 
 WORDS = {
     "missing": "it is needed",
-    "tuple_type": "it must be a list, such as [1, 2]",
-    "list_type": "it must be a list, such as [1, 2]",
+    "tuple_type": "it must be a list, in square brackets",
+    "list_type": "it must be a list, in square brackets",
     "int_parsing": "it must be a whole number",
     "int_from_float": "it must be a whole number",
     "float_parsing": "it must be a number",
