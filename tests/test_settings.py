@@ -121,6 +121,7 @@ def test_an_impossible_value_is_named(folder, text, setting):
         ("[gate]\nconfidence = 90", r"is 90: it must be less than 1\."),
         ("[serve]\nworkers = 'two'", r"is 'two': it must be a whole number\."),
         ("[[webhooks]]\nsecret = 'x'", r"'webhooks\.0\.url' .* is 'missing': it is needed\."),
+        ("[store]\ndatabase = 'mysql://mira:s3cret@db/rain'", r"is 'mysql://[^s]*': the record is kept in sqlite:///FILE or postgresql://"),
         ("gate = [", r"is 'not TOML': [^`]*$"),
         (
             "[[webhooks]]\nurl = 'http://a.example'\nkinds = ['incidents.*']",

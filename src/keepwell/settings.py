@@ -62,6 +62,13 @@ class StoreSection(Section):
     journal: str = Field(".keepwell/journal", description="Local folder of the prediction journal; must be on a local disk.")
     flush_commits: int = Field(64, ge=1, description="How many small commits wait in the database before they go to Delta together.")
 
+    @field_validator("database")
+    @classmethod
+    def _is_a_kind_that_works(cls, value: str) -> str:
+        if not value.startswith(("sqlite:", "postgresql:", "postgresql+psycopg:", "postgres:")):
+            raise ValueError("the record is kept in sqlite:///FILE or postgresql://USER@HOST/NAME")
+        return value
+
 
 class SourceSection(_Shown):
     """What `gather` receives as `source`; `kind` chooses it, the other names are the source's own."""
