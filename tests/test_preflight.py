@@ -47,14 +47,21 @@ def test_a_good_project_has_nothing_wrong_and_keeps_nothing(tmp_path):
         ("return source(since, until)", "return source(since, until).drop('site')", "gather", "lacks site"),
         ("return source(since, until)", "raise OSError('no line')", "gather", "no line"),
         ('name="tiny"', 'name="Tiny One"', "model", "cannot be a model's name"),
+        ('name="tiny"', 'name="tiny", task="multiclass"', "model", "one of binary, regression; of several classes, keep one binary"),
         ("import polars as pl", "import polarbears", "model", "polarbears"),
     ],
-    ids=["estimator", "look-ahead", "features", "labels", "columns", "raises", "name", "import"],
+    ids=["estimator", "look-ahead", "features", "labels", "columns", "raises", "name", "task", "import"],
 )
 def test_each_fault_is_named_with_what_to_do(tmp_path, old, new, about, problem):
     folder = tiny_project(tmp_path / "tiny")
     change(folder, old, new)
     assert problem in wrong(folder)[about]
+
+
+def test_a_slice_that_no_feature_has_is_told(tmp_path):
+    folder = tiny_project(tmp_path / "tiny")
+    (folder / "keepwell.toml").write_text((folder / "keepwell.toml").read_text() + '\n[watch]\nslices = "warmht"\n')
+    assert "no feature has that name; it is one of warmth, cloud" in wrong(folder)["features"]
 
 
 def test_several_faults_are_all_told(tmp_path):

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
+import keepwell
+from keepwell.addresses import KINDS
 from keepwell.errors import ProjectNotFound, SettingInvalid, SettingUnknown
 from keepwell.origins import explain
 from keepwell.settings import json_schema, look, read
@@ -63,6 +67,8 @@ def test_one_value_in_the_environment_leaves_the_rest_of_its_table(folder, monke
         ("[gates]\nconfidence = 0.8", "gate"),
         ("[build]\nconfidence = 0.8", "gate.confidence"),
         ("[retrain]\nzzzz = 1", None),
+        ("[people.mira]\ntel = []", "people.mira.tell"),
+        ("[[webhooks]]\nurl = 'http://a.example'\nkind = []", "webhooks.0.kinds"),
     ],
 )
 def test_an_unknown_name_is_refused_with_the_nearest(folder, text, nearest):
@@ -70,6 +76,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(folder, text, nearest):
     with pytest.raises(SettingUnknown) as refused:
         read(folder)
     assert refused.value.facts["nearest"] == nearest
+    assert refused.value.facts["where"] == str(folder / "keepwell.toml")
 
 
 @pytest.mark.parametrize("place", ["environment", ".env"])
@@ -105,6 +112,39 @@ def test_an_impossible_value_is_named(folder, text, setting):
     with pytest.raises(SettingInvalid) as refused:
         read(folder)
     assert refused.value.facts["setting"] == setting
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[search]\nC = 0.1", r"is 0\.1: it must be a list, in square brackets\."),
+        ("[gate]\nconfidence = 90", r"is 90: it must be less than 1\."),
+        ("[serve]\nworkers = 'two'", r"is 'two': it must be a whole number\."),
+        ("[[webhooks]]\nsecret = 'x'", r"'webhooks\.0\.url' .* is 'missing': it is needed\."),
+        ("[store]\ndatabase = 'mysql://mira:s3cret@db/rain'", r"is 'mysql://[^s]*': the record is kept in sqlite:///FILE or postgresql://"),
+        ("gate = [", r"is 'not TOML': [^`]*$"),
+        (
+            "[[webhooks]]\nurl = 'http://a.example'\nkinds = ['incidents.*']",
+            r"'incidents\.\*'; did you mean 'incident\.\*'\? .*incident\.opened",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_the_words_of_the_file(folder, text, words):
+    (folder / "keepwell.toml").write_text(text)
+    with pytest.raises(SettingInvalid, match=words):
+        read(folder)
+
+
+def test_webhooks_can_ask_for_every_kind_that_is_told():
+    """A kind that the settings do not know could not be asked for by itself."""
+    rooms = [Path(keepwell.__file__).parent / room for room in ("incidents", "orchestration", "reporting")]
+    told = {
+        word
+        for room in rooms
+        for file in room.rglob("*.py")
+        for word in re.findall(r'"((?:approval|checkup|incident|model)\.[a-z_]+)"', file.read_text())
+    }
+    assert told == set(KINDS) - {"test"}
 
 
 def test_a_wrong_value_in_the_environment_names_the_variable(folder, monkeypatch):

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import difflib
+import fnmatch
 import importlib
 import logging
 import os
@@ -25,6 +27,20 @@ from keepwell.hiding import HIDDEN, shown_address
 
 PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 SIGNED = "whsec_"  # how Standard Webhooks begin a secret whose rest is base64
+KINDS = (  # of notices, as webhooks get them
+    "approval.needed",
+    "checkup.ready",
+    "incident.assigned",
+    "incident.closed",
+    "incident.escalated",
+    "incident.opened",
+    "incident.reopened",
+    "incident.worsened",
+    "model.promoted",
+    "model.returned",
+    "model.rolled_back",
+    "test",
+)
 LITTLE = 4  # shorter parts of an address are no secrets, and stars in their place would spoil every message
 
 
@@ -135,6 +151,26 @@ def known_channel(address: Address) -> Address:
     if channel_at(address) is None:
         raise ValueError(f"Apprise knows '{scheme}', but not with this URL: a part of it is missing or wrong")
     return address
+
+
+def known_kinds(pattern: str) -> list[str]:
+    """The kinds of notices that a webhook asks for with a pattern.
+
+    Examples
+    --------
+    >>> known_kinds("model.r*")
+    ['model.returned', 'model.rolled_back']
+
+    Raises
+    ------
+    ValueError : none.
+    """
+    found = fnmatch.filter(KINDS, pattern)
+    if not found:
+        close = difflib.get_close_matches(pattern, [*KINDS, "incident.*", "model.*"], n=1)
+        hint = f"did you mean '{close[0]}'? " if close else ""
+        raise ValueError(f"no notice is of the kind '{pattern}'; {hint}the kinds are {', '.join(KINDS)}")
+    return found
 
 
 def known_webhook(address: Address) -> Address:

@@ -131,7 +131,8 @@ def _judge(bench: _Bench, settings: Settings | None, where: ModelSection, model:
     if not NAME.fullmatch(model.name):
         raise NameInvalid(model.name, where.file)
     if model.task not in DECIDING:
-        raise SettingInvalid("Model(task=...)", model.task, f"it must be one of {', '.join(DECIDING)}", where.file)
+        problem = f"it must be one of {', '.join(DECIDING)}; of several classes, keep one binary model for each that matters"
+        raise SettingInvalid("Model(task=...)", model.task, problem, where.file)
     if settings and settings.gate.metric:
         losses(settings.gate.metric, [0.0, 1.0], [0.5, 0.5])
     entity = f"one row per {model.entity} and {model.time}" if model.entity else f"one row per {model.time}"
@@ -248,6 +249,10 @@ def _features(bench: _Bench, settings: Settings, model: Model, observed: pl.Data
         return None
     names = ", ".join(rows.columns[2:])
     bench.tell("features", f"{rows.height:,} rows: {names if len(names) < 160 else f'{len(rows.columns) - 2} columns'}")
+    by = settings.watch.slices
+    if by not in (None, "entity", *rows.columns[2:]):
+        problem = f'no feature has that name; it is one of {names}, or "entity"'
+        bench.tell("features", SettingInvalid("watch.slices", by, problem, "keepwell.toml").message, "wrong")
     seed = settings.build.seed
     cuts = bench.attempt("look-ahead", lambda: prove_no_lookahead(model, observed, checks=settings.build.lookahead_checks, seed=seed))
     if cuts:

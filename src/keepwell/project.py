@@ -350,7 +350,7 @@ class Project(Looking):
         ------
         RollbackRefused, VersionNotFound, ActOvertaken
         """
-        from keepwell.deployment import rollback
+        from keepwell.orchestration import rollback
 
         who = self._by(by, "rollback")
         moment = as_of or datetime.now(UTC)
@@ -359,8 +359,7 @@ class Project(Looking):
             known = self.rollback_rehearsed(target, moment)
             if known is None or not known.passed:
                 self.rehearse_rollback(target, at=moment)
-        with self.context.database.begin() as connection:
-            return rollback(connection, self.name, as_of=moment, by=who, reason=reason, key=key, to=to, override=override, seen=seen)
+        return rollback(self.context, to, as_of=moment, by=who, reason=reason, key=key, override=override, seen=seen)
 
     def _way_back(self, to: int | str | None) -> int | None:
         from keepwell.deployment import way_back

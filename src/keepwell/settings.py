@@ -18,7 +18,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-from keepwell.addresses import Address, expanded, known_channel, known_webhook, signing_key
+from keepwell.addresses import Address, expanded, known_channel, known_kinds, known_webhook, signing_key
 from keepwell.errors import KeepwellError, ProjectNotFound, SettingInvalid, SettingUnknown
 from keepwell.hiding import ADDRESSES, HIDDEN, shown
 
@@ -61,6 +61,13 @@ class StoreSection(Section):
     artifacts: str = Field(".keepwell/artifacts", description="Folder or object-store URL of the content-addressed artifacts.")
     journal: str = Field(".keepwell/journal", description="Local folder of the prediction journal; must be on a local disk.")
     flush_commits: int = Field(64, ge=1, description="How many small commits wait in the database before they go to Delta together.")
+
+    @field_validator("database")
+    @classmethod
+    def _is_a_kind_that_works(cls, value: str) -> str:
+        if not value.startswith(("sqlite:", "postgresql:", "postgresql+psycopg:", "postgres:")):
+            raise ValueError("the record is kept in sqlite:///FILE or postgresql://USER@HOST/NAME")
+        return value
 
 
 class SourceSection(_Shown):
@@ -344,12 +351,19 @@ class WebhookSection(Section):
 
     url: Address = Field(description="Where the events are posted to; redirects are not followed.")
     secret: SecretStr | None = Field(None, description="Signs each request; write ${NAME} to read it from the environment.")
-    kinds: tuple[str, ...] = Field((), description='Only these kinds of notices, such as "incident.*"; default all.')
+    kinds: tuple[str, ...] = Field((), description='Only these kinds of notices, such as "incident.*"; default all; see notifications.md.')
 
     @field_validator("url")
     @classmethod
     def _can_be_posted_to(cls, value: Address) -> Address:
         return known_webhook(value)
+
+    @field_validator("kinds")
+    @classmethod
+    def _name_something(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in value:
+            known_kinds(pattern)
+        return value
 
     @field_validator("secret")
     @classmethod
@@ -591,13 +605,19 @@ def _problems(error: ValidationError, folder: Path, content: Mapping[str, Any], 
         name = ".".join(parts)
         if name in known:
             continue
-        if found["type"] == "extra_forbidden":
-            yield SettingUnknown(name, nearest(parts), "the settings")
-            continue
         origin = origin_of(parts[0], parts[1] if len(parts) > 1 else "", content, dotenv_of(folder))
         where = str(folder / FILE) if origin in (FILE, "default") else origin
-        value = _shown_input(parts, found.get("input"))
-        yield SettingInvalid(name, value, str(found["msg"]).removeprefix("Value error, "), where)
+        if found["type"] == "extra_forbidden":
+            yield SettingUnknown(name, nearest(parts), where)
+            continue
+        value = "missing" if found["type"] == "missing" else _shown_input(parts, found.get("input"))
+        yield SettingInvalid(name, value, _said(found), where)
+
+
+def _said(found: Mapping[str, Any]) -> str:
+    """What is wrong, in the words of a TOML file."""
+    words = str(found["msg"]).removeprefix("Value error, ").replace("Input should be", "it must be")
+    return WORDS.get(str(found["type"]), words)
 
 
 def _shown_input(parts: list[str], value: Any) -> Any:
@@ -606,6 +626,17 @@ def _shown_input(parts: list[str], value: Any) -> Any:
         return HIDDEN
     name = next(part for part in reversed(parts) if not part.isdigit())
     return shown(name, [value])[0] if name == ADDRESSES and isinstance(value, str) else shown(name, value)
+
+
+WORDS = {
+    "missing": "it is needed",
+    "tuple_type": "it must be a list, in square brackets",
+    "list_type": "it must be a list, in square brackets",
+    "int_parsing": "it must be a whole number",
+    "int_from_float": "it must be a whole number",
+    "float_parsing": "it must be a number",
+    "bool_parsing": "it must be true or false",
+}  # by pydantic's name of the problem, where its own words are about Python
 
 
 def names_in(table: Mapping[str, Any]) -> Iterator[list[str]]:
@@ -619,6 +650,7 @@ def names_in(table: Mapping[str, Any]) -> Iterator[list[str]]:
 
 
 FREE = {"train", "search", "people", "runbooks"}  # tables whose names are the user's own
+INNER: dict[str, type[Section]] = {"people": PersonSection, "webhooks": WebhookSection}  # what stands in each of their tables
 TOLD = ("people", "webhooks", "notify")  # tables that hold addresses
 
 
@@ -642,6 +674,9 @@ def check_known(path: list[str], where: str) -> None:
 
 def nearest(path: list[str]) -> str | None:
     """The setting whose name is closest to `path`, or None when nothing is close."""
+    if path[0] in INNER and len(path) > 2:  # people.mira.tel, webhooks.0.ulr
+        inner = difflib.get_close_matches(path[-1], INNER[path[0]].model_fields, n=1)
+        return ".".join([*path[:-1], *inner]) if inner else None
     known = known_names()
     # A known section is no answer to a wrong name in it.
     sections = [section for section in known if section != path[0]]

@@ -80,7 +80,7 @@ def upcoming(context: Context, at: datetime | None = None) -> Next:
     if decision.act in ("fix upstream", "quarantine and wait", "roll back"):
         alone = () if settings.acts_alone or decision.act != "roll back" else ("a person must say so: `keepwell rollback`",)
         acts.append(Act(decision.act, None if decision.act != "roll back" else cycle, decision.sentence, alone))
-    acts += [*_waiting(context), *_resuming(state)]
+    acts += [*_waiting(context, now), *_resuming(state)]
     return Next(context.name, now, tuple(sorted(acts, key=lambda act: (act.when is None, act.when or now))), brakes)
 
 
@@ -112,13 +112,18 @@ def _foreseen(context: Context, state: State) -> list[Act]:
     return acts
 
 
-def _waiting(context: Context) -> list[Act]:
+def _waiting(context: Context, now: datetime) -> list[Act]:
+    from keepwell.deployment import OPEN, SHADOW, living_trials
     from keepwell.registry import CHALLENGER, aliases_now
 
     with context.database.read() as connection:
         number = aliases_now(connection, context.name).get(CHALLENGER)
+        on_trial = [one for one in living_trials(connection, context.name, SHADOW) if one.version == number and one.status == OPEN]
     if number is None:
         return []
+    if on_trial:
+        when = _cycle_after(context, max(on_trial[0].until, now))
+        return [Act("trial", when, f"the trial of version {number} beside version {on_trial[0].beside} ends, sooner if it shows enough")]
     return [Act("promote", None, f"version {number} goes live", (f"a person must say so: `keepwell promote {number}`",))]
 
 

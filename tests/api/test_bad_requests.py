@@ -115,6 +115,7 @@ def test_a_body_that_is_not_called_json_is_refused(shared: Served) -> None:
     """A web page of elsewhere can post text/plain to this machine without asking."""
     answer = shared[1].post(PREDICT, content=rows(ROW), headers={"content-type": "text/plain"})
     assert (answer.status_code, answer.json()["error"]) == (422, "InputInvalid")
+    assert "came as text/plain and was not read: it needs the header `content-type: application/json`" in answer.json()["message"]
 
 
 def test_every_route_but_health_needs_the_token(tiny: Path, listening) -> None:

@@ -33,7 +33,7 @@ def test_a_cycle_of_the_past_is_refused(on):
 def test_backfill_runs_each_cycle_once(document, on):
     words = ("backfill", "--from", "2026-01-16", "--to", "2026-01-20", "--every", "2d")
     done = document(*words)
-    assert (done["cycles"], done["failed"]) == (3, 0)
+    assert (done["cycles"], done["failed"], done["promoted"]) == (3, 0, 0)
     assert "Nothing was done" in on(*words).stdout
 
 

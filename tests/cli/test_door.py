@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -14,7 +15,7 @@ from keepwell.cli import app
 from keepwell.cli.door import command, plain, read_moment, read_span
 
 ROOT = typer.main.get_command(app)
-GROUPS = ("quarantine", "config", "labels", "watch")
+GROUPS = [name for name, found in ROOT.commands.items() if hasattr(found, "commands")]
 EVERY = [(name,) for name in ROOT.commands] + [(group, name) for group in GROUPS for name in ROOT.commands[group].commands]
 
 
@@ -24,6 +25,13 @@ def test_every_command_has_help_with_two_examples(kw, words):
     assert shown.exit_code == 0
     examples = shown.stdout.split("Examples")[1].strip().splitlines()
     assert sum("keepwell " in line for line in examples) >= 2
+
+
+def test_no_word_of_help_is_taken_for_markup():
+    """Rich would read [watch] as a style, and show nothing."""
+    commands = [ROOT.commands[words[0]].commands[words[1]] if len(words) > 1 else ROOT.commands[words[0]] for words in EVERY]
+    told = [text for one in commands for text in (one.help, *(getattr(param, "help", "") for param in one.params)) if text]
+    assert [text for text in told if re.search(r"(?<!\\)\[[a-z]", text)] == []
 
 
 def test_h_is_help(kw):

@@ -21,6 +21,10 @@ def test_why_not_lists_every_brake_with_its_value(on):
     assert "100 are needed" in shown
 
 
+def test_a_plan_says_that_the_held_out_days_are_no_year(on):
+    assert "A version is judged on 100 days ([build] holdout_days): a season" in on("watch", "plan").stdout.replace("\n", " ")
+
+
 def test_a_pause_is_a_word_of_state_and_holds_every_build(on, document, tiny):
     assert "Nothing was changed" in on("pause", "--dry-run").stdout
     assert on("pause", "--reason", "sensors are exchanged").exit_code == 0

@@ -127,7 +127,7 @@ def test_somebody_who_is_not_in_the_settings_is_on_record_as_nobody_to_reach(pos
     post.enqueue("incident/7", to=("mira", "jo"))
     post.sender(people=people).turn()
     assert post.states() == [("incident/7", "jo", "nobody"), ("incident/7", "mira", "nobody")]
-    assert post.problems()[0] == "nobody to reach: [people.jo] has no tell"
+    assert post.problems()[0] == 'nobody to reach: [people."jo"] has no tell'
 
 
 def test_each_channel_gets_one_test_a_day(post, receiver, hook):

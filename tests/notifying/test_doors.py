@@ -64,7 +64,7 @@ def test_a_test_says_what_came_back_from_each_channel(tiny, receiver):
     assert "This is a test" in json.loads(receiver.got[0].body)["message"]
     assert document(tiny, "notify", "test", "--person", "Mira")["channels"][0]["problem"] is None
     assert document(tiny, "notify", "retry")["retried"] == 0, "a test that failed is not worth another try"
-    with Project(tiny) as project, pytest.raises(PersonNotFound, match=r"\[people\.jo\].*mira"):
+    with Project(tiny) as project, pytest.raises(PersonNotFound, match=r"\[people\.\"jo\"\].*mira"):
         project.notify.test("jo")
 
 

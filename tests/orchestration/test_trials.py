@@ -61,6 +61,9 @@ def test_a_version_that_passed_the_gate_answers_unseen_first(project: Project) -
     assert (trial["kind"], trial["status"]) == ("shadow", "open")
     assert "lower on" in trial["shows"]
     assert project.status().trial is not None
+    (coming,) = [act for act in project.next(BUILT_AT + 11 * DAY).acts if act.name in ("trial", "promote")]
+    assert (coming.name, coming.held_by) == ("trial", ()), "nobody is asked while the trial goes on"
+    assert coming.when is not None and coming.when > BUILT_AT + 11 * DAY
 
 
 def test_unseen_answers_are_what_the_version_would_have_told(project: Project) -> None:
@@ -243,3 +246,4 @@ def test_a_rollback_rehearses_first(project: Project) -> None:
     project.rollback(reason="a test")
     assert [event.facts["version"] for event in project.history(["rehearsed"])] == [1, 1]
     assert [trial["status"] for trial in project.trials()] == ["promoted", "stopped"]
+    assert [told.kept.notice.kind for told in project.notify.list()].count("model.rolled_back") == 1

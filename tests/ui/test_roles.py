@@ -13,7 +13,9 @@ from everything import addresses
 from listening import listening_at
 from pages import BROWSER, fields_of, send, words_of
 
+import keepwell
 from keepwell import Project
+from keepwell.access import ACTS
 
 STEPS = re.compile(r"/(run|retrain|reject|pause|promote|rollback|approve|decide)(\?|$)")  # pages that show what an act would change
 SHUT = "disabled"
@@ -34,6 +36,13 @@ def signed_in(guarded: Served, role: str) -> httpx.Client:
     client.cookies.clear()
     assert send(client, "/sign-in", {"token": secrets[role], "next": "/"}).status_code == 303
     return client
+
+
+def test_every_button_of_a_template_asks_for_an_act_that_there_is() -> None:
+    """Also of those that no page of the other tests shows, such as the ones of a version on trial."""
+    templates = (Path(keepwell.__file__).parent / "ui/templates").glob("*.j2")
+    asked = {act for file in templates for act in re.findall(r', "(\w+)"\) }}', "".join(re.findall(r"{{ lead\(.*?}}", file.read_text())))}
+    assert {"approve", "promote"} <= asked <= set(ACTS)
 
 
 def test_a_viewer_sees_every_page_and_finds_every_act_shut(guarded: Served) -> None:

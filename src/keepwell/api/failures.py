@@ -132,7 +132,7 @@ def shape_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def _request(request: Request, error: RequestValidationError) -> Response:
-        return refusal_at(request.url.path, InputInvalid(_problems(error), HINT))
+        return refusal_at(request.url.path, InputInvalid(_problems(error, request.headers.get("content-type", "no type")), HINT))
 
     @app.exception_handler(HTTPException)
     def _http(request: Request, error: HTTPException) -> Response:
@@ -149,8 +149,10 @@ def shape_errors(app: FastAPI) -> None:
         return json_answer(content, error.status_code, dict(error.headers or {}))
 
 
-def _problems(error: RequestValidationError) -> str:
+def _problems(error: RequestValidationError, came_as: str) -> str:
     found = error.errors()
+    if found and found[0]["loc"] == ("body",) and isinstance(found[0]["input"], bytes | str):  # curl -d without the header
+        return f"The body came as {came_as[:80]} and was not read: it needs the header `content-type: application/json`"
     if found and found[0]["type"] == "json_invalid":
         return f"The body is not JSON: {found[0]['ctx']['error']} at character {found[0]['loc'][1]}"
     said = [f"{'.'.join(str(part) for part in problem['loc'])[:200]}: {problem['msg']}" for problem in found[:SHOWN_PROBLEMS]]

@@ -82,7 +82,7 @@ class Forward:
 
 async def _passed_back(answer: httpx.Response, send: Send) -> None:
     try:
-        found = _without_hops(answer.headers.raw)
+        found = [one for one in _without_hops(answer.headers.raw) if one[0] != b"date"]  # this server says it itself
         await send({"type": "http.response.start", "status": answer.status_code, "headers": found})
         assert isinstance(answer.stream, httpx.AsyncByteStream)
         async for part in answer.stream:

@@ -27,8 +27,13 @@ from keepwell.monitoring import last_checkup
 from keepwell.notifying import SEVERITIES
 from keepwell.orchestration import last_cycle
 from keepwell.project import Project
+<<<<<<< HEAD
 from keepwell.serving import Journal, Log, RemoteJournal
 from keepwell.settings import read
+=======
+from keepwell.serving import Journal, Log, Ready, RemoteJournal
+from keepwell.settings import Section, Settings, read
+>>>>>>> e31ee477e039d7bafac74abb535f21ffb90092c0
 
 LOOK_S = 0.25  # how often the champion alias is looked at; a look is one small read, under a millisecond
 RECORD_S = 3.0  # a scraper waits for 10 s by default
@@ -87,7 +92,8 @@ class Service:
         promotion = now.promotion.model_copy(update={"canary_share": found.promotion.canary_share})
         self.project.settings = self.project.context.settings = now.model_copy(update={"serve": serve, "promotion": promotion})
         self._follow()
-        log.info("The settings were read again")
+        waiting = ", ".join(_differing(self.project.settings, found))
+        log.info("The settings were read again%s", f"; these wait for a restart: {waiting}" if waiting else "")
 
     async def predict(self, body: PredictBody) -> dict[str, Any]:
         """Answer what the quick route does not read: entities, and whatever must be refused in words.
@@ -226,3 +232,15 @@ async def _said(what: str, act: Callable[[], Awaitable[object]]) -> None:
         log.error("%s failed: %s", what, error.message)
     except Exception:
         log.exception("%s failed", what)
+
+
+def _differing(one: Settings, other: Settings) -> list[str]:
+    """Names of the settings in which two readings differ."""
+    names = []
+    for section in Settings.model_fields:
+        mine, yours = getattr(one, section), getattr(other, section)
+        if isinstance(mine, Section):
+            names += [f"{section}.{name}" for name in type(mine).model_fields if getattr(mine, name) != getattr(yours, name)]
+        elif mine != yours:
+            names.append(section)
+    return names

@@ -35,6 +35,8 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Each setting: its value, where the value came from, its default and what it means."""
+    from keepwell.settings import INNER
+
     rows = _explained(folder)
     if name is not None:
         rows = _named(rows, name)
@@ -45,6 +47,9 @@ def explain(
         screen.say(screen.bold(found["setting"]))
         default = _value(found["default"]) if found["default"] is not None else "not set"
         screen.grid([("Value", _value(found["value"])), ("From", found["from"]), ("Default", default), ("Meaning", found["help"])])
+        if inner := INNER.get(found["setting"]):
+            screen.say("Each of them has:")
+            screen.grid([(name, field.description or "") for name, field in inner.model_fields.items()])
     else:
         _sections(rows)
 

@@ -14,6 +14,9 @@ from keepwell.cli.door import HERE, AsJson, Folder, command, examples, opened, r
 SILENT = 3  # as `keepwell status --exit-code` has it for unknown
 
 
+YEAR_DAYS = 364  # whole weeks
+
+
 def register(app: typer.Typer) -> None:
     """Put the commands on the app."""
     app.command(
@@ -117,11 +120,12 @@ def explain(
 def plan(folder: Folder = HERE, as_json: AsJson = False) -> None:
     """How long would a rise of the loss take to prove?
 
-    With today's number of rows and labels, and the false-alarm budget of the settings ([watch] false_alarms).
+    With today's number of rows and labels, and the false-alarm budget of the settings (watch.false_alarms).
     """
     with opened(folder) as project:
         rows = project.plan()
         budget, gap = project.settings.watch.false_alarms, project.why(limit=1).gap
+        held_out = project.settings.build.holdout_days
     if as_json:
         show_json({"false_alarms": budget, "plan": rows, "gap": gap})
     elif not rows:
@@ -132,6 +136,11 @@ def plan(folder: Folder = HERE, as_json: AsJson = False) -> None:
         told = [(row["rise"], never if row["batches"] is None else f"{row['batches']:,} batches, {row['days']:,} days") for row in rows]
         screen.table(("Rise", "Proven after"), told, right=("Rise",))
         screen.say("Broken columns are found without labels, mostly within days.")
+    if not as_json and held_out < YEAR_DAYS:
+        screen.say(
+            f"A version is judged on {held_out:g} days ([build] holdout_days): a season that they do not hold may pass for a decline. "
+            f"{YEAR_DAYS} hold one of each."
+        )
 
 
 @command
@@ -142,8 +151,8 @@ def silence(
 ) -> None:
     """Does everything that should come still come?
 
-    Cycles, data, labels, requests, workers, notices. What is silent beyond its deadline ([silence]) becomes an incident, and what came
-    back ends one. `keepwell up` and `keepwell work` look all the time; where neither runs, let cron call this.
+    Cycles, data, labels, requests, workers, notices. What is silent beyond its deadline (`silence` in the settings) becomes an incident,
+    and what came back ends one. `keepwell up` and `keepwell work` look all the time; where neither runs, let cron call this.
     """
     with opened(folder) as project:
         changes = project.look()

@@ -108,6 +108,7 @@ def backfill(
         cycles = _cycles(project, start, end, every)
         seconds = time.perf_counter() - begun
         status = project.status(cycles[-1].as_of if cycles else end)
+        promoted = project.history(["promoted"], since=cycles[0].as_of, until=cycles[-1].as_of) if cycles else []
         send_after(project)
     failed = [cycle for cycle in cycles if cycle.status != "done"]
     facts: dict[str, Any] = {
@@ -116,7 +117,7 @@ def backfill(
         "cycles": len(cycles),
         "failed": len(failed),
         "versions": sum(1 for cycle in cycles if cycle.facts.get("version")),
-        "promoted": sum(1 for cycle in cycles if cycle.facts.get("promoted")),
+        "promoted": len(promoted),  # at once, or after a trial
         "seconds": round(seconds, 3),
     }
     if as_json:
@@ -163,8 +164,7 @@ def _summary(facts: dict[str, Any], failed: list[CycleRecord], status: Any) -> N
         return
     took = f"{facts['seconds']:.1f} s, {facts['seconds'] / facts['cycles'] * 1000:.0f} ms each"
     screen.say(f"{screen.count(facts['cycles'], 'cycle')} in {took}.")
-    built = f"{screen.count(facts['versions'], 'version')} built, {facts['promoted']} promoted"
-    rows = [("Built", built)]
+    rows = [("Built", f"{screen.count(facts['versions'], 'version')}, {facts['promoted']} promoted")]
     if failed:
         rows.append(("Failed", f"{screen.count(len(failed), 'cycle')}, the first of {screen.when(failed[0].as_of)}: {failed[0].sentence}"))
     screen.grid(rows)

@@ -43,7 +43,7 @@ def checkup(
 ) -> None:
     """The health check-up of a period: vital signs, compared with the one before, what was done, and what to decide.
 
-    One is written and kept by itself when a period ends ([report] every). PDF needs the extra 'pdf'.
+    One is written and kept by itself when a period ends (report.every). PDF needs the extra 'pdf'.
     """
     with opened(folder) as project:
         if list_kept:
@@ -51,7 +51,7 @@ def checkup(
             if as_json:
                 show_json({"checkups": kept})
             elif not kept:
-                screen.say("None was written yet: the first comes when a period ends ([report] every).")
+                screen.say("None was written yet: the first comes when a period ends (report.every).")
             else:
                 rows = [(event.facts["period"], screen.when(event.as_of), event.sentence.split(": ", 1)[1]) for event in kept]
                 screen.table(("Period", "Made", "How it was"), rows, wide="How it was")

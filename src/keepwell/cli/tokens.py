@@ -10,7 +10,9 @@ import typer
 from keepwell.cli import screen
 from keepwell.cli.door import HERE, AsJson, Folder, command, examples, opened, show_json
 
-Owner = Annotated[str, typer.Argument(metavar="OWNER", help="A person of [people], or the name of a service.", show_default=False)]
+Owner = Annotated[
+    str, typer.Argument(metavar="OWNER", help="A person whom the settings name (`people`), or the name of a service.", show_default=False)
+]
 Id = Annotated[str, typer.Argument(metavar="ID", help="Its id, as `keepwell token list` shows it.", show_default=False)]
 Role = Annotated[
     str | None,

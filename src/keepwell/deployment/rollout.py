@@ -75,7 +75,11 @@ def promote(
     if before == version.number:
         raise PromotionRefused(model, version.number, "it is the champion already")
     if not version.passed and not override:
-        raise PromotionRefused(model, version.number, f"the gate refused it ({version.sentence}); `--override` lets it live all the same")
+        raise PromotionRefused(
+            model,
+            version.number,
+            f"the gate refused it ({version.sentence.removeprefix('Refused: ').rstrip('.')}); `--override` lets it live all the same",
+        )
     if not override:
         _refuse_unapproved(connection, model, version.number, by, approvals)
     sentence = f"Version {version.number} became champion" + (f" in place of {before}" if before else "") + f": {reason}"

@@ -115,7 +115,7 @@ class PersonNotFound(NotFound):
 
     def __init__(self, person: str, known: Sequence[str]) -> None:
         super().__init__(
-            f"'{person}' cannot be told anything: the settings have no [people.{person}] with tell. Can be told: {listed(known)}.",
+            f"'{person}' cannot be told anything: the settings have no [people.\"{person}\"] with tell. Can be told: {listed(known)}.",
             person=person,
             known=known,
         )

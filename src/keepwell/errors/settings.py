@@ -17,8 +17,10 @@ class SettingInvalid(SettingError):
     """A setting has a value it cannot have."""
 
     def __init__(self, setting: str, found: object, problem: str, where: str) -> None:
+        can_be_explained = setting.replace(".", "").replace("_", "").isalnum() and setting != "keepwell.toml"
+        hint = f" `keepwell config explain {setting}` says what it may be." if can_be_explained else ""
         super().__init__(
-            f"Setting '{setting}' in {where} is {found!r}: {problem}. `keepwell config explain {setting}` says what it may be.",
+            f"Setting '{setting}' in {where} is {found!r}: {problem}.{hint}",
             setting=setting,
             found=found,
             problem=problem,

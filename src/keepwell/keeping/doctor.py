@@ -218,11 +218,11 @@ def _telling(context: Context, now: datetime) -> Iterator[Finding]:
         yield Finding("telling", "wrong", f"{one.sentence} (since {one.since:%Y-%m-%d %H:%M})", cure)
     for person, count in nobody.items():
         said = f"{count} {'notice was' if count == 1 else 'notices were'} for {person}, and nobody knows how to reach {person}"
-        yield Finding("telling", "note", said, f"Set [people.{person}] tell in keepwell.toml, then `keepwell notify retry`.")
+        yield Finding("telling", "note", said, f'Set [people."{person}"] tell in keepwell.toml, then `keepwell notify retry`.')
     told = {name.casefold() for name, person in settings.people.items() if person.tell} | {name.casefold() for name in nobody}
     owners = [one for one in (settings.owner.owner, settings.owner.deputy) if one and settings.people and one.casefold() not in told]
     for owner in owners:
-        yield Finding("telling", "note", f"{owner} looks after this model and cannot be told anything", f"Set [people.{owner}] tell.")
+        yield Finding("telling", "note", f"{owner} looks after this model and cannot be told anything", f'Set [people."{owner}"] tell.')
     unsigned = sum(1 for hook in settings.webhooks if hook.secret is None)
     if unsigned:
         said = f"{unsigned} of {len(settings.webhooks)} webhooks {'has' if unsigned == 1 else 'have'} no secret, so anyone could send there"

@@ -56,7 +56,7 @@ def routes(
     for recipient in notice.recipients:
         reached = [one for one in channels if one.person is not None and one.person.casefold() == recipient.casefold()]
         if not reached:
-            problem = f"nobody to reach: [people.{recipient}] has no tell"
+            problem = f'nobody to reach: [people."{recipient}"] has no tell'
             yield Delivery(kept.number, recipient, recipient, NOBODY, problem=problem)
             continue
         is_over = budget.is_over(notice, 0 if stale else told(str(reached[0].person)), settings.weekly_budget)

@@ -7,7 +7,7 @@ from keepwell.orchestration.answering import answer_rows
 from keepwell.orchestration.context import Context
 from keepwell.orchestration.cycle import attach, detach, resume, run_cycle
 from keepwell.orchestration.deciding import state_now
-from keepwell.orchestration.deploying import approve, conclude, facts_of, needed, promote, reject
+from keepwell.orchestration.deploying import approve, conclude, facts_of, needed, promote, reject, rollback
 from keepwell.orchestration.dossier import Dossier, brief, dossier, plain
 from keepwell.orchestration.durable import Engine, Plain
 from keepwell.orchestration.feedback import post_labels
@@ -71,6 +71,7 @@ __all__ = [
     "reproduce",
     "resume",
     "retrace",
+    "rollback",
     "run_cycle",
     "state_now",
 ]

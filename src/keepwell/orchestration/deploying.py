@@ -230,6 +230,31 @@ def promote(
     return done
 
 
+def rollback(
+    context: Context,
+    to: int | str | None,
+    *,
+    as_of: datetime,
+    by: str,
+    reason: str,
+    key: str,
+    override: bool = False,
+    seen: int | None = None,
+) -> Rollout:
+    """Go back to the former champion, or to version `to`, on a person's word; owner and deputy are told.
+
+    Raises
+    ------
+    VersionNotFound, RollbackRefused, ActOvertaken
+    """
+    with context.database.begin() as connection:
+        done = deployment.rollback(
+            connection, context.name, as_of=as_of, by=by, reason=reason, key=key, to=to, override=override, seen=seen
+        )
+        _notify(connection, context, key, "model.rolled_back", done.champion, done.sentence, as_of)
+    return done
+
+
 def _notify(connection: sa.Connection, context: Context, key: str, kind: str, version: int, sentence: str, at: datetime) -> None:
     """Let the model's owner and deputy know of a version that came, went or waits; in the transaction of the fact."""
     owned = owner_of(context.settings.owner, "concept_shift", "")
