@@ -27,13 +27,8 @@ from keepwell.monitoring import last_checkup
 from keepwell.notifying import SEVERITIES
 from keepwell.orchestration import last_cycle
 from keepwell.project import Project
-<<<<<<< HEAD
 from keepwell.serving import Journal, Log, RemoteJournal
-from keepwell.settings import read
-=======
-from keepwell.serving import Journal, Log, Ready, RemoteJournal
 from keepwell.settings import Section, Settings, read
->>>>>>> e31ee477e039d7bafac74abb535f21ffb90092c0
 
 LOOK_S = 0.25  # how often the champion alias is looked at; a look is one small read, under a millisecond
 RECORD_S = 3.0  # a scraper waits for 10 s by default
