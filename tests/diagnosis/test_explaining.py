@@ -99,3 +99,10 @@ def test_a_fault_that_explains_nothing_of_the_rise_does_not_stand_first() -> Non
     found = ranked(explanation(Cause("bias_ramp", "humidity", harm=0.0002)), [change])
     assert [one.change is not None for one in found] == [True, False]
     assert found[1].score < 0.01
+
+
+def test_a_broken_column_that_explains_next_to_nothing_is_no_culprit() -> None:
+    """A decline that labels show, and a little noise found beside it: training must not wait for years until that is mended."""
+    assert explanation(Cause("noise", "humidity", harm=0.01)).culprit is None
+    for cause in (Cause("noise", "humidity", harm=0.05), Cause("noise", "humidity"), Cause("concept_shift", "humidity")):
+        assert explanation(cause).culprit == cause

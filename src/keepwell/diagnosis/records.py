@@ -28,6 +28,7 @@ CLASSES = {
     "concept_shift": "concept_shift",
     "unknown": "unknown",
 }
+LEAST_SHARE = 0.2  # of the rise, for a broken column to be what a decline is about
 Predict = Callable[[pl.DataFrame], np.ndarray]
 
 
@@ -153,3 +154,20 @@ class Explanation:
     def cause(self) -> Cause | None:
         """The likeliest."""
         return self.causes[0] if self.causes else None
+
+    @property
+    def culprit(self) -> Cause | None:
+        """The likeliest, unless it is a broken column that explains next to nothing of the rise: nobody is sent to mend it for this, and no
+        training waits for it."""
+        return self.cause if self.cause is not None and self.explains(self.cause) else None
+
+    def share(self, cause: Cause) -> float | None:
+        """How much of a measured rise a broken column explains; None where that is not known."""
+        if cause.cls != "data_quality" or cause.harm is None or not self.rise or self.rise <= 0:
+            return None
+        return min(max(cause.harm / self.rise, 0.0), 1.0)
+
+    def explains(self, cause: Cause) -> bool:
+        """Is it more than next to nothing of the rise, as far as that is known?"""
+        share = self.share(cause)
+        return share is None or share >= LEAST_SHARE

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from keepwell.diagnosis import Cause, Explanation, Ranked
+from keepwell.diagnosis import Explanation, Ranked
 from keepwell.incidents.records import CYCLES, MODEL, SOURCE, End, Fault
 from keepwell.monitoring import Said
 
@@ -16,7 +16,6 @@ UNANSWERED = "silence/no answers"
 SKEWED = "skew/"  # and the feature
 STALE = "stale"  # the contract's finding that nothing new came
 UNPROVEN = "the cause is not proven"
-LEAST_SHARE = 0.2  # of the rise, for a broken column to be what an incident is about
 LONGEST = 200  # characters of a clause
 Z90 = 1.645
 
@@ -34,9 +33,9 @@ def of_decline(
     harm = explanation.rise if explanation.rise is not None else explanation.harm
     is_critical = harm is not None and harm >= critical_rise * explanation.expected
     found = top.cause if top is not None and top.cause is not None else explanation.cause
-    share = _share(explanation, found)
+    share = explanation.share(found) if found is not None else None
     # A broken column that explains next to nothing of the rise is told, and nobody is sent to mend it for this.
-    names = found is not None and found.kind != "unknown" and (share is None or share >= LEAST_SHARE)
+    names = found is not None and found.kind != "unknown" and explanation.explains(found)
     is_change = top is not None and top.change is not None
     return Fault(
         key=key,
@@ -66,13 +65,6 @@ def _words(top: Ranked | None, is_proven: bool) -> str:
     if top is None or (top.cause is not None and top.cause.kind == "unknown"):
         return UNPROVEN
     return _short(top.sentence) if is_proven else f"{UNPROVEN}; looked at first: {_short(top.sentence)}"
-
-
-def _share(explanation: Explanation, cause: Cause | None) -> float | None:
-    """How much of a measured rise a broken column explains; None where that is not known."""
-    if cause is None or cause.cls != "data_quality" or cause.harm is None or not explanation.rise or explanation.rise <= 0:
-        return None
-    return min(max(cause.harm / explanation.rise, 0.0), 1.0)
 
 
 def _loss(explanation: Explanation, task: str) -> dict[str, Any] | None:

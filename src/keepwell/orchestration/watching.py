@@ -16,9 +16,21 @@ import numpy as np
 import polars as pl
 import sqlalchemy as sa
 
-from keepwell.diagnosis import CLASSES, Change, Explanation
+from keepwell.diagnosis import Change, Explanation
 from keepwell.errors import FrameInvalid, WatchStateInvalid
-from keepwell.monitoring import Said, Signal, Watch, get_watch, get_watch_state, list_signals, plain, record_signal, record_watch, tell
+from keepwell.monitoring import (
+    Said,
+    Signal,
+    Watch,
+    explanation_of,
+    get_watch,
+    get_watch_state,
+    list_signals,
+    plain,
+    record_signal,
+    record_watch,
+    tell,
+)
 from keepwell.orchestration.context import Context
 from keepwell.registry import CHAMPION, AliasChange, list_alias_changes
 from keepwell.serving import joined, last_batch, representative
@@ -91,7 +103,7 @@ def watch(context: Context, version: int, as_of: datetime, connection: sa.Connec
     said = tuple(_said(context, version, signal, connection) for signal in signals)
     over = {signal.incident for signal in signals if signal.kind == "recovered"}
     ended = known[1].get("ended", []) if known and not over else _ended(context, version, as_of, connection, over)
-    causes = [incident.explanation.cause for incident in watching.open_incidents]
+    causes = [incident.explanation.culprit for incident in watching.open_incidents]
     facts = {
         "notes": list(watching.reference.notes),
         "batch_days": watching.reference.width,
@@ -125,7 +137,7 @@ def record(connection: sa.Connection, context: Context, cycle: str, as_of: datet
 def _plainly(incident: Any) -> dict[str, Any]:
     """A decline as the policy reads it."""
     found = incident.explanation
-    cause, began = found.cause, {name: getattr(found.began, name).isoformat() for name in ("low", "high")}
+    cause, began = found.culprit, {name: getattr(found.began, name).isoformat() for name in ("low", "high")}
     known = {"kind": cause.kind, "cls": cause.cls, "column": cause.column} if cause else {"kind": "", "cls": "unknown", "column": ""}
     return {"incident": incident.number, "onset": found.began.at.isoformat(), **began, **known}
 
@@ -144,8 +156,8 @@ def _ended(
         if until is None and (key[0] != version or key[1] in (over or ())):
             until = as_of
         if until is not None and explained is not None:
-            cls = CLASSES[explained["causes"][0]["kind"]] if explained["causes"] else "unknown"
-            found.append((explained["began"]["low"], until.isoformat(), cls))
+            culprit = explanation_of(explained).culprit
+            found.append((explained["began"]["low"], until.isoformat(), culprit.cls if culprit else "unknown"))
     return found
 
 
