@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -16,8 +17,9 @@ from typer.testing import CliRunner
 
 from keepwell import Project
 from keepwell.cli import app
+from keepwell.diagnosis import Began, Cause, Explanation
 from keepwell.monitoring import Watch, get_watch, get_watch_state
-from keepwell.orchestration.watching import _ended
+from keepwell.orchestration.watching import _ended, _plainly
 
 pytestmark = pytest.mark.once("what is found is arithmetic on rows that other tests read from every store")
 
@@ -158,3 +160,11 @@ def test_a_holdout_too_short_to_watch_is_said(tiny: Path) -> None:
         assert "200 are needed" in project.why().sentence
     planned = CliRunner().invoke(app, ["-C", str(tiny), "watch", "plan"])
     assert planned.exit_code == 0 and "200 are needed" in " ".join(planned.stdout.split())
+
+
+def test_a_broken_column_that_explains_next_to_nothing_holds_no_build() -> None:
+    """Else a little noise beside a decline that nobody can explain keeps every later version from being built."""
+    began = Began(BUILT, BUILT - WEEK, BUILT + WEEK, 0.9, "step", "loss")
+    for harm, cls in ((0.01, "unknown"), (0.08, "data_quality")):
+        explained = Explanation(began, (Cause("noise", "cloud", harm=harm),), harm, 0.01, 0.1, 0.02, (), 0.1, 0.02, 0.5, has_labels=True)
+        assert _plainly(SimpleNamespace(number=1, explanation=explained))["cls"] == cls

@@ -103,7 +103,7 @@ def watch(context: Context, version: int, as_of: datetime, connection: sa.Connec
     said = tuple(_said(context, version, signal, connection) for signal in signals)
     over = {signal.incident for signal in signals if signal.kind == "recovered"}
     ended = known[1].get("ended", []) if known and not over else _ended(context, version, as_of, connection, over)
-    causes = [incident.explanation.culprit for incident in watching.open_incidents]
+    opened = [_plainly(incident) for incident in watching.open_incidents]
     facts = {
         "notes": list(watching.reference.notes),
         "batch_days": watching.reference.width,
@@ -111,9 +111,9 @@ def watch(context: Context, version: int, as_of: datetime, connection: sa.Connec
         "channels": len(watching.reference.channels),
         "late": watching.late,
         "declines": [_sentence(context, incident.explanation, connection) for incident in watching.open_incidents],
-        "open": [_plainly(incident) for incident in watching.open_incidents],
+        "open": opened,
         "ended": ended,
-        "faults": [f"{one.kind.replace('_', ' ')} in {one.column}" for one in causes if one is not None and one.cls == "data_quality"],
+        "faults": [f"{one['kind'].replace('_', ' ')} in {one['column']}" for one in opened if one["cls"] == "data_quality"],
         "plan": {f"{rise:.0%}": None if np.isinf(batches) else round(batches) for rise, batches in watching.plan().items()},
     }
     return Watched(version, watching, facts, said)
