@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+import keepwell
 from keepwell import Project
+from keepwell.addresses import KINDS
 from keepwell.cli import app
 from keepwell.errors import SettingInvalid, SettingUnknown
 from keepwell.keeping.contents import without_secrets
 from keepwell.notifying import channels_of
+from keepwell.notifying.records import TEST
 from keepwell.origins import explain
 from keepwell.settings import look, read
 
@@ -146,3 +151,9 @@ def test_who_is_told_is_no_part_of_a_version(tiny):
         file.write('[people.mira]\ntell = ["json://localhost/s3cret"]\n[[webhooks]]\nurl = "http://localhost/s3cret"\n')
     with Project(tiny) as project:
         assert project.context.settings_json() == before
+
+
+def test_a_webhook_may_name_every_kind_of_notice_that_is_sent() -> None:
+    text = "".join(path.read_text() for path in Path(keepwell.__file__).parent.rglob("*.py") if path.name != "addresses.py")
+    patterns = (r'_notify\([^)]*?"([a-z_.]+)"', r'"(incident\.[a-z_]+)"', r'Notice\(\s*"([a-z_.]+)"')
+    assert {kind for pattern in patterns for kind in re.findall(pattern, text)} | {TEST} == {*KINDS}
