@@ -233,3 +233,44 @@ def test_a_gross_fault_is_told_when_its_second_day_ends_at_the_latest(watching: 
     for change in (pl.col("warmth") * 1.8 + 32, pl.lit(None, pl.Float64).alias("damp")):
         first = next(one for one in watching().update(streams.answered(AFTER.with_columns(change))) if one.kind == "decline")
         assert first.at <= streams.day(BEGAN + 2)
+
+
+def stormy(days: dict[int, float], seed: int, since: int, length: int) -> pl.DataFrame:
+    """A stream whose pressure is off by so much on some days and the three after them."""
+    frame = streams.stream(length, seed=seed, since=since)
+    number = (frame["time"] - streams.START).dt.total_days()
+    off = sum((pl.lit(amount) * number.is_between(first, first + 3) for first, amount in days.items()), pl.lit(0.0))
+    return streams.answered(frame.with_columns(pl.col("pressure") + off))
+
+
+@pytest.mark.parametrize(("times", "is_told"), [(1.5, False), (4.0, True)])
+def test_what_the_reference_has_known_in_a_milder_form_is_no_fault(times: float, is_told: bool) -> None:
+    """Storms of a few days pass; one that is far beyond any of the reference is a fault."""
+    watch = Watch(stormy({100: 12.0, 230: 14.0, 360: 13.0}, 1, 0, BEGAN), streams.chance, entity="station")
+    after = stormy({BEGAN + 10: 14.0 * times}, 2, BEGAN, 20)
+    kinds = {signal.kind for signal in watch.update(after.drop("label"), until=streams.day(BEGAN + 14))}
+    assert ("decline" in kinds) is is_told
+
+
+def test_a_decline_told_before_its_labels_is_withdrawn_when_they_disprove_it(watching: Callable[..., Watch]) -> None:
+    """The column reads otherwise, and the truth went along: the model is as right as it was."""
+    moved = streams.answered(AFTER.with_columns(pl.col("pressure") + 25))
+    label = (np.random.default_rng(9).random(moved.height) < moved["answer"].to_numpy()).astype(float)
+    moved, early = moved.with_columns(label=label), pl.col("time") < streams.day(BEGAN + 20)
+    watch = watching()
+    first = watch.update(moved.filter(early).drop("label"), until=streams.day(BEGAN + 20))
+    assert (first[0].kind, first[0].causes[0].column) == ("decline", "pressure")
+    then = watch.update(moved.filter(~early), moved.select("station", "time", "label"))
+    assert [signal.kind for signal in then if signal.is_first] == ["withdrawn", "note"]
+    assert watch.open_incidents == []
+    found = next(signal.explanation for signal in then if signal.kind == "withdrawn")
+    assert found is not None and found.rise is not None and found.harm is not None
+    assert found.rise < 0.2 * found.harm
+
+
+def test_harm_of_what_began_long_ago_is_left_to_labels(watching: Callable[..., Watch], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came before it is no longer remembered, so there is nothing sound to hold it against."""
+    warm = streams.answered(AFTER.with_columns(pl.col("warmth") * 1.8 + 32))
+    monkeypatch.setattr("keepwell.monitoring.incidents.BEFORE", -1)
+    assert "decline" not in {signal.kind for signal in watching().update(warm.drop("label"))}
+    assert "decline" in {signal.kind for signal in watching().update(warm)}

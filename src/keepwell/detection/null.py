@@ -14,6 +14,7 @@ LEAST_COUNT = 0.01  # of rows: those of a batch without any are asked for, too
 RIDGE = 1.0  # in batches
 SEASON_ROWS, SEASON_DAYS, SEASON_RIDGE = 60, 120.0, 5.0  # of rows: what a season is read off when there is no reference for it
 BLOCK = 30  # batches whose means tell how uncertain the reference's own mean is
+WINDOWS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89)  # batches over which the reference's own extremes are known
 BETS = np.array([0.05, 0.1, 0.2, 0.35, 0.55, 0.8, 1.2, 2.0, 3.0])
 
 
@@ -21,7 +22,8 @@ BETS = np.array([0.05, 0.1, 0.2, 0.35, 0.55, 0.8, 1.2, 2.0, 3.0])
 class Null:
     """Of C channels: `season` (k, C) coefficients, `memory` (C,) AR(1), `common` and `each` (C,) of the variance a + b / n, `margin`
     (C,) tolerated change with the uncertainty of the mean, `clip` (C,) beyond which an innovation counts as it, `cost` (2, L, C) of each
-    bet on the upper and lower side, infinite for bets that are not made."""
+    bet on the upper and lower side, infinite for bets that are not made, `record` (W, C) the farthest that the mean of so many batches in a
+    row (`WINDOWS`) lies from the usual one in the reference, which is well."""
 
     waves: int
     is_weekly: bool
@@ -32,6 +34,7 @@ class Null:
     margin: np.ndarray
     clip: np.ndarray
     cost: np.ndarray
+    record: np.ndarray
 
     @classmethod
     def fit(
@@ -48,7 +51,7 @@ class Null:
         span = float(time[-1] - time[0]) if len(time) else 0.0
         waves = 2 if span >= 550 else 1 if span >= 300 else 0
         is_weekly = len(time) > 1 and float(np.median(np.diff(time))) < 5 and span >= 56
-        made = cls(waves, is_weekly, *(np.empty(0) for _ in range(7)))
+        made = cls(waves, is_weekly, *(np.empty(0) for _ in range(8)))
         design = made._design(time)
         there = np.isfinite(means) & (counts > 0)
         channels = means.shape[1]
@@ -68,7 +71,7 @@ class Null:
         margin = tolerated + doubt
         is_timid = np.zeros(channels, bool) if is_timid is None else is_timid
         clip = np.where(is_timid, TIMID_CLIP, CLIP)
-        made = cls(waves, is_weekly, season, memory, common, each, margin, clip, np.empty(0))
+        made = cls(waves, is_weekly, season, memory, common, each, margin, clip, np.empty(0), _record(apart))
         cost = _cost(np.clip(fresh / np.sqrt(made.variance(counts[1:])), -clip, clip), ~is_timid)
         return replace(made, cost=np.where(is_timid & (BETS > TIMID_BET)[:, None], np.inf, cost))
 
@@ -94,6 +97,10 @@ class Null:
         """How far deseasoned means `apart` are from what those `before` let expect, in standard deviations, without margin; (T, C)."""
         fresh = apart - self.memory * np.where(np.isnan(before), 0.0, before)
         return np.asarray(np.clip(fresh / np.sqrt(self.variance(counts)), -self.clip, self.clip))
+
+    def farthest(self, batches: int) -> np.ndarray:
+        """How far each channel's mean over so many batches in a row has ever been from the usual one in the reference, (C,)."""
+        return np.asarray(self.record[int(np.searchsorted(WINDOWS, max(batches, 1), side="right")) - 1])
 
     def slack(self, counts: np.ndarray) -> np.ndarray:
         """The margin in the same unit, (T, C)."""
@@ -157,6 +164,18 @@ def _block_means(apart: np.ndarray) -> np.ndarray:
 def _mean(block: np.ndarray) -> np.ndarray:
     there = np.isfinite(block)
     return np.asarray(np.where(there, block, 0.0).sum(axis=0) / np.maximum(there.sum(axis=0), 1))
+
+
+def _record(apart: np.ndarray) -> np.ndarray:
+    """For each of `WINDOWS` the largest size of a mean of so many batches in a row, (W, C); of the longest that fit where they do not."""
+    there = np.isfinite(apart)
+    sums, counts = (np.vstack([np.zeros((1, apart.shape[1])), np.cumsum(part, axis=0)]) for part in (np.where(there, apart, 0.0), there))
+    found = []
+    for window in WINDOWS:
+        width = min(window, len(apart))
+        mean = (sums[width:] - sums[:-width]) / np.maximum(counts[width:] - counts[:-width], 1)
+        found.append(np.abs(mean).max(axis=0))
+    return np.array(found)
 
 
 def _cost(z: np.ndarray, is_doubted: np.ndarray) -> np.ndarray:

@@ -4,12 +4,14 @@ What rings comes in, with the rows just before and after; a ranked list of cause
 """
 
 from keepwell.diagnosis.changes import Change, Ranked, ranked, words_of
+from keepwell.diagnosis.contrast import BEFORE
 from keepwell.diagnosis.estimate import BLIND, estimate_of
-from keepwell.diagnosis.explain import DOUBTLESS, HARM, explain
+from keepwell.diagnosis.explain import DOUBTLESS, HARM, explain, is_disproved
 from keepwell.diagnosis.price import weighed
 from keepwell.diagnosis.records import CLASSES, Began, Case, Cause, Estimate, Explanation, Part, Predict
 
 __all__ = [
+    "BEFORE",
     "BLIND",
     "CLASSES",
     "DOUBTLESS",
@@ -25,6 +27,7 @@ __all__ = [
     "Ranked",
     "estimate_of",
     "explain",
+    "is_disproved",
     "ranked",
     "weighed",
     "words_of",

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from keepwell.detection import Onset, scan
+from keepwell.detection import CLIP, Onset, scan
 from keepwell.diagnosis.accounting import account
 from keepwell.diagnosis.contrast import Contrast
 from keepwell.diagnosis.estimate import BLIND, estimate_of
@@ -23,6 +23,7 @@ EXPLAINS = 0.2  # of what labels measured
 DOUBTLESS = 3.0  # standard errors
 HARM = 0.04  # of the reference's loss: a change in the data that costs less is a note
 BLAMED = 0.02  # of the reference's loss: less harm than this blames nobody
+RECORD = 2.2  # times the farthest that a column has ever been from what the others tell in the reference, for as long
 LEVEL = 0.9
 OWN = {"missing": "n", "new_category": "u", "stuck": "r"}
 
@@ -44,7 +45,7 @@ def explain(case: Case) -> Explanation:
             first, channel, contrast, roots = own[0], own[1], again, from_there
     causes = _faults(contrast, roots)
     loss = case.reference.outcome.loss
-    blamed = [cause for cause in causes if cause.harm is not None and cause.harm > BLAMED * loss]
+    blamed = [cause for cause in causes if cause.harm is not None and cause.harm > BLAMED * loss and cause.facts.get("beyond", np.inf) > 1]
     harm = sum(cause.harm or 0.0 for cause in blamed)
     error = float(np.sqrt(sum((cause.error or 0.0) ** 2 for cause in blamed)))
     by_labels = _of_labels(case)
@@ -56,7 +57,7 @@ def explain(case: Case) -> Explanation:
         gap is None or harm - error > HARM * loss or harm > EXPLAINS * gap[0] or gap[0] - harm < 2 * gap[1]
     )
     if blamed and (by_labels is None or is_enough):
-        causes = sorted(causes, key=lambda cause: -(cause.harm or 0.0))
+        causes = sorted(causes, key=lambda cause: (cause not in blamed, -(cause.harm or 0.0)))
         own_root = next((root for root in roots if root.column == causes[0].column), None)
         if own_root is not None and (own := _own_onset(case, own_root)) is not None:
             first, channel = own
@@ -143,8 +144,22 @@ def _faults(contrast: Contrast, roots: list[Root]) -> list[Cause]:
         read = signature_of(contrast, root, [name for name in others if name != root.partner], own[0] if own else None)
         priced = price(contrast, root, read, others)
         cost, doubt = priced if priced is not None else (None, None)
-        found.append(Cause(read.kind, root.column, cost, doubt, root.score, read.scope, read.detail))
+        facts = {} if root.hard or root.partner else {"beyond": _beyond(contrast, root)}
+        found.append(Cause(read.kind, root.column, cost, doubt, root.score, read.scope, read.detail, facts))
     return found
+
+
+def _beyond(contrast: Contrast, root: Root) -> float:
+    """How far a column moved from what the others tell, over what might still be rare weather; less than one is no fault.
+
+    The reference is well, and the farthest that it has been for as long is known; misfits end at `CLIP`, so that what is farther than half
+    of the way to there is a fault, whatever the reference has seen.
+    """
+    reference = contrast.case.reference
+    change, farthest = contrast.effect()[0], reference.null.farthest(len(contrast.post))
+    places = [place for kind in ("m", "s") if (place := reference.place(kind, root.column)) is not None]
+    limits = np.minimum(RECORD * farthest, (farthest + CLIP) / 2)
+    return max((abs(float(change[place])) / max(float(limits[place]), 1e-9) for place in places), default=np.inf)
 
 
 def _first(case: Case) -> tuple[Onset, str]:

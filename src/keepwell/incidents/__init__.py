@@ -15,6 +15,7 @@ from keepwell.incidents.faults import (
     STALE,
     UNANSWERED,
     decline_id,
+    end_of,
     finding_id,
     of_decline,
     of_failures,
@@ -22,7 +23,6 @@ from keepwell.incidents.faults import (
     of_skew,
     of_source,
     of_unanswered,
-    recovery_of,
 )
 from keepwell.incidents.joining import absorbed, join, live
 from keepwell.incidents.keeping import keep, notice_of
@@ -61,6 +61,7 @@ __all__ = [
     "clause",
     "decline_id",
     "durations_of",
+    "end_of",
     "escalate",
     "expect",
     "finding_id",
@@ -86,7 +87,6 @@ __all__ = [
     "orphans",
     "owner_of",
     "party_of",
-    "recovery_of",
     "runbook_of",
     "silences",
     "tell",

@@ -83,9 +83,10 @@ def _loss(explanation: Explanation, task: str) -> dict[str, Any] | None:
     }
 
 
-def recovery_of(said: Said) -> End:
+def end_of(said: Said) -> End:
     """The end of a decline, as the watch told it."""
-    return End(decline_id(said.version, said.incident), said.as_of, "it recovered")
+    why = "it recovered" if said.kind == "recovered" else "labels show that it cost nothing"
+    return End(decline_id(said.version, said.incident), said.as_of, why)
 
 
 def of_finding(key: str, finding: Mapping[str, Any], since: datetime, now: datetime) -> Fault:

@@ -6,7 +6,7 @@ Answers and the truth that came in go in; a check-up with a verdict and one sent
 
 from keepwell.monitoring.budget import days_between
 from keepwell.monitoring.checkup import VERDICTS, Checkup, Evidence, check_up
-from keepwell.monitoring.signals import Signal
+from keepwell.monitoring.signals import ENDS, Signal
 from keepwell.monitoring.state import explanation_of, plain
 from keepwell.monitoring.tables import (
     Said,
@@ -19,11 +19,12 @@ from keepwell.monitoring.tables import (
     record_signal,
     record_watch,
 )
-from keepwell.monitoring.telling import span, tell
+from keepwell.monitoring.telling import span, tell, withdrawal
 from keepwell.monitoring.watch import Watch
 from keepwell.profiling import Comparison, Profile, compare, profile
 
 __all__ = [
+    "ENDS",
     "VERDICTS",
     "Checkup",
     "Comparison",
@@ -48,4 +49,5 @@ __all__ = [
     "record_watch",
     "span",
     "tell",
+    "withdrawal",
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keepwell.detection import BETS
-from keepwell.diagnosis import DOUBTLESS, HARM, Explanation, explain, weighed
+from keepwell.diagnosis import BEFORE, DOUBTLESS, HARM, Explanation, explain, is_disproved, weighed
 
 if TYPE_CHECKING:
     from keepwell.monitoring.signals import Signal
@@ -24,6 +24,7 @@ MOST = 1.0  # standard errors that a batch may count for in them: at least 15 ba
 NEWEST, SURELY = 4, 1.645  # batches, and standard errors below half of what it was, at which an incident is no longer diagnosed
 NOTHING_WON = [float("-inf")] * len(BETS)
 SETTLING = (1, 2, 4, 7, 10, 14, 21, 28)  # batches after a decline was told at which its diagnosis is made better
+LOOKS_AT_LABELS = 12  # times, each `AGAIN` batches after the last, that labels are asked whether it costs anything
 
 
 @dataclass(eq=False)
@@ -79,7 +80,9 @@ def judge(watch: Watch, number: int) -> list[Signal]:
     is_new = not watch.open_incidents or (
         cause is not None and cause.cls == "data_quality" and cause.column not in known and explanation.began.at > watch.told_until()
     )
-    is_harmful = is_new and harm > HARM * explanation.expected
+    # What began longer ago is held against batches that it touched, too: only labels can tell that it costs.
+    is_recent = number - watch.batch_of(explanation.began.at) <= BEFORE
+    is_harmful = is_new and is_recent and harm > HARM * explanation.expected
     judgement.harmful = judgement.harmful + (2 if _is_sure(explanation, needed) else 1) if is_harmful else 0
     if (is_proven and not watch.open_incidents) or judgement.harmful >= 2:
         watch.incidents += 1
@@ -145,19 +148,36 @@ def _is_proven(watch: Watch, ringing: np.ndarray, explanation: Explanation) -> b
 
 
 def _settle(watch: Watch, number: int) -> list[Signal]:
-    """Better diagnoses of what was told lately, while it lasts: batches after its end say nothing of it."""
+    """Better diagnoses of what was told lately, while it lasts: batches after its end say nothing of it.
+
+    What was told of a broken column before its labels came is withdrawn when these surely show no such rise.
+    """
     signals = []
-    for incident in watch.open_incidents:
-        if number - incident.told not in SETTLING or _looks_over(watch, incident):
+    for incident in list(watch.open_incidents):
+        age = number - incident.told
+        is_due = age in SETTLING or (age % AGAIN == 0 and age <= LOOKS_AT_LABELS * AGAIN)
+        if not is_due or _looks_over(watch, incident):
             continue
         explanation = explain(replace(watch.case(), ringing=incident.channels))
-        if watch.batch_of(explanation.began.at) > incident.told:  # another change, on top of this one
+        if (shown := _disproof(incident, explanation)) is not None:
+            watch.open_incidents.remove(incident)
+            signals.append(watch.signal("withdrawn", number, shown.causes, shown, incident.number))
+            continue
+        if age not in SETTLING or watch.batch_of(explanation.began.at) > incident.told:  # another change, on top of this one
             continue
         if explanation.began.channel != incident.explanation.began.channel:
             incident.recovery = NOTHING_WON.copy()
         incident.explanation, incident.seen = _moved(incident.explanation, explanation), number
         signals.append(watch.signal("decline", number, explanation.causes, incident.explanation, incident.number))
     return signals
+
+
+def _disproof(incident: Incident, explanation: Explanation) -> Explanation | None:
+    """What was told, with what labels measured of it, where they surely show next to nothing of its harm; else None."""
+    told, rise, error = incident.explanation, explanation.rise, explanation.rise_error
+    if told.cause is None or told.cause.cls != "data_quality" or not told.harm or rise is None or error is None:
+        return None
+    return replace(told, rise=rise, rise_error=error, has_labels=True) if is_disproved(told.harm, rise, error) else None
 
 
 def _moved(told: Explanation, explanation: Explanation) -> Explanation:

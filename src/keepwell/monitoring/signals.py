@@ -7,13 +7,16 @@ from datetime import datetime
 
 from keepwell.diagnosis import Cause, Explanation
 
+ENDS = ("recovered", "withdrawn")  # kinds after which a decline is over
+
 
 @dataclass(frozen=True)
 class Signal:
     """One statement, made when a batch closed.
 
     `kind` is "decline" (the model is wrong more often, or will be once labels are in), "note" (something changed and no harm is claimed) or
-    "recovered"; `at` the end of the batch; `incident` counts the declines, a better diagnosis of one comes under the same number.
+    "recovered" (it is over) or "withdrawn" (it was told before its labels, and these show that it cost nothing); `at` the end of the batch;
+    `incident` counts the declines, a better diagnosis of one comes under the same number.
     """
 
     kind: str

@@ -20,7 +20,7 @@ from keepwell.monitoring.memory import Kept, Series
 if TYPE_CHECKING:
     from keepwell.monitoring.watch import Watch
 
-FORMAT = 3
+FORMAT = 4
 PLAIN = ("time", "entity", "key", "answer", "label", "task", "label_delay_days", "columns", "run_length", "closed", "unlabelled", "tested")
 COUNTS = ("incidents", "noted", "late", "unknown_labels")
 

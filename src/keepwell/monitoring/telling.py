@@ -7,6 +7,7 @@ from datetime import datetime
 
 from keepwell.diagnosis import Change, Explanation, ranked
 
+Z90 = 1.645
 LOSS = {"binary": "log loss", "multiclass": "log loss", "regression": "squared error"}
 
 
@@ -36,6 +37,24 @@ converted, percent to fraction (about 80 % of the rise)'
     if not explanation.has_labels:
         parts += [f"{note[:1].upper()}{note[1:]}" for note in explanation.notes]
     return ". ".join(part for part in parts if part)
+
+
+def withdrawal(explanation: Explanation) -> str:
+    """That a decline, told before its labels came, was none.
+
+    Examples
+    --------
+    >>> from datetime import UTC, datetime
+    >>> from keepwell.diagnosis import Began, Cause
+    >>> day = datetime(2026, 5, 14, tzinfo=UTC)
+    >>> cause = Cause("bias_ramp", "humidity", harm=0.08)
+    >>> began = Began(day, day, day, 0.9, "step", "m:humidity")
+    >>> withdrawal(Explanation(began, (cause,), 0.08, 0.01, -0.01, 0.005, (), None, None, 0.5, True))
+    'the decline told since 14 May 2026 is withdrawn: the labels show -0.010 (± 0.008), a rise of 0.080 was expected'
+    """
+    rise, error = explanation.rise or 0.0, Z90 * (explanation.rise_error or 0.0)
+    words = f"the labels show {rise:+.3f} (± {error:.3f}), a rise of {explanation.harm or 0.0:.3f} was expected"
+    return f"the decline told since {explanation.began.at:%-d %B %Y} is withdrawn: {words}"
 
 
 def span(low: datetime, high: datetime) -> str:

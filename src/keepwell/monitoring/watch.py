@@ -31,7 +31,7 @@ from keepwell.monitoring.arrivals import arrivals_note
 from keepwell.monitoring.budget import days_between
 from keepwell.monitoring.incidents import Incident, Judgement, judge
 from keepwell.monitoring.memory import KEY, Kept, Series, thinned
-from keepwell.monitoring.signals import Signal
+from keepwell.monitoring.signals import ENDS, Signal
 from keepwell.monitoring.state import from_bytes, to_bytes
 from keepwell.monitoring.threads import one_thread
 
@@ -444,7 +444,7 @@ class Watch:
     ) -> Signal:
         """A signal of the batch that closed."""
         end = self._end(number)
-        is_first = incident is None or kind == "recovered"
+        is_first = incident is None or kind in ENDS
         return Signal(kind, end, self.incidents if incident is None else incident, tuple(causes), explanation, is_first)
 
 

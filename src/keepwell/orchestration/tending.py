@@ -32,6 +32,7 @@ from keepwell.incidents import (
     Incident,
     Labels,
     Seen,
+    end_of,
     escalate,
     finding_id,
     join,
@@ -46,11 +47,10 @@ from keepwell.incidents import (
     of_skew,
     of_source,
     of_unanswered,
-    recovery_of,
     silences,
 )
 from keepwell.ingestion import Gathered
-from keepwell.monitoring import Checkup, Said, explanation_of, list_signals
+from keepwell.monitoring import ENDS, Checkup, Said, explanation_of, list_signals
 from keepwell.orchestration.context import Context
 from keepwell.orchestration.retracing import ANSWER, Skew
 from keepwell.orchestration.tables import list_cycles
@@ -93,7 +93,7 @@ def tend(connection: sa.Connection, context: Context, known: Known) -> list[Chan
         return []
     # A cycle of an earlier day is no news about what was told after it.
     ends = [end for end in [*heard, *_data_ends(known, lives), *_skew_ends(known, lives)] if _told_before(lives, end.id, known.as_of)]
-    ends += [recovery_of(said) for said in _said(known, "recovered")]
+    ends += [end_of(said) for kind in ENDS for said in _said(known, kind)]
     ends += replaced(connection, context, lives, known.champion)
     around = around_of(context, known.decision, known.as_of)
     changes = apply(connection, context, lives, faults, ends, around, known.as_of)

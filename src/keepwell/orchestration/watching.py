@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from keepwell.diagnosis import Change, Explanation
 from keepwell.errors import FrameInvalid, WatchStateInvalid
 from keepwell.monitoring import (
+    ENDS,
     Said,
     Signal,
     Watch,
@@ -30,6 +31,7 @@ from keepwell.monitoring import (
     record_signal,
     record_watch,
     tell,
+    withdrawal,
 )
 from keepwell.orchestration.context import Context
 from keepwell.registry import CHAMPION, AliasChange, list_alias_changes
@@ -39,7 +41,11 @@ from keepwell.training import from_bytes
 
 # Lines of the timeline -> kinds of change.
 CHANGED = {"contract": "contract", "promoted": "version", "rolled_back": "version", "edited": "code"}
-TOLD = {"decline": "declined", "recovered": "recovered"}  # notes are not lines of a life: `keepwell why` shows them
+TOLD = {
+    "decline": "declined",
+    "recovered": "recovered",
+    "withdrawn": "withdrawn",
+}  # notes are not lines of a life: `keepwell why` shows them
 LOOK_BACK = timedelta(days=60)
 AGAIN = timedelta(days=30)  # a version whose held-out rows are too few is tried again with those that it has answered since
 
@@ -101,7 +107,7 @@ def watch(context: Context, version: int, as_of: datetime, connection: sa.Connec
         return Watched(version, None, {"unwatched": error.message, "again": (as_of + AGAIN).isoformat(), "ended": ended})
     signals = _update(context, version, watching, until, connection) if until is not None else []
     said = tuple(_said(context, version, signal, connection) for signal in signals)
-    over = {signal.incident for signal in signals if signal.kind == "recovered"}
+    over = {signal.incident for signal in signals if signal.kind in ENDS}
     ended = known[1].get("ended", []) if known and not over else _ended(context, version, as_of, connection, over)
     opened = [_plainly(incident) for incident in watching.open_incidents]
     facts = {
@@ -169,7 +175,7 @@ def ended_at(said: Sequence[Said], changes: Sequence[AliasChange], now: datetime
     said : the signals of that decline. changes : of the champion.
     """
     told = min(one.as_of for one in said if one.kind == "decline")
-    over = [one.as_of for one in said if one.kind == "recovered"]
+    over = [one.as_of for one in said if one.kind in ENDS]
     replaced = [change.since for change in changes if told <= change.since <= now and change.number != said[0].version]
     return min([*over, *replaced], default=None)
 
@@ -281,6 +287,8 @@ def _said(context: Context, version: int, signal: Signal, connection: sa.Connect
         sentence = f"note: {words}{f' ({where})' if where else ''}; no harm is expected of it"
     elif signal.kind == "recovered":
         sentence = f"recovered from the decline since {found.began.at:%-d %B %Y}" if found else "recovered"
+    elif signal.kind == "withdrawn":
+        sentence = withdrawal(found) if found else "withdrawn"
     else:
         sentence = f"is {_sentence(context, found, connection)}" if found else "is declining"
     facts = {

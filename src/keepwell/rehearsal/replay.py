@@ -19,7 +19,7 @@ import polars as pl
 
 from keepwell.evaluation import losses
 from keepwell.ingestion import ALL
-from keepwell.monitoring import list_signals
+from keepwell.monitoring import ENDS, list_signals
 from keepwell.orchestration import Context, Plain, attach, detach, run_cycle
 from keepwell.registry import CHAMPION, list_alias_changes, list_versions
 from keepwell.rehearsal.outcomes import Alarm, Outcome, false_alarms, rolling_loss
@@ -219,7 +219,7 @@ def _alarms(said: list[Any], served: list[tuple[datetime, int | None]]) -> list[
         declines = [one for one in mine if one.kind == "decline"]  # newest first
         onset = datetime.fromisoformat(declines[0].facts["explanation"]["began"]["at"])
         told = declines[-1].as_of
-        over = [one.as_of for one in mine if one.kind == "recovered"]
+        over = [one.as_of for one in mine if one.kind in ENDS]
         replaced = [since for since, number in served if since > told and number != key[0]]
         found.append(Alarm(key[0], onset, told, min([*over, *replaced], default=None)))
     return found
