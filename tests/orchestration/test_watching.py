@@ -18,8 +18,9 @@ from typer.testing import CliRunner
 from keepwell import Project
 from keepwell.cli import app
 from keepwell.diagnosis import Began, Cause, Explanation
-from keepwell.monitoring import Watch, get_watch, get_watch_state
-from keepwell.orchestration.watching import _ended, _plainly
+from keepwell.incidents import end_of
+from keepwell.monitoring import Signal, Watch, get_watch, get_watch_state
+from keepwell.orchestration.watching import _ended, _plainly, _said, ended_at
 
 pytestmark = pytest.mark.once("what is found is arithmetic on rows that other tests read from every store")
 
@@ -168,3 +169,19 @@ def test_a_broken_column_that_explains_next_to_nothing_holds_no_build() -> None:
     for harm, cls in ((0.01, "unknown"), (0.08, "data_quality")):
         explained = Explanation(began, (Cause("noise", "cloud", harm=harm),), harm, 0.01, 0.1, 0.02, (), 0.1, 0.02, 0.5, has_labels=True)
         assert _plainly(SimpleNamespace(number=1, explanation=explained))["cls"] == cls
+
+
+def test_a_decline_that_is_withdrawn_is_over_and_its_incident_says_why(declined: Path) -> None:
+    moment = datetime(2026, 5, 14, tzinfo=UTC)
+    cause = Cause("bias_ramp", "cloud", harm=0.08)
+    explained = Explanation(
+        Began(moment, moment, moment, 0.9, "step", "m:cloud"), (cause,), 0.08, 0.01, 0.0, 0.004, (), None, None, 0.5, True
+    )
+    with Project(declined) as project, project.context.database.read() as connection:
+        said = [
+            _said(project.context, 1, Signal(kind, moment + place * WEEK, 1, (cause,), explained), connection)
+            for place, kind in enumerate(("decline", "withdrawn"))
+        ]
+    assert said[1].sentence.startswith("the decline told since 14 May 2026 is withdrawn: the labels show +0.000")
+    assert ended_at(said, [], UNTIL) == moment + WEEK
+    assert end_of(said[1]).because == "labels show that it cost nothing"
