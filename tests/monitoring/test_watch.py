@@ -286,6 +286,31 @@ def test_selective_labels_of_random_rows_do_no_harm(watch: Watch) -> None:
     assert watch.update(AFTER.with_columns(pl.when(pl.Series(known)).then("label").alias("label"))) == []
 
 
+@pytest.mark.parametrize(("easy", "words"), [(True, "easier"), (False, "harder")])
+def test_selective_labels_of_some_rows_only_are_a_note(state: bytes, easy: bool, words: str) -> None:
+    """Labels of the rows that were sure, or of those that were not: the loss that they show is not that of all."""
+    watch = Watch.load(state, streams.chance)
+    watch.label_delay_days = 2.0
+    is_sure = (AFTER["answer"] - 0.5).abs() > 0.25
+    known = is_sure if easy else ~is_sure
+    signals = watch.update(AFTER.with_columns(pl.when(known).then("label").alias("label")))
+    notes = {cause.kind: cause.detail for one in signals for cause in one.causes if one.kind == "note"}
+    assert f"rows whose labels came are {words}" in notes["selective_labels"]
+    assert "decline" not in {one.kind for one in signals}
+
+
+def test_a_label_delay_that_grows_is_a_note(state: bytes) -> None:
+    watch = Watch.load(state, streams.chance)
+    watch.label_delay_days = 2.0
+    assert watch.update(AFTER) == []
+    later = streams.stream(20, seed=3, since=BEGAN + 30)
+    signals = []
+    for number, part in enumerate(by_day(later)):
+        due = later.filter(pl.col("time") < streams.day(BEGAN + 30 + number - 6)).select("station", "time", "label")
+        signals += watch.update(part.drop("label"), due if due.height else None)
+    assert [(one.kind, one.causes[0].kind) for one in signals] == [("note", "late_labels")]
+
+
 def test_without_any_label_a_broken_column_is_still_found(watch: Watch) -> None:
     signals = watch.update(BROKEN.drop("label"))
     assert (signals[-1].kind, signals[-1].causes[0].kind, signals[-1].causes[0].column) == ("decline", "unit_change", "warmth")

@@ -89,6 +89,8 @@ WORDS = {
     "swapped": "two columns are exchanged",
     "outage": "rows stay away",
     "duplicate_rows": "rows come twice",
+    "late_labels": "labels come late",
+    "selective_labels": "labels come of some rows only",
     "covariate_shift": "other rows come",
     "label_shift": "the label's share changed",
     "concept_shift": "the relation to the label changed",

@@ -23,6 +23,8 @@ CLASSES = {
     "swapped": "data_quality",
     "outage": "data_quality",
     "duplicate_rows": "data_quality",
+    "late_labels": "data_quality",
+    "selective_labels": "data_quality",
     "covariate_shift": "covariate_shift",
     "label_shift": "label_shift",
     "concept_shift": "concept_shift",

@@ -27,7 +27,7 @@ from keepwell.detection import (
 )
 from keepwell.diagnosis import Case, Cause, Estimate, Explanation, Predict, estimate_of
 from keepwell.errors import FrameInvalid
-from keepwell.monitoring.arrivals import arrivals_note
+from keepwell.monitoring.arrivals import LABELLED, PATIENCE, arrivals_note, labels_note
 from keepwell.monitoring.budget import days_between
 from keepwell.monitoring.incidents import Incident, Judgement, judge
 from keepwell.monitoring.memory import KEY, Kept, Series, thinned
@@ -35,9 +35,7 @@ from keepwell.monitoring.signals import ENDS, Signal
 from keepwell.monitoring.state import from_bytes, to_bytes
 from keepwell.monitoring.threads import one_thread
 
-LABELLED = 0.9  # share of a batch's labels with which it is tested
 KEPT = 400  # batches whose rows are remembered
-PATIENCE = 1.5  # label delays after which a batch is tested with the labels that are in
 
 
 class Watch:
@@ -336,6 +334,8 @@ class Watch:
         if (note := arrivals_note(self, parts[0] if parts else None, number)) is not None:
             signals.append(note)
         self._test_labels(number)
+        if (note := labels_note(self, number)) is not None:
+            signals.append(note)
         return signals + judge(self, number)
 
     def _step(self, number: int, apart: np.ndarray, counts: np.ndarray, means: np.ndarray) -> np.ndarray:
@@ -373,6 +373,9 @@ class Watch:
             rows = self.kept.rows.take(known)
             basis, answer = ref.conditionals.basis(rows), self.kept.answer[known]
             values = label_values(ref.channels, ref.columns, rows, ref.outcome.channels(self.kept.label[known], answer, basis))
+            if len(known) < len(index):  # the loss of all rows, those without a label with what is to be expected of them
+                everyone = ref.outcome.expected(self.kept.answer[index], ref.conditionals.basis(self.kept.rows.take(index)))
+                values[:, ref.place("loss")] += everyone.mean() - ref.outcome.expected(answer, basis).mean()
             noise = label_noise(ref.channels, ref.columns, rows, ref.outcome.noise(answer, basis))
             batch_mean, sizes = batch_means(values, np.zeros(len(rows), int), 1, noise)
             means, counts = batch_mean[0], np.where(mine, sizes[0], 0.0)
