@@ -103,7 +103,8 @@ class Watch:
         z = np.vstack([np.full((1, apart.shape[1]), np.nan), null.innovations(apart[1:], apart[:-1], fitted.counts[1:])])
         self.series = Series(fitted.numbers, apart, z, fitted.counts)
         order = fitted.order
-        rows = frame[order].drop(label, answer, strict=False)
+        # The reference's labels stay as they are, also when later rows have keys like its own.
+        rows = frame[order].drop(label, answer, strict=False).with_columns(pl.lit(None, pl.String).alias(KEY))
         kept = Kept(rows, fitted.rows, ref.batch_of(fitted.rows.time), given[order], labels[order])
         self.kept = kept.take(thinned(kept.batch))
         self.last = Last.none(ref.columns)
