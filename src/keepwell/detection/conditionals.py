@@ -21,6 +21,7 @@ from keepwell.detection.columns import NULL, Columns, Rows
 from keepwell.detection.outcome import FOLDS, folds
 
 RIDGE = 3.0  # in rows: what the prior that a coefficient is zero is worth
+WILD = 4.0  # standard deviations of a normal with the same quartiles: what lies farther off does not make the scale any larger
 CLIP = 6.0  # residuals beyond this many scales count as this many
 SEASON_DAYS = 300.0  # a shorter reference cannot tell season from drift
 BASIS_SHARE = 0.01  # a level rarer than this gets no coefficient of its own
@@ -45,8 +46,8 @@ class Told:
 
 @dataclass(frozen=True, eq=False)
 class Conditionals:
-    """The fitted models: `weights` (k, d) for numbers, `category_weights` (k, all levels), `scales` (d,) out-of-fold residual sd,
-    `r2` (d,) out-of-fold share of a column's variance that the others tell."""
+    """The fitted models: `weights` (k, d) for numbers, `category_weights` (k, all levels), `scales` (d,) out-of-fold residual sd, without
+    spikes, `r2` (d,) out-of-fold share of a column's variance that the others tell."""
 
     columns: Columns
     span_days: float
@@ -70,7 +71,7 @@ class Conditionals:
         apart = targets - held
         spread = _known_mean(apart**2)
         variance = _known_mean((targets - _known_mean(targets)) ** 2)
-        scales = np.sqrt(np.maximum(spread, 1e-6))
+        scales = _scales(apart, spread)
         r2 = np.clip(1 - spread / np.maximum(variance, 1e-9), 0.0, 1.0)
         fitted = cls(columns, span, bare._solve(basis, targets), bare._solve_categories(basis, rows.codes), scales, r2)
         return fitted, fitted._in_scales(apart)
@@ -258,6 +259,17 @@ class Conditionals:
                 part[keep] = _ridge(mine[np.ix_(keep, keep)], (basis[known].T @ targets)[keep])
             parts.append(part)
         return np.concatenate(parts, axis=1)
+
+
+def _scales(apart: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """The sd of each column's residuals (n, d), the wild ones drawn in: a few spikes of a price must not hide what happens between them."""
+    found = np.sqrt(np.maximum(variance, 1e-6))
+    for place in range(apart.shape[1]):
+        known = apart[np.isfinite(apart[:, place]), place]
+        low, high = np.quantile(known, [0.25, 0.75]) if len(known) else (0.0, 0.0)
+        if (core := WILD * (high - low) / 1.349) > 0:
+            found[place] = max(float(np.sqrt((np.clip(known, -core, core) ** 2).mean())), 1e-3)
+    return np.asarray(found)
 
 
 def _known_mean(values: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from keepwell.detection import CLIP, Onset, scan
+from keepwell.detection import Onset, scan
 from keepwell.diagnosis.accounting import account
 from keepwell.diagnosis.contrast import Contrast
 from keepwell.diagnosis.estimate import BLIND, estimate_of
@@ -152,13 +152,12 @@ def _faults(contrast: Contrast, roots: list[Root]) -> list[Cause]:
 def _beyond(contrast: Contrast, root: Root) -> float:
     """How far a column moved from what the others tell, over what might still be rare weather; less than one is no fault.
 
-    The reference is well, and the farthest that it has been for as long is known; misfits end at `CLIP`, so that what is farther than half
-    of the way to there is a fault, whatever the reference has seen.
+    The reference is well, and the farthest that it has been for as long is known. A spike of one batch is as far off as a fault is, where
+    the reference has spikes; a fault stays, and the longer the less far the reference has ever been.
     """
     reference = contrast.case.reference
-    change, farthest = contrast.effect()[0], reference.null.farthest(len(contrast.post))
+    change, limits = contrast.effect()[0], RECORD * reference.null.farthest(len(contrast.post))
     places = [place for kind in ("m", "s") if (place := reference.place(kind, root.column)) is not None]
-    limits = np.minimum(RECORD * farthest, (farthest + CLIP) / 2)
     return max((abs(float(change[place])) / max(float(limits[place]), 1e-9) for place in places), default=np.inf)
 
 
