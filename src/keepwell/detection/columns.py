@@ -26,7 +26,8 @@ class Column:
 
     `kind` is "number" or "category" (texts and booleans). Of a number: `mean`, `scale` (standard deviation), `low` and `high` (0.1 % and
     99.9 % quantiles), `knots` (quartiles), `masses` (values that many rows share). Of a category: `levels` with `shares`.
-    `nulls` is the share missing; `is_watched` is False for clocks, constants and columns with too few values.
+    `nulls` is the share missing; `is_watched` is False for clocks, constants and columns with too few values; `clock` says what of the time
+    a clock tells, "" for others.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Column:
     masses: tuple[float, ...] = ()
     levels: tuple[str, ...] = ()
     shares: tuple[float, ...] = ()
+    clock: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,25 +225,28 @@ def _number(name: str, values: np.ndarray, when: np.ndarray) -> Column:
     scale = float(np.clip(known, low, high).std())
     found, counts = np.unique(known, return_counts=True)
     masses = tuple(float(value) for value in found[counts > MASS * known.size])
-    is_watched = known.size >= 150 and scale > 0 and not _is_clock(known, when[there])
-    return Column(name, "number", nulls, is_watched, float(known.mean()), scale or 1.0, low, high, tuple(knots), masses)
+    clock = _clock(known, when[there])
+    is_watched = known.size >= 150 and scale > 0 and not clock
+    return Column(name, "number", nulls, is_watched, float(known.mean()), scale or 1.0, low, high, tuple(knots), masses, clock=clock)
 
 
-def _is_clock(values: np.ndarray, when: np.ndarray) -> bool:
-    """Does month, weekday, hour or day of the year alone tell the value?"""
+def _clock(values: np.ndarray, when: np.ndarray) -> str:
+    """Which of month, weekday, hour or day of the year alone tells the value? None: ""."""
     total = values.var()
     days = when.astype(int)
     stamps = days.astype("datetime64[D]")
     month = (stamps.astype("datetime64[M]").astype(int)) % 12
     year_day = (stamps - stamps.astype("datetime64[Y]").astype("datetime64[D]")).astype(int)
-    for clock in (month, days % 7, np.floor((when % 1) * 24).astype(int), year_day, year_day + 400 * np.floor((when % 1) * 24).astype(int)):
+    hour = np.floor((when % 1) * 24).astype(int)
+    clocks = {"month": month, "weekday": days % 7, "hour": hour, "day of the year": year_day, "moment": year_day + 400 * hour}
+    for name, clock in clocks.items():
         _, place, counts = np.unique(clock, return_inverse=True, return_counts=True)
         if counts.size > values.size / 4:
             continue
         means = np.bincount(place, values) / counts
         if total > 0 and ((values - means[place]) ** 2).mean() < (1 - CLOCK_R2) * total:
-            return True
-    return False
+            return name
+    return ""
 
 
 def _category(name: str, values: pl.Series, *, always_watched: bool) -> Column:

@@ -194,12 +194,14 @@ class Conditionals:
             for wave in (1, 2):
                 angle = 2 * np.pi * wave * time / YEAR
                 parts += [np.sin(angle), np.cos(angle)]
-        for wave in (1, 2):  # the hour; zero work where all rows have one
+        # Where rows say the hour or the weekday themselves, they are believed: their time may be that of their arrival.
+        told = {column.clock for column in self.columns.numbers}
+        for wave in (1, 2) if "hour" not in told else ():
             angle = 2 * np.pi * wave * (time % 1)
             parts += [np.sin(angle), np.cos(angle)]
         day = np.floor(time) % 7
-        parts += [(day == number).astype(float) for number in range(6)]
-        return np.stack(parts, axis=1)
+        parts += [(day == number).astype(float) for number in range(6) if "weekday" not in told]
+        return np.stack(parts, axis=1) if parts else np.empty((len(time), 0))
 
     def basis(self, rows: Rows) -> np.ndarray:
         """The shared basis, (n, k)."""

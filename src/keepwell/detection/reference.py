@@ -22,13 +22,14 @@ from keepwell.detection.channels import (
     tolerated,
 )
 from keepwell.detection.columns import Columns, Rows
-from keepwell.detection.conditionals import Conditionals
-from keepwell.detection.null import Null
+from keepwell.detection.conditionals import CLIP, Conditionals
+from keepwell.detection.null import WINDOWS, Null
 from keepwell.detection.outcome import Outcome
 from keepwell.errors import FrameInvalid
 
 MIN_BATCHES, MIN_ROWS = 60, 200
 ROWS_A_BATCH = 5.0
+WILD_SHARE, WARY = 0.006, 3  # of a column's rows that are as wild as can be; batches that another such spell must last to be no spell
 SHARE_ALTERNATIVES = np.array([0.03, 0.05, 0.08, 0.12, 0.2, 0.3, 0.45, 0.65, 0.9])  # as many as there are bets
 
 
@@ -104,7 +105,7 @@ class Reference:
         middle = (numbers + 0.5) * width
         is_timid = np.array([channel.is_of_labels or channel.kind == "diff" for channel in channels])
         null = Null.fit(means, counts, middle, tolerated(channels, outcome, sensitive), is_timid)
-        null = _floored(null, channels, values)
+        null = _wary(_floored(null, channels, values), channels, values)
         share = np.array([channel.is_share for channel in channels])
         known = np.maximum(np.isfinite(values).sum(axis=0), 1)
         usual = np.nansum(np.where(share, values, 0.0), axis=0) / known
@@ -175,6 +176,15 @@ def _floored(null: Null, channels: Sequence[Channel], values: np.ndarray) -> Nul
         common=np.where(share, np.maximum(null.common, 1e-4), null.common),
         each=np.where(share, np.maximum(null.each, counting), null.each),
     )
+
+
+def _wary(null: Null, channels: Sequence[Channel], values: np.ndarray) -> Null:
+    """Where the reference has wild rows, a few batches may be full of them and be no fault: how far they could be is not known."""
+    there = np.isfinite(values)
+    wild = (there & (np.abs(np.where(there, values, 0.0)) >= CLIP)).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
+    is_wild = np.array([channel.kind in ("m", "s") for channel in channels]) & (wild > WILD_SHARE)
+    is_short = np.array(WINDOWS) < WARY
+    return replace(null, record=np.where(is_short[:, None] & is_wild, np.inf, null.record))
 
 
 def _notes(columns: Columns, rows: Rows, width: float) -> tuple[str, ...]:
