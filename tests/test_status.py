@@ -67,7 +67,11 @@ DAILY = {"every_days": 1, "cooldown_days": 0, "min_new_labels": 0}
         (True, {}, "no version serves yet, but it is held: 0 labelled rows, 100 are needed"),
         (False, {}, "the last cycle built a version, because no version serves yet"),
         (False, DAILY, "1 days since the last build: the next cycle builds a version"),
-        (False, {**DAILY, "min_new_labels": 9}, "1 days since the last build, but it is held: 0 new labels since the last build, 9 are needed"),
+        (
+            False,
+            {**DAILY, "min_new_labels": 9},
+            "1 days since the last build, but it is held: 0 new labels since the last build, 9 are needed",
+        ),
     ],
     ids=["new", "nothing", "due", "held"],
 )

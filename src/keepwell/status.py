@@ -291,9 +291,7 @@ def _next(context: Context, after: datetime, count: int) -> datetime | None:
     return found.astimezone(UTC)
 
 
-def _wanted(
-    context: Context, now: datetime, last: RetrainDecision | None, *, is_past: bool
-) -> tuple[str | None, str | None, str | None]:
+def _wanted(context: Context, now: datetime, last: RetrainDecision | None, *, is_past: bool) -> tuple[str | None, str | None, str | None]:
     """What asks for a version, what holds it and what comes of it: of now as `keepwell next` says it, of the past as it was decided."""
     from keepwell.upcoming import asked_for
 

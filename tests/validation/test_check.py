@@ -62,7 +62,7 @@ def prices(n, seed):
     ("scale", "count", "told"),
     [
         (100, 4, "nearly all values are about 100 times the usual ones"),
-        (0.01, 4, "nearly all values are about 0.01 times the usual ones"),
+        (1000, 4, "nearly all values are about 1000 times the usual ones"),
         (37, 4, None),  # no factor that feeds make by mistake
         (100, 1, None),  # one value alone
     ],

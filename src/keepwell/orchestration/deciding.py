@@ -98,7 +98,7 @@ def _since(context: Context, facts: dict[str, Any]) -> str | None:
 
 
 def state_now(context: Context, now: datetime, *, asked: bool = False) -> State:
-    """What a cycle at this moment would look at, from what is known already: nothing is gathered. Gains are in it where it would estimate them."""
+    """What a cycle at this moment would look at, from what is known already; gains are in it where it would estimate them."""
     settings = context.settings
     with context.database.read() as connection:
         champion = aliases_now(connection, context.name).get(CHAMPION)
