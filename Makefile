@@ -7,7 +7,9 @@ COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib # pip would do it on
 DEMO := demo-rain
 WORKERS ?= 4
 
-PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# Several workers on few cores: threads of the algebra would wait for one another, a tenth of all work.
+THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+PYTEST := $(THREADS) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # The same tests on other stores: real servers, from packages (tests/stores.py).
 GROWN := KEEPWELL_TEST_DATABASE=postgresql KEEPWELL_TEST_STORE=s3
 

@@ -60,7 +60,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """What keeps nothing, or is not asked again, need not be read either."""
-    again = (Path(__file__).parent / name for name in (*DOORS, "guards", "../src"))
+    again = (Path(__file__).parent / name for name in (*DOORS, "guards", "../src/keepwell"))
     return True if config.getoption("--stores") and collection_path.resolve() in {path.resolve() for path in again} else None
 
 

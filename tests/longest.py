@@ -20,7 +20,6 @@ LONGEST = (
     "orchestration/test_crash.py",
     "test_weather_example.py",
     "api/test_workers.py",
-    "orchestration/test_acting.py",
     "chaos/test_real_disk.py",
     "ui/test_browser.py",
     "orchestration/test_trials.py",
