@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from keepwell.errors import KeepwellError
+
 if TYPE_CHECKING:
     from keepwell.monitoring import Checkup
     from keepwell.orchestration import Context, CycleRecord
@@ -295,9 +297,14 @@ def _wanted(context: Context, now: datetime, last: RetrainDecision | None, *, is
     """What asks for a version, what holds it and what comes of it: of now as `keepwell next` says it, of the past as it was decided."""
     from keepwell.upcoming import asked_for
 
+    decided = (last.trigger, last.held_by, None) if last else (None, None, None)
     if is_past:
-        return (last.trigger, last.held_by, None) if last else (None, None, None)
-    if (found := asked_for(context, now)) is None:
+        return decided
+    try:
+        found = asked_for(context, now)
+    except KeepwellError:  # the folder's code cannot be read, say: how the model is must be told all the same
+        return decided
+    if found is None:
         return (last.trigger if last and last.build else None), None, None
     decision, act = found
     does = "goes back to the version before" if act.name == "roll back" else "builds a version"

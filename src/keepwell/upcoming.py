@@ -70,7 +70,7 @@ def upcoming(context: Context, at: datetime | None = None) -> Next:
     acts = [Act("cycle", cycle, "a cycle gathers, checks up and answers")] if cycle else []
     asked = _asked(context, state, decision, now)
     acts += [asked] if asked else []
-    if asked is None or decision.act == ROLL_BACK:
+    if asked is None or asked.name == ROLL_BACK:
         acts += _foreseen(context, state)
     if decision.act in ("fix upstream", "quarantine and wait"):
         acts.append(Act(decision.act, None, decision.sentence))
@@ -96,9 +96,9 @@ def _asked(context: Context, state: State, decision: RetrainDecision, now: datet
     settings = context.settings
     if decision.trigger is None:
         return None
-    if decision.act == ROLL_BACK and not decision.held_by:
-        alone = () if settings.acts_alone else ("a person must say so: `keepwell rollback`",)
-        return Act(ROLL_BACK, _cycle_after(context, now), decision.sentence, alone)
+    if decision.act == ROLL_BACK:
+        held = (decision.held_by,) if decision.held_by else () if settings.acts_alone else ("a person must say so: `keepwell rollback`",)
+        return Act(ROLL_BACK, _cycle_after(context, now), decision.sentence.removesuffix(f"; held: {decision.held_by}"), held)
     holding = tuple(brake for brake in all_brakes(settings.retrain, settings.build, state, now) if brake.holds)
     free = _free(holding)
     when = _cycle_after(context, free or now) if free is not None or not holding else None
