@@ -3,10 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib # pip would do it on one core
 DEMO := demo-rain
 WORKERS ?= 4
 
-PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+# Several workers on few cores: threads of the algebra would wait for one another, a tenth of all work.
+THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+PYTEST := $(THREADS) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # The same tests on other stores: real servers, from packages (tests/stores.py).
 GROWN := KEEPWELL_TEST_DATABASE=postgresql KEEPWELL_TEST_STORE=s3
 
@@ -14,12 +17,18 @@ SEED ?= 1
 KILLS ?= 20
 DATABASE ?= both
 
-.PHONY: demo test test-stores chaos chaos-answers lint docs screenshots bench lock clean
+# What Python has compiled once serves all the processes that tests start, also where the environment says otherwise.
+export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: demo test tests test-stores chaos chaos-answers lint rules types docs screenshots bench lock clean
 
 demo: $(VENV)/.installed ## fifty years of daily weather, lived by one model
 	@$(BIN)/keepwell demo --no-serve --folder $(DEMO)/rain
 
-test: lint ## everything that must hold before a change is done: all tests on SQLite and local files, those that keep something on PostgreSQL and S3
+test: rules ## everything that must hold before a change is done: all tests on SQLite and local files, those that keep something on PostgreSQL and S3
+	@$(MAKE) --no-print-directory --jobs=2 types tests
+
+tests: $(VENV)/.installed-dev ## those tests alone
 	$(PYTEST) --thin
 	$(GROWN) $(PYTEST) --thin --stores
 
@@ -35,8 +44,12 @@ chaos: $(VENV)/.installed-dev ## fifty years, killed with -9 at KILLS moments dr
 chaos-answers: $(VENV)/.installed-dev ## a server under load: 30 kills with -9, a full disk, a read-only one; 10,000 requests across 20 swaps
 	PYTHONPATH=tests $(BIN)/python tests/chaos/answers.py --seed $(SEED)
 
-lint: $(VENV)/.installed-dev
+lint: rules types
+
+rules: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
+
+types: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 docs: $(VENV)/.installed-dev ## write docs/reference/ anew from the code
@@ -66,12 +79,14 @@ $(VENV)/.made:
 
 $(VENV)/.installed: $(VENV)/.made requirements.lock pyproject.toml
 	@echo "Installing into $(VENV) ..."
-	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-compile --require-hashes -r requirements.lock
+	@$(COMPILE)
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.made requirements-dev.lock pyproject.toml
 	@echo "Installing into $(VENV), with what the tests need ..."
-	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@$(PIP) install --no-compile --require-hashes -r requirements-dev.lock
+	@$(COMPILE)
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $(VENV)/.installed $@

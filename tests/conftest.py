@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import stores
 from hypothesis import settings
+from longest import longest_first
 from projects import BUILT_AT, tiny_project
 
 from keepwell import Project
@@ -57,6 +58,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             written.write(line + "\n")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """What keeps nothing, or is not asked again, need not be read either."""
+    again = (Path(__file__).parent / name for name in (*DOORS, "guards", "../src/keepwell"))
+    return True if config.getoption("--stores") and collection_path.resolve() in {path.resolve() for path in again} else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     chosen = items[:]
     if config.getoption("--thin"):
@@ -71,7 +78,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         ]
     left_out = set(items).difference(chosen)
     config.hook.pytest_deselected(items=[item for item in items if item in left_out])
-    items[:] = chosen
+    items[:] = longest_first(chosen) if hasattr(config, "workerinput") else chosen
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

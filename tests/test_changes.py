@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import stores
 from projects import BUILT_AT, DAYS, FIRST_DAY, tiny_rows
 from typer.testing import CliRunner
 
@@ -19,9 +20,10 @@ from keepwell.errors import InputInvalid
 NEXT = BUILT_AT + timedelta(days=3)
 
 
-@pytest.fixture
-def changed(tiny: Path) -> Iterator[Project]:
-    """A project whose code, settings and past rows were changed between two builds."""
+@pytest.fixture(scope="module")
+def changed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A project whose code, settings and past rows were changed between two builds; only looked at."""
+    tiny = stores.copy_project(built, tmp_path_factory.mktemp("changed") / "tiny")
     model = (tiny / "model.py").read_text()
     (tiny / "model.py").write_text(model.replace("LogisticRegression(random_state=seed)", "LogisticRegression(C=0.5, random_state=seed)"))
     settings = (tiny / "keepwell.toml").read_text()

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import stores
 from projects import BUILT_AT
 from typer.testing import CliRunner
 
@@ -19,9 +20,10 @@ pytestmark = pytest.mark.once("compares what other tests read from every store")
 LATER = datetime(2026, 1, 20, 6, tzinfo=UTC)
 
 
-@pytest.fixture
-def two(tiny: Path) -> Path:
-    """A project whose second version has one line of `features` more to say."""
+@pytest.fixture(scope="module")
+def two(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose second version has one line of `features` more to say; only looked at."""
+    tiny = stores.copy_project(built, tmp_path_factory.mktemp("two") / "tiny")
     path = tiny / "model.py"
     path.write_text(path.read_text().replace('"warmth", "cloud")', '"warmth", cloud=pl.col("cloud") ** 2)'))
     with Project(tiny) as project:

@@ -27,7 +27,8 @@ def change(folder, old, new, file="model.py"):
 
 def test_a_good_project_has_nothing_wrong_and_keeps_nothing(tmp_path):
     folder = tiny_project(tmp_path / "tiny")
-    assert set(states(folder).values()) == {"ok"}
+    noted = {about: state for about, state in states(folder).items() if state != "ok"}
+    assert noted == {"reference": "note", "horizon": "note"}, "its 100 days hold no year, and rain is known the same day"
     assert not (folder / ".keepwell").exists()
     assert not (folder / "contract.toml").exists()
 
@@ -103,3 +104,57 @@ def test_two_rows_of_one_key_are_told(tmp_path):
         "rows = source(since, until)\n    return pl.concat([rows, rows.with_columns(warmth=pl.lit(1.0))])",
     )
     assert "rows share their 'site' and 'day'" in wrong(folder)["keys"]
+
+
+SHOPS = """
+    shops = source(since, until)
+    return pl.concat(
+        [shops.with_columns(site=pl.lit(name), warmth=pl.col("warmth") + place) for place, name in enumerate(("a", "b", "c"))]
+    )"""
+
+
+def several(folder, features):
+    """The tiny project with three sites, and other features."""
+    change(folder, "\n    return source(since, until)", SHOPS)
+    change(folder, 'return observations.select("site", "day", "warmth", "cloud")', f"return {features}")
+    change(folder, "horizon_days=1", "horizon_days=1, lookback_days=2")
+    return {finding.about: finding for finding in preflight(folder)}
+
+
+@pytest.mark.parametrize(
+    ("features", "state", "words"),
+    [
+        (
+            'observations.sort("day").select("site", "day", lag=pl.col("warmth").shift(1)).drop_nulls()',
+            "wrong",
+            "it matters in which order",
+        ),
+        (
+            'observations.sort("day").select("site", "day", "cloud", lag=pl.col("warmth").shift(1).over("site")).drop_nulls()',
+            "ok",
+            "its own",
+        ),
+        ('observations.select("site", "day", "cloud", all=pl.col("warmth").mean().over("day"))', "note", "rows of other sites are used"),
+    ],
+    ids=["over is forgotten", "over is there", "on purpose"],
+)
+def test_rows_of_one_entity_in_anothers_features_are_told(tmp_path, features, state, words):
+    found = several(tiny_project(tmp_path / "tiny"), features)["entities"]
+    assert found.state == state and words in found.message
+    assert state == "ok" or '`.over("site")`' in found.message
+
+
+@pytest.mark.parametrize(
+    ("label", "state", "words"),
+    [
+        ('"site", "day", label=pl.col("rain").shift(-1)).drop_nulls(', "ok", "none changes afterwards"),
+        ('"site", "day", label="rain"', "note", "rows younger than horizon_days=1 have a label, such as that of 2025-"),
+        ('"site", "day", label=pl.col("rain").reverse().rolling_max(3, min_samples=1).reverse()', "wrong", "changes when later rows come"),
+    ],
+    ids=["in time", "early", "half known"],
+)
+def test_labels_known_before_their_horizon_are_told(tmp_path, label, state, words):
+    folder = tiny_project(tmp_path / "tiny")
+    change(folder, '"site", "day", label="rain"', label)
+    (found,) = [finding for finding in preflight(folder) if finding.about == "horizon"]
+    assert (found.state, words in found.message) == (state, True), found.message

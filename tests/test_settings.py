@@ -100,8 +100,8 @@ def test_dotenv_may_hold_what_sources_read(folder):
     [
         ("[gate]\nconfidence = 2", "gate.confidence"),
         ("[build]\nholdout_days = 'long'", "build.holdout_days"),
-        ("[schedule]\ncron = 'at six'", "schedule"),
-        ("[schedule]\ntimezone = 'Mars/Base'", "schedule"),
+        ("[schedule]\ncron = 'at six'", "schedule.cron"),
+        ("[schedule]\ntimezone = 'Mars/Base'", "schedule.timezone"),
         ("[search]\nC = []", "search"),
         ("[search]\nC = [1, 2, 3, 4, 5, 6, 7, 8, 9]\nD = [1, 2, 3, 4, 5, 6, 7, 8]", "search"),
         ("gate = [", "keepwell.toml"),
@@ -122,6 +122,7 @@ def test_an_impossible_value_is_named(folder, text, setting):
         ("[serve]\nworkers = 'two'", r"is 'two': it must be a whole number\."),
         ("[[webhooks]]\nsecret = 'x'", r"'webhooks\.0\.url' .* is 'missing': it is needed\."),
         ("[store]\ndatabase = 'mysql://mira:s3cret@db/rain'", r"is 'mysql://[^s]*': the record is kept in sqlite:///FILE or postgresql://"),
+        ("[schedule]\ncron = 'at six'", r"'schedule\.cron' .* is 'at six': it is not a cron line such as '0 6 \* \* \*'\."),
         ("gate = [", r"is 'not TOML': [^`]*$"),
         (
             "[[webhooks]]\nurl = 'http://a.example'\nkinds = ['incidents.*']",

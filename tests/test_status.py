@@ -29,6 +29,7 @@ def test_the_sentence_begins_with_the_word_since_and_why():
             {"retraining": "the model is unwell", "held_by": "the data has a fault"},
             "the model is unwell, but it is held: the data has a fault.",
         ),
+        ({"retraining": "no version serves yet", "coming": "the next cycle builds a version"}, "yet: the next cycle builds a version."),
         ({"waiting": 1}, "Quarantine: 1 row waits."),
         ({"waiting": 1200}, "Quarantine: 1,200 rows wait."),
         ({"owner": "Mira", "deputy": "Jo"}, "Owner: Mira, deputy Jo."),
@@ -55,6 +56,33 @@ def test_a_new_project_is_unknown(tmp_path):
     with Project(tiny_project(tmp_path / "tiny")) as project:
         assert project.status().word == "unknown"
         assert "has not been checked yet" in project.status().sentence
+
+
+DAILY = {"every_days": 1, "cooldown_days": 0, "min_new_labels": 0}
+
+
+@pytest.mark.parametrize(
+    ("is_new", "retrain", "clause"),
+    [
+        (True, {}, "no version serves yet, but it is held: 0 labelled rows, 100 are needed"),
+        (False, {}, "the last cycle built a version, because no version serves yet"),
+        (False, DAILY, "1 days since the last build: the next cycle builds a version"),
+        (
+            False,
+            {**DAILY, "min_new_labels": 9},
+            "1 days since the last build, but it is held: 0 new labels since the last build, 9 are needed",
+        ),
+    ],
+    ids=["new", "nothing", "due", "held"],
+)
+def test_a_coming_build_is_said_as_next_says_it(built, tmp_path, is_new, retrain, clause):
+    with Project(tiny_project(tmp_path / "tiny") if is_new else built, {"retrain": retrain}) as project:
+        status, coming = project.status(), project.next()
+        assert dict(status.lines)["Retraining"] == clause
+        builds = [act for act in coming.acts if act.name == "build" and status.retraining and act.sentence.endswith(status.retraining)]
+        asked = bool(status.coming or status.held_by)
+        assert asked == bool(builds)
+        assert [act.held_by for act in builds if asked] == ([tuple(status.held_by.split("; ")) if status.held_by else ()] if asked else [])
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 FEW_DAYS = 120  # of rows to try: a season, so that most features and labels appear
 ENOUGH_ROWS = 20  # to train on
+ALL_SEASONS = 300  # days that hold something of each
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,12 @@ def preflight(folder: Path, now: datetime | None = None) -> list[Finding]:
     if settings is None or model is None:
         return bench.findings
     _server(bench, settings)
+    _reference(bench, settings)
     observed = _gather(bench, settings, model)
     if observed is None:
         return bench.findings
     rows = _features(bench, settings, model, observed)
-    labels = _labels(bench, model, observed)
+    labels = _labels(bench, settings, model, observed)
     if rows is not None and labels is not None:
         _train(bench, settings, model, rows, labels)
     return bench.findings
@@ -173,6 +175,16 @@ def _server(bench: _Bench, settings: Settings) -> None:
         bench.tell("server", f"it will listen on {serve.host}:{serve.port}")
 
 
+def _reference(bench: _Bench, settings: Settings) -> None:
+    days = settings.build.holdout_days
+    if days < ALL_SEASONS:
+        message = (
+            f"a version is judged on its newest {days:g} days ([build] holdout_days), and what is usual is learned from them: "
+            "where the data have seasons, one that these days do not hold may pass for a decline. 364 days hold one of each"
+        )
+        bench.tell("reference", message, "note")
+
+
 def _has_token(bench: _Bench, settings: Settings) -> bool:
     """Is one of the record good? A record that is not there yet is not made for it."""
     from keepwell.access import list_tokens
@@ -259,9 +271,42 @@ def _features(bench: _Bench, settings: Settings, model: Model, observed: pl.Data
         bench.tell("look-ahead", f"none, and {model.lookback_days:g} days of look-back suffice; recomputed at {cuts} moments")
     elif cuts == 0:
         bench.tell("look-ahead", "too few rows to tell", "note")
+    bench.attempt("entities", lambda: _entities(bench, settings, model, observed))
     if model.slices is not None:
         bench.attempt("slices", lambda: _slices(bench, model, rows))
     return rows
+
+
+def _entities(bench: _Bench, settings: Settings, model: Model, observed: pl.DataFrame) -> None:
+    """Rows of one entity in another's features."""
+    from keepwell.training import mixed_entities
+
+    if model.entity is None or observed[model.entity].n_unique() < 2:
+        return
+    found = mixed_entities(model, observed, seed=settings.build.seed)
+    if found is None:
+        bench.tell("entities", f"the features of one {model.entity} come from its own rows; made anew from those alone, they are the same")
+        return
+    each = f'`.over("{model.entity}")`' if model.frame == "polars" else f'`groupby("{model.entity}")`'
+    names = ", ".join(found.features)
+    if found.by_order:
+        bench.tell(
+            "entities",
+            f"{names}: it matters in which order the rows of one {model.time} come. {_upper(found.example)}. "
+            f"Rows of several {model.entity}s are mixed: a shift, difference or rolling value in `features` needs {each}.",
+            "wrong",
+        )
+    else:
+        bench.tell(
+            "entities",
+            f"{names}: rows of other {model.entity}s are used. {_upper(found.example)}. "
+            f"If that is not meant, a shift, difference or rolling value in `features` lacks {each}.",
+            "note",
+        )
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _slices(bench: _Bench, model: Model, rows: pl.DataFrame) -> None:
@@ -275,7 +320,7 @@ def _slices(bench: _Bench, model: Model, rows: pl.DataFrame) -> None:
     bench.tell("slices", ", ".join(found.columns))
 
 
-def _labels(bench: _Bench, model: Model, observed: pl.DataFrame) -> pl.DataFrame | None:
+def _labels(bench: _Bench, settings: Settings, model: Model, observed: pl.DataFrame) -> pl.DataFrame | None:
     from keepwell.training import labels_of
 
     labels: pl.DataFrame | None = bench.attempt("labels", lambda: labels_of(model, observed))
@@ -286,7 +331,27 @@ def _labels(bench: _Bench, model: Model, observed: pl.DataFrame) -> pl.DataFrame
         return labels
     mean = cast(float, labels["label"].mean())
     bench.tell("labels", f"{labels.height:,} known, {'share of 1' if model.task == 'binary' else 'mean'} {mean:.3g}")
+    bench.attempt("horizon", lambda: _horizon(bench, settings, model, observed))
     return labels
+
+
+def _horizon(bench: _Bench, settings: Settings, model: Model, observed: pl.DataFrame) -> None:
+    """Labels that are told before they can be known."""
+    from keepwell.training import early_labels
+
+    found = early_labels(model, observed, seed=settings.build.seed)
+    days = f"horizon_days={model.horizon_days:g}"
+    if found is None:
+        bench.tell("horizon", f"no label is told before its {days} have passed, and none changes afterwards")
+    elif found.moved:
+        todo = "Let `label` leave a row out until its truth can no longer change, and raise horizon_days to that."
+        bench.tell(
+            "horizon", f"a label changes when later rows come: {found.moved}; it was promised to be known by {days}. {todo}", "wrong"
+        )
+    else:
+        told = f"{found.rows} of {found.asked} rows younger than {days} have a label, such as {found.example}"
+        todo = "If the truth is known so soon, a smaller horizon_days judges the model sooner; else leave those rows out in `label`"
+        bench.tell("horizon", f"{told}. {todo}.", "note")
 
 
 def _train(bench: _Bench, settings: Settings, model: Model, features: pl.DataFrame, labels: pl.DataFrame) -> None:

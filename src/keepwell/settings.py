@@ -201,8 +201,23 @@ class ScheduleSection(Section):
 
     @field_validator("cron", mode="before")
     @classmethod
-    def _empty_is_none(cls, value: Any) -> Any:
+    def _cron_is_readable(cls, value: Any) -> Any:
+        from croniter import croniter
+
+        if value and isinstance(value, str) and not croniter.is_valid(value):
+            raise ValueError("it is not a cron line such as '0 6 * * *'")
         return value or None
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone_is_known(cls, value: str) -> str:
+        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError("it is not a time zone such as 'Europe/Berlin'") from None
+        return value
 
 
 class ServeSection(Section):
@@ -519,21 +534,6 @@ class Settings(BaseSettings):
 
         file = cls.model_config.get("env_file")
         return expanded(value, dotenv_of(Path(str(file)).parent) if file else {})
-
-    @field_validator("schedule")
-    @classmethod
-    def _cron_is_readable(cls, value: ScheduleSection) -> ScheduleSection:
-        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-        from croniter import croniter
-
-        if value.cron is not None and not croniter.is_valid(value.cron):
-            raise ValueError(f"'{value.cron}' is not a cron line such as '0 6 * * *'")
-        try:
-            ZoneInfo(value.timezone)
-        except (ZoneInfoNotFoundError, ValueError):
-            raise ValueError(f"'{value.timezone}' is not a time zone such as 'Europe/Berlin'") from None
-        return value
 
     @property
     def acts_alone(self) -> bool:

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from keepwell.errors import KeepwellError
+
 if TYPE_CHECKING:
     from keepwell.monitoring import Checkup
     from keepwell.orchestration import Context, CycleRecord
@@ -28,7 +30,8 @@ class Status:
     checked : moment of the check-up this rests on, or None.
     realised, low, high : loss over the window with its 95 % interval; `expected` is the one at evaluation.
     maturity : share of the labels that are due and in.
-    held_by : what holds a new version that something asks for, or None.
+    retraining : what asks for a new version, or asked for the one that the last cycle built; None when nothing does.
+    held_by : what holds it, or None. coming : what the next cycle does about it, or None; `upcoming` answers these as of now.
     trial : which version answers beside the champion, unseen, and what it shows; None when none does.
     way_back : where a rollback would go, and when that was rehearsed; None when nowhere.
     waiting : rows in quarantine.
@@ -53,6 +56,7 @@ class Status:
     champion_since: datetime | None = None
     retraining: str | None = None
     held_by: str | None = None
+    coming: str | None = None
     next_cycle: datetime | None = None
     waiting: int = 0
     owner: str | None = None
@@ -77,7 +81,7 @@ class Status:
             ("Serving", f"version {self.champion} since {day(self.champion_since)}" if self.champion else "no version serves"),
             ("Way back", self.way_back or "none: there is no former champion to go back to"),
             ("Trial", self.trial or "no version is on trial"),
-            ("Retraining", _retraining(self.retraining, self.held_by)),
+            ("Retraining", _retraining(self.retraining, self.held_by, self.coming)),
             ("Next cycle", day(self.next_cycle) if self.next_cycle else "nothing is scheduled"),
             ("Quarantine", f"{self.waiting:,} {'row waits' if self.waiting == 1 else 'rows wait'}" if self.waiting else "empty"),
             ("Owner", _owner(self.owner, self.deputy)),
@@ -139,12 +143,14 @@ def status(context: Context, at: datetime | None = None) -> Status:
         decisions = [decision for moment, decision in list_decisions(connection, context.name, None if at else 1) if moment <= now]
     champion = _champion(changes)
     word, since, because = _judge(context, checkup, cycle if cycle and cycle.as_of <= now else None, champion, now)
+    waiting = [row for row in list_quarantine(context) if row["since"] <= now]
+    because += _aside(waiting, checkup)
     if word in ("well", "watch") and (silent := [one for one in incidents if one.cls == "silence"]):
         word, since, because = "unknown", silent[-1].first, words_of(silent[-1])
     if (pause := _pause(context, now, at is not None)) is not None:
         word, since, because = "paused", pause.since, f"{pause.words}; without that it would be {word}: {because}"
     facts = checkup.facts if checkup else {}
-    decision: RetrainDecision | None = decisions[0] if decisions else None
+    retraining, held_by, coming = _wanted(context, now, decisions[0] if decisions else None, is_past=at is not None)
     return Status(
         model=context.name,
         at=now,
@@ -156,10 +162,11 @@ def status(context: Context, at: datetime | None = None) -> Status:
         labels=facts.get("labels", 0),
         champion=champion.number if champion else None,
         champion_since=champion.since if champion else None,
-        retraining=decision.trigger if decision else None,
-        held_by=decision.held_by if decision else None,
+        retraining=retraining,
+        held_by=held_by,
+        coming=coming,
         next_cycle=_next(context, now, 1),
-        waiting=sum(1 for row in list_quarantine(context) if row["since"] <= now),
+        waiting=len(waiting),
         owner=context.settings.owner.owner,
         deputy=context.settings.owner.deputy,
         untold=() if at else _untold(context, now),
@@ -218,6 +225,18 @@ def _judge(
     return checkup.verdict, _since(context, checkup), checkup.sentence.rstrip(".")
 
 
+def _aside(waiting: list[dict[str, Any]], checkup: Checkup | None) -> str:
+    """Where the newest rows are, when none of them was good."""
+    if checkup is None:
+        return ""
+    newest = checkup.facts.get("newest")
+    later = [row for row in waiting if newest is None or row["time"] > datetime.fromisoformat(newest)]
+    if not later:
+        return ""
+    told = f"{'the 1 row' if len(later) == 1 else f'all {len(later):,} rows'} that came{' since' if newest else ''}"
+    return f"; {told} {'was' if len(later) == 1 else 'were'} set aside, `keepwell quarantine list` says why"
+
+
 def _untold(context: Context, now: datetime) -> tuple[str, ...]:
     """What does not reach people and machines; only now, since the record does not keep how it was."""
     from keepwell.notifying import stuck
@@ -274,10 +293,30 @@ def _next(context: Context, after: datetime, count: int) -> datetime | None:
     return found.astimezone(UTC)
 
 
-def _retraining(trigger: str | None, held_by: str | None) -> str:
+def _wanted(context: Context, now: datetime, last: RetrainDecision | None, *, is_past: bool) -> tuple[str | None, str | None, str | None]:
+    """What asks for a version, what holds it and what comes of it: of now as `keepwell next` says it, of the past as it was decided."""
+    from keepwell.upcoming import asked_for
+
+    decided = (last.trigger, last.held_by, None) if last else (None, None, None)
+    if is_past:
+        return decided
+    try:
+        found = asked_for(context, now)
+    except KeepwellError:  # the folder's code cannot be read, say: how the model is must be told all the same
+        return decided
+    if found is None:
+        return (last.trigger if last and last.build else None), None, None
+    decision, act = found
+    does = "goes back to the version before" if act.name == "roll back" else "builds a version"
+    return decision.trigger, "; ".join(act.held_by) or None, f"the next cycle {does}" if not act.held_by else None
+
+
+def _retraining(trigger: str | None, held_by: str | None, coming: str | None) -> str:
     if trigger is None:
         return "nothing asks for a new version"
-    return f"{trigger}, but it is held: {held_by}" if held_by else f"the last cycle built a version, because {trigger}"
+    if held_by:
+        return f"{trigger}, but it is held: {held_by}"
+    return f"{trigger}: {coming}" if coming else f"the last cycle built a version, because {trigger}"
 
 
 def _owner(owner: str | None, deputy: str | None) -> str:

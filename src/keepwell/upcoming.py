@@ -61,27 +61,48 @@ class Preview:
 def upcoming(context: Context, at: datetime | None = None) -> Next:
     """Look at the record as it is now, as the next cycle would; nothing is gathered and nothing changes."""
     from keepwell.orchestration import state_now
-    from keepwell.retraining import all_brakes, decide, trigger_of
+    from keepwell.retraining import ROLL_BACK, all_brakes, decide
 
     now = at or datetime.now(UTC)
     state, settings = state_now(context, now), context.settings
     decision = decide(settings.retrain, settings.build, state, now)
-    brakes = tuple(all_brakes(settings.retrain, settings.build, state, now))
     cycle = _cycle_after(context, now)
     acts = [Act("cycle", cycle, "a cycle gathers, checks up and answers")] if cycle else []
-    holding = tuple(brake for brake in brakes if brake.holds)
-    asks = trigger_of(settings.retrain, settings.build, state, now)
-    if asks is not None and decision.act != "roll back":
-        free = _free(holding)
-        when = _cycle_after(context, free or now) if free is not None or not holding else None
-        acts.append(Act("build", when, f"a new version is built: {asks}", tuple(brake.sentence for brake in holding)))
-    else:
+    asked = _asked(context, state, decision, now)
+    acts += [asked] if asked else []
+    if asked is None or asked.name == ROLL_BACK:
         acts += _foreseen(context, state)
-    if decision.act in ("fix upstream", "quarantine and wait", "roll back"):
-        alone = () if settings.acts_alone or decision.act != "roll back" else ("a person must say so: `keepwell rollback`",)
-        acts.append(Act(decision.act, None if decision.act != "roll back" else cycle, decision.sentence, alone))
+    if decision.act in ("fix upstream", "quarantine and wait"):
+        acts.append(Act(decision.act, None, decision.sentence))
     acts += [*_waiting(context, now), *_resuming(state)]
+    brakes = tuple(all_brakes(settings.retrain, settings.build, state, now))
     return Next(context.name, now, tuple(sorted(acts, key=lambda act: (act.when is None, act.when or now))), brakes)
+
+
+def asked_for(context: Context, now: datetime) -> tuple[RetrainDecision, Act] | None:
+    """What something asks for as the record is now, and when it will be done or what holds it; None when nothing does."""
+    from keepwell.orchestration import state_now
+    from keepwell.retraining import decide
+
+    state, settings = state_now(context, now), context.settings
+    decision = decide(settings.retrain, settings.build, state, now)
+    act = _asked(context, state, decision, now)
+    return (decision, act) if act else None
+
+
+def _asked(context: Context, state: State, decision: RetrainDecision, now: datetime) -> Act | None:
+    from keepwell.retraining import ROLL_BACK, all_brakes
+
+    settings = context.settings
+    if decision.trigger is None:
+        return None
+    if decision.act == ROLL_BACK:
+        held = (decision.held_by,) if decision.held_by else () if settings.acts_alone else ("a person must say so: `keepwell rollback`",)
+        return Act(ROLL_BACK, _cycle_after(context, now), decision.sentence.removesuffix(f"; held: {decision.held_by}"), held)
+    holding = tuple(brake for brake in all_brakes(settings.retrain, settings.build, state, now) if brake.holds)
+    free = _free(holding)
+    when = _cycle_after(context, free or now) if free is not None or not holding else None
+    return Act("build", when, f"a new version is built: {decision.trigger}", tuple(brake.sentence for brake in holding))
 
 
 def preview(context: Context, at: datetime | None = None, *, asked: bool = False) -> Preview:

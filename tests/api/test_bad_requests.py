@@ -151,13 +151,15 @@ def test_an_unexpected_fault_tells_nothing_but_its_number(shared: Served, monkey
     assert answer.json()["facts"]["fault"] in caplog.text
 
 
-def test_a_journal_that_cannot_write_acknowledges_nothing(tiny: Path, listening) -> None:
+def test_a_journal_that_cannot_write_acknowledges_nothing(tiny: Path, listening, caplog) -> None:
     with listening(tiny) as (project, client):
         before = project.context.predictions.last_commit()
         project.journal_folder.rename(tiny / "gone")
         answer = client.post(PREDICT, content=rows(ROW), headers=JSON)
         assert (answer.status_code, answer.json()["error"]) == (503, "StorageUnavailable")
         assert "predictions" not in answer.json()
+        assert str(tiny) not in answer.text, "where it is on this disk is for the log"
+        assert str(project.journal_folder) in caplog.text
         (tiny / "gone").rename(project.journal_folder)
         assert client.post(PREDICT, content=rows(ROW), headers=JSON).status_code == 200
         client.get("/models/tiny/predictions/lost")

@@ -371,6 +371,8 @@ def test_large_answers_are_packed_for_those_who_read_that(shared: Served) -> Non
     plain = shared[1].post("/invocations", json=rows, headers={"accept-encoding": "identity"})
     packed = shared[1].post("/invocations", json=rows, headers={"accept-encoding": "gzip"})
     assert "content-encoding" not in plain.headers
+    refused = shared[1].post("/invocations", json=rows, headers={"accept-encoding": "gzip;q=0, identity"})
+    assert "content-encoding" not in refused.headers and refused.json()["predictions"] == plain.json()["predictions"]
     assert packed.headers["content-encoding"] == "gzip" and int(packed.headers["content-length"]) < len(plain.content) / 2
     assert packed.json()["predictions"] == plain.json()["predictions"]
 

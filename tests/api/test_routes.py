@@ -26,6 +26,12 @@ def test_health_is_ready_with_a_champion(shared: Served) -> None:
     assert (ready.status_code, ready.json()) == (200, {"ready": True, "model": "tiny", "version": 1, "note": None})
 
 
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/ping"])
+def test_health_is_told_to_head_as_to_get_without_a_body(shared: Served, path: str) -> None:
+    head, get = shared[1].head(path), shared[1].get(path)
+    assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", get.headers["content-length"])
+
+
 def test_without_a_champion_it_lives_but_is_not_ready(tmp_path: Path, listening) -> None:
     with listening(tiny_project(tmp_path / "new")) as (_, client):
         assert client.get("/health/live").status_code == 200
@@ -33,6 +39,7 @@ def test_without_a_champion_it_lives_but_is_not_ready(tmp_path: Path, listening)
         for answer in (ready, predict):
             assert (answer.status_code, answer.json()["error"]) == (503, "NotReady")
             assert "it has no champion yet" in answer.json()["message"]
+        assert client.head("/health/ready").status_code == 503
 
 
 def test_the_index_lists_every_route(shared: Served) -> None:

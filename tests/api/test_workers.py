@@ -75,6 +75,7 @@ def test_who_has_no_token_is_refused_and_health_is_open(served: Served) -> None:
             answer = stranger.post(PREDICT, json={"rows": [ROW]})
             assert (answer.status_code, answer.json()["error"]) == (401, "TokenRefused")
             assert stranger.get("/health/live").json() == {"live": True}
+            assert (stranger.head("/health/ready").status_code, stranger.head("/health/ready").content) == (200, b"")
             assert stranger.get("/health/ready").json() == {"ready": True}, "who has no token is told no name"
     events = served.client.get("/models/tiny/history?kind=access_refused").json()["events"]
     assert events and all("127.0.0.1" in str(event["facts"]) for event in events), "the address is that of who asked"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from longest import LONGEST, TESTS
 from package import ROOT, files
 
 MOST_LINES = 700
@@ -27,6 +28,10 @@ def test_nothing_is_left_as_a_stub() -> None:
 
 
 ABSTRACT = {"src/keepwell/training/boosters.py: raise NotImplementedError"}  # NativeModel.answer: each library answers in its own way
+
+
+def test_the_files_that_begin_first_are_there() -> None:
+    assert [name for name in LONGEST if not (TESTS / name).is_file()] == []
 
 
 def _lines(path) -> int:

@@ -84,12 +84,14 @@ def run_clean(folder: Path, *moments: datetime) -> None:
             project.run(moment)
 
 
-def resume_clean(folder: Path) -> None:
-    """Start a worker, as `keepwell up` does, and let it finish what was begun."""
+def resume_and_go_on(folder: Path, moment: datetime) -> None:
+    """Start a worker, as `keepwell up` does, let it finish what was begun, and then run the cycle of a moment."""
     from keepwell import Project
 
     with Project(folder) as project:
         project.resume()
+        assert [cycle.status for cycle in project.cycles()] == ["done"], "what was begun is finished before anything is asked for"
+        project.run(moment)
 
 
 def die() -> None:

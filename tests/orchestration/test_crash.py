@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crashing import resume_clean, run_and_die, run_and_die_past, run_clean, run_in_process, start
+from crashing import resume_and_go_on, run_and_die, run_and_die_past, run_clean, run_in_process, start
 from projects import BUILT_AT, tiny_project
 
 from keepwell import Project
@@ -34,8 +34,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_kill_in_any_step_changes_nothing_in_the_end(undisturbed: Path, tmp_path: Path, step_name: str, when: str) -> None:
     folder = tiny_project(tmp_path / "tiny")
     assert run_in_process(run_and_die, folder, BUILT_AT, step_name, when) == -signal.SIGKILL
-    assert run_in_process(resume_clean, folder) == 0
-    assert run_in_process(run_clean, folder, NEXT) == 0
+    assert run_in_process(resume_and_go_on, folder, NEXT) == 0
     assert record_of(folder) == record_of(undisturbed)
 
 
@@ -44,8 +43,7 @@ def test_a_kill_between_the_sources_answer_and_the_commit_changes_nothing_in_the
     """The second is inside the transaction that keeps the rows."""
     folder = tiny_project(tmp_path / "tiny")
     assert run_in_process(run_and_die_past, folder, BUILT_AT, name) == -signal.SIGKILL
-    assert run_in_process(resume_clean, folder) == 0
-    assert run_in_process(run_clean, folder, NEXT) == 0
+    assert run_in_process(resume_and_go_on, folder, NEXT) == 0
     assert record_of(folder) == record_of(undisturbed)
 
 
@@ -56,8 +54,7 @@ def test_a_cycle_whose_workflow_is_forgotten_begins_anew_and_decides_the_same(un
     assert run_in_process(run_and_die, folder, BUILT_AT, step_name, "after") == -signal.SIGKILL
     with Project(folder) as project, project.context.database.begin() as connection:
         assert forget_workflows(connection, "tiny") > 0
-    assert run_in_process(resume_clean, folder) == 0
-    assert run_in_process(run_clean, folder, NEXT) == 0
+    assert run_in_process(resume_and_go_on, folder, NEXT) == 0
     assert record_of(folder) == record_of(undisturbed)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import stores
 from projects import BUILT_AT, MODEL, tiny_project
 
 from keepwell import Project
@@ -19,8 +20,9 @@ CONTRACT = "\n[contract]\nfirst_rows = 50\n"
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    with Project(tiny_project(tmp_path / "tiny")) as opened:
+def project(tiny: Path) -> Iterator[Project]:
+    """Its first cycle has been."""
+    with Project(tiny) as opened:
         yield opened
 
 
@@ -33,27 +35,22 @@ def set_value(column: str, day: str, value: object) -> pl.Expr:
     return pl.when(pl.col("day") == day).then(pl.lit(value)).otherwise(pl.col(column)).alias(column)
 
 
-def test_the_first_cycle_builds_promotes_and_answers(project: Project) -> None:
-    cycle = project.run(BUILT_AT)
-    assert (cycle.status, cycle.facts["new"], cycle.facts["promoted"]) == ("done", 380, True)
-    assert project.aliases() == {"champion": 1}
-    assert cycle.facts["predictions"] == 0  # the newest row is of the morning before the champion's first day
-
-
-def test_the_same_moment_again_answers_what_it_did(project: Project) -> None:
-    first = project.run(BUILT_AT)
-    assert project.run(BUILT_AT) == first
-    assert len(project.versions()) == 1
+def test_the_first_cycle_builds_promotes_and_answers_and_asked_again_says_what_it_did(tmp_path: Path) -> None:
+    with Project(tiny_project(tmp_path / "tiny")) as project:
+        cycle = project.run(BUILT_AT)
+        assert (cycle.status, cycle.facts["new"], cycle.facts["promoted"]) == ("done", 380, True)
+        assert project.aliases() == {"champion": 1}
+        assert cycle.facts["predictions"] == 0  # the newest row is of the morning before the champion's first day
+        assert project.run(BUILT_AT) == cycle
+        assert len(project.versions()) == 1
 
 
 def test_the_record_only_grows_forward(project: Project) -> None:
-    project.run(BUILT_AT)
     with pytest.raises(CycleRefused, match="only grows forward"):
         project.run(BUILT_AT - DAY)
 
 
 def test_a_row_is_answered_by_the_version_of_its_own_time(project: Project) -> None:
-    project.run(BUILT_AT)
     project.run(BUILT_AT + 9 * DAY, build=True)
     project.promote(2, reason="a test", override=True, as_of=BUILT_AT + 9 * DAY)
     project.run(BUILT_AT + 12 * DAY)
@@ -62,13 +59,11 @@ def test_a_row_is_answered_by_the_version_of_its_own_time(project: Project) -> N
 
 
 def test_labels_meet_their_predictions(project: Project) -> None:
-    project.run(BUILT_AT)
     project.run(BUILT_AT + 5 * DAY)
     assert all(row["label"] is not None for row in project.predictions(limit=5))
 
 
 def test_a_corrected_reading_is_a_new_version_of_the_row(project: Project) -> None:
-    project.run(BUILT_AT)
     before = project.context.observations.last_commit()
     edit_rows(project, set_value("warmth", "2026-01-14", 11.25))
     cycle = project.run(BUILT_AT + DAY)
@@ -79,7 +74,6 @@ def test_a_corrected_reading_is_a_new_version_of_the_row(project: Project) -> No
 
 
 def test_a_failing_source_does_not_end_the_cycle(project: Project) -> None:
-    project.run(BUILT_AT)
     (project.folder / "rows.csv").rename(project.folder / "away.csv")
     cycle = project.run(BUILT_AT + DAY)
     assert (cycle.status, cycle.facts["new"]) == ("done", 0)
@@ -88,8 +82,18 @@ def test_a_failing_source_does_not_end_the_cycle(project: Project) -> None:
     assert project.run(BUILT_AT + 2 * DAY).facts["new"] == 2
 
 
+def test_when_no_row_that_came_was_good_the_cycle_and_the_status_say_where_they_are(project: Project) -> None:
+    edit_rows(project, pl.when(pl.col("day") > "2026-01-15").then(-5000.0).otherwise(pl.col("warmth")).alias("warmth"))
+    cycle = project.run(BUILT_AT + 2 * DAY)
+    assert "; all 2 rows that came were set aside, `keepwell quarantine list` says why" in cycle.sentence
+    assert project.run(BUILT_AT + 2 * DAY + timedelta(hours=1)).facts["quarantined"] == 0, "they are not set aside again"
+    headline = project.status(BUILT_AT + 2 * DAY + timedelta(hours=2)).headline
+    assert headline.endswith("; all 2 rows that came since were set aside, `keepwell quarantine list` says why.")
+    assert project.drop(["all"]) == 2
+    assert "set aside" not in project.status(BUILT_AT + 2 * DAY + timedelta(hours=2)).headline
+
+
 def test_an_unchanged_training_set_is_not_trained_on_twice(project: Project) -> None:
-    project.run(BUILT_AT)
     project.run(BUILT_AT + timedelta(hours=1), build=True)
     _, steps = project.run_steps(project.runs()[0].run)
     reused = {step.name: step.reused_from for step in steps}
@@ -111,14 +115,12 @@ def test_a_moment_that_has_not_come_is_refused(project: Project) -> None:
 
 
 def test_two_projects_take_turns_in_one_process(project: Project, tmp_path: Path) -> None:
-    project.run(BUILT_AT)
     with Project(tiny_project(tmp_path / "other")) as other:
         other.run(BUILT_AT)
     assert project.run(BUILT_AT + DAY).status == "done"
 
 
 def test_a_posted_label_stands_above_the_projects_own(project: Project) -> None:
-    project.run(BUILT_AT)
     own = project.context.labels.rows().row(-1, named=True)
     posted = {"entity": "north", "time": own["time"].isoformat(), "label": 1 - own["label"]}
     assert project.post_labels([posted]) == {"new": 0, "changed": 1, "same": 0}
@@ -139,7 +141,6 @@ def test_labels_are_not_restated_from_a_window_that_cuts_their_history(tmp_path:
 
 def test_a_champion_that_cannot_answer_any_more_is_replaced(project: Project) -> None:
     """A package upgrade may break it; then it must not stand in a new version's way."""
-    project.run(BUILT_AT)
     context = project.context
     broken = dataclasses.replace(context.predictor(1), signature={"gone": "Float64"})
     context._predictors[1] = broken
@@ -148,15 +149,22 @@ def test_a_champion_that_cannot_answer_any_more_is_replaced(project: Project) ->
     assert project.history(kinds=["silent"])
 
 
+@pytest.fixture(scope="module")
+def with_a_broken_row(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tiny_project(tmp_path_factory.mktemp("broken") / "tiny", settings=CONTRACT)
+    with Project(folder) as project:
+        project.run(BUILT_AT - 20 * DAY)
+        edit_rows(project, set_value("warmth", "2026-01-10", -5000.0))
+        project.run(BUILT_AT)
+    return folder
+
+
 class TestQuarantine:
     """Broken rows are set aside with their reason; a person lets them in or drops them."""
 
     @pytest.fixture
-    def broken(self, tmp_path: Path) -> Iterator[Project]:
-        with Project(tiny_project(tmp_path / "tiny", settings=CONTRACT)) as project:
-            project.run(BUILT_AT - 20 * DAY)
-            edit_rows(project, set_value("warmth", "2026-01-10", -5000.0))
-            project.run(BUILT_AT)
+    def broken(self, with_a_broken_row: Path, tmp_path: Path) -> Iterator[Project]:
+        with Project(stores.copy_project(with_a_broken_row, tmp_path / "tiny")) as project:
             yield project
 
     def test_a_broken_value_is_set_aside_by_reason(self, broken: Project) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+import stores
 from projects import BUILT_AT, OPEN_GATE, dull_project
 
 from keepwell import Project
@@ -24,19 +25,47 @@ def opened(folder: Path, *, c: float = 1e-7, **promotion: Any) -> Project:
 LONG = pytest.mark.once("months of cycles; the tables of trials are written by the shorter tests too")
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def dull(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The dull version 1 is champion, and it is BUILT_AT."""
-    with opened(dull_project(tmp_path / "tiny")) as project:
+    folder = dull_project(tmp_path_factory.mktemp("dull") / "tiny")
+    with opened(folder) as project:
         assert project.run(BUILT_AT).facts["promoted"]
-    return tmp_path / "tiny"
+    return folder
 
 
-@pytest.fixture
-def project(folder: Path) -> Iterator[Project]:
+@pytest.fixture(scope="module")
+def on_trial(dull: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A better version 2 has passed the gate and is on trial."""
+    folder = stores.copy_project(dull, tmp_path_factory.mktemp("on_trial") / "tiny")
     with opened(folder, c=1.0, trial_days=40) as project:
         project.run(BUILT_AT + DAY, build=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def after_trial(on_trial: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """It has lived on until day 37."""
+    folder = stores.copy_project(on_trial, tmp_path_factory.mktemp("after_trial") / "tiny")
+    with opened(folder, c=1.0, trial_days=40) as project:
+        live(project, 5, 37)
+    return folder
+
+
+@pytest.fixture
+def folder(dull: Path, tmp_path: Path) -> Path:
+    return stores.copy_project(dull, tmp_path / "tiny")
+
+
+@pytest.fixture
+def project(on_trial: Path, tmp_path: Path) -> Iterator[Project]:
+    with opened(stores.copy_project(on_trial, tmp_path / "tiny"), c=1.0, trial_days=40) as project:
+        yield project
+
+
+@pytest.fixture
+def promoted(after_trial: Path, tmp_path: Path) -> Iterator[Project]:
+    with opened(stores.copy_project(after_trial, tmp_path / "tiny"), c=1.0, trial_days=40) as project:
         yield project
 
 
@@ -92,12 +121,11 @@ def test_a_version_with_other_features_makes_them_with_its_own_code(folder: Path
         assert [told[time] for time in unseen["time"]] == unseen["answer"].to_list()
 
 
-def test_it_is_promoted_without_a_person_when_it_proves_better(project: Project) -> None:
-    live(project, 5, 37)
-    assert project.aliases()["champion"] == 2
-    assert "proven better" in project.history(["promoted"])[-1].sentence
-    assert [trial["status"] for trial in project.trials()] == ["promoted", "open"]
-    assert project.trials()[1]["kind"] == "probation"
+def test_it_is_promoted_without_a_person_when_it_proves_better(promoted: Project) -> None:
+    assert promoted.aliases()["champion"] == 2
+    assert "proven better" in promoted.history(["promoted"])[-1].sentence
+    assert [trial["status"] for trial in promoted.trials()] == ["promoted", "open"]
+    assert promoted.trials()[1]["kind"] == "probation"
 
 
 @LONG
@@ -126,10 +154,9 @@ def test_a_newer_challenger_takes_its_place_and_the_deadline_stays(project: Proj
 
 
 @LONG
-def test_keepwell_returns_by_itself_to_the_better_one_and_does_not_take_the_other_again(project: Project) -> None:
-    live(project, 5, 37)
-    project.run(BUILT_AT + 41 * DAY)
-    with opened(project.folder) as dull:
+def test_keepwell_returns_by_itself_to_the_better_one_and_does_not_take_the_other_again(promoted: Project) -> None:
+    promoted.run(BUILT_AT + 41 * DAY)
+    with opened(promoted.folder) as dull:
         dull.run(BUILT_AT + 42 * DAY, build=True)
         assert dull.history(["refused"])[-1].facts["version"] == 3
         dull.promote(3, reason="a mistake", override=True, as_of=BUILT_AT + 42 * DAY)
@@ -142,9 +169,8 @@ def test_keepwell_returns_by_itself_to_the_better_one_and_does_not_take_the_othe
 
 
 @LONG
-def test_a_probation_that_shows_nothing_ends_and_the_champion_stays(project: Project) -> None:
-    live(project, 5, 37)
-    with opened(project.folder, c=1.0, probation_days=10) as same:
+def test_a_probation_that_shows_nothing_ends_and_the_champion_stays(promoted: Project) -> None:
+    with opened(promoted.folder, c=1.0, probation_days=10) as same:
         same.run(BUILT_AT + 41 * DAY, build=True)
         same.promote(3, reason="as good", override=True, as_of=BUILT_AT + 41 * DAY)
         live(same, 45, 53)
@@ -222,28 +248,25 @@ def test_in_shadow_mode_people_are_asked_once_the_trial_is_over(folder: Path) ->
 # --- the way back -----------------------------------------------------------------------------------------------------
 
 
-def test_the_way_back_is_rehearsed_after_a_promotion(project: Project) -> None:
-    live(project, 5, 37)
-    (rehearsed,) = project.history(["rehearsed"])
+def test_the_way_back_is_rehearsed_after_a_promotion(promoted: Project) -> None:
+    (rehearsed,) = promoted.history(["rehearsed"])
     assert (rehearsed.facts["version"], rehearsed.facts["passed"], rehearsed.facts["rows"]) == (1, True, 32)
-    assert project.status(rehearsed.as_of).way_back.startswith("version 1, rehearsed today, ")  # type: ignore[union-attr]
+    assert promoted.status(rehearsed.as_of).way_back.startswith("version 1, rehearsed today, ")  # type: ignore[union-attr]
 
 
-def test_a_version_whose_rehearsal_fails_is_no_way_back(project: Project) -> None:
-    live(project, 5, 37)
-    project.context.artifacts.remove(project.version(1).model_file)
-    assert not project.rehearse_rollback().passed
+def test_a_version_whose_rehearsal_fails_is_no_way_back(promoted: Project) -> None:
+    promoted.context.artifacts.remove(promoted.version(1).model_file)
+    assert not promoted.rehearse_rollback().passed
     with pytest.raises(RollbackRefused, match=r"version 1 is no way back: its rehearsal of .* failed"):
-        project.rollback(reason="a test")
-    assert project.aliases()["champion"] == 2
-    assert "failed today" in (project.status().way_back or "")
-    project.rollback(reason="a test", override=True)
-    assert project.aliases()["champion"] == 1
+        promoted.rollback(reason="a test")
+    assert promoted.aliases()["champion"] == 2
+    assert "failed today" in (promoted.status().way_back or "")
+    promoted.rollback(reason="a test", override=True)
+    assert promoted.aliases()["champion"] == 1
 
 
-def test_a_rollback_rehearses_first(project: Project) -> None:
-    live(project, 5, 37)
-    project.rollback(reason="a test")
-    assert [event.facts["version"] for event in project.history(["rehearsed"])] == [1, 1]
-    assert [trial["status"] for trial in project.trials()] == ["promoted", "stopped"]
-    assert [told.kept.notice.kind for told in project.notify.list()].count("model.rolled_back") == 1
+def test_a_rollback_rehearses_first(promoted: Project) -> None:
+    promoted.rollback(reason="a test")
+    assert [event.facts["version"] for event in promoted.history(["rehearsed"])] == [1, 1]
+    assert [trial["status"] for trial in promoted.trials()] == ["promoted", "stopped"]
+    assert [told.kept.notice.kind for told in promoted.notify.list()].count("model.rolled_back") == 1

@@ -104,6 +104,8 @@ def test_the_command_line_and_json_say_the_same(declined: Path) -> None:
     assert '"sentence"' in CliRunner().invoke(app, ["-C", str(declined), "why", "--json"]).output
     plan = CliRunner().invoke(app, ["-C", str(declined), "watch", "plan"])
     assert plan.exit_code == 0 and "50%" in plan.output
+    for shown in (said, plan):
+        assert "the reference spans 239 days: season and drift cannot be told apart." in " ".join(shown.output.split())
 
 
 def test_the_page_needs_nothing_from_outside(declined: Path, tmp_path: Path) -> None:

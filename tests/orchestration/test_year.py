@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import stores
 from projects import MODEL, SETTINGS
 
+from keepwell import Project
 from keepwell.evaluation import losses
 from keepwell.orchestration import Context, Plain, attach, detach, run_cycle
-from keepwell.registry import list_versions
+from keepwell.registry import Version, list_versions
 from keepwell.retraining import list_decisions
 from keepwell.serving import joined, representative
 
@@ -26,6 +28,7 @@ STEADY = SETTINGS.replace("min_rows = 100", "min_rows = 150").replace('start = "
 PATIENT = MODEL.replace('"warmth", "cloud")', '"warmth", pl.col("cloud").fill_null(0.5))')
 OURS = "\n[retrain]\nmax_age_days = 3650\ncooldown_days = 28\n"
 CRON = "\n[retrain]\nevery_days = 28\non_decline = false\nmax_age_days = 3650\ncooldown_days = 0\nmin_new_labels = 0\n"
+WATCHED = timedelta(days=56)  # after a fault has ended
 CHANGES = ("turned round", "more rain")
 FAULTS = ("another unit", "stuck", "missing")
 
@@ -96,9 +99,52 @@ def lived(folder: Path, until: datetime = BEGIN + YEAR) -> Life:
         context.database.close()
 
 
+def last_version(folder: Path) -> tuple[Version, str, str]:
+    """The newest version, how repeating it came out, and what was decided, in words."""
+    with Project(folder) as project:
+        version = project.versions()[-1]
+        decided = " ".join(event.sentence for event in project.history(["decided"]))
+        return version, project.reproduce(version.number).verdict, decided
+
+
+@pytest.fixture(scope="module")
+def more_rain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first half of the year of "more rain", seed 2."""
+    folder, _, _ = history(tmp_path_factory.mktemp("more") / "tiny", "more rain", 2, OURS)
+    lived(folder, until=datetime.fromisoformat("2025-06-02T00:00Z"))
+    return folder
+
+
+def test_a_recalibrated_version_serves_and_comes_out_identical_again(more_rain: Path) -> None:
+    version, verdict, decided = last_version(more_rain)
+    assert (version.format, version.passed, verdict) == ("recalibrated", True, "identical")
+    assert "recalibrate, because" in decided and "it would gain about" in decided
+    assert version.facts["recalibrates"] == 1
+
+
+def test_it_is_no_younger_than_the_version_inside(more_rain: Path) -> None:
+    with Project(more_rain) as project:
+        first, *_, second = project.versions()
+    assert second.facts["aged_from"] == first.facts["trained_until"] < second.facts["trained_until"]
+
+
+def test_a_changed_relation_is_learned_from_its_own_rows_and_comes_out_identical_again(tmp_path: Path) -> None:
+    folder, begins, _ = history(tmp_path / "tiny", "turned round", 2, OURS)
+    lived(folder, until=datetime.fromisoformat("2025-06-09T00:00Z"))
+    version, verdict, decided = last_version(folder)
+    assert (version.passed, verdict) == (True, "identical")
+    assert abs((date.fromisoformat(version.facts["trained_from"][:10]) - begins).days) <= 7
+    assert version.facts["window_from"][:10] == version.facts["trained_from"][:10]
+    assert "the relation has changed in cloud; on the" in decided
+
+
 @pytest.mark.parametrize(("kind", "seed"), [("turned round", 1), ("more rain", 2)])
-def test_a_changed_world_is_learned_sooner_and_with_fewer_builds_than_by_a_monthly_cron(tmp_path: Path, kind: str, seed: int) -> None:
-    ours = lived(history(tmp_path / "ours", kind, seed, OURS)[0])
+def test_a_changed_world_is_learned_sooner_and_with_fewer_builds_than_by_a_monthly_cron(
+    more_rain: Path, tmp_path: Path, kind: str, seed: int
+) -> None:
+    ours = lived(
+        stores.copy_project(more_rain, tmp_path / "ours") if kind == "more rain" else history(tmp_path / "ours", kind, seed, OURS)[0]
+    )
     cron = lived(history(tmp_path / "cron", kind, seed, CRON)[0])
     assert ours.builds, "it was mended"
     assert len(ours.builds) < len(cron.builds)
@@ -109,6 +155,6 @@ def test_a_changed_world_is_learned_sooner_and_with_fewer_builds_than_by_a_month
 def test_broken_data_is_never_a_reason_to_build(tmp_path: Path, kind: str, seed: int) -> None:
     """Neither while it lasts, nor in the weeks after, in which a check-up that forgot the reason would still see the losses."""
     folder, begins, ends = history(tmp_path / "ours", kind, seed, OURS)
-    life = lived(folder)
-    assert [moment for moment in life.builds if begins <= moment.date() <= ends + timedelta(days=56)] == []
+    life = lived(folder, until=datetime.combine(ends, BEGIN.timetz()) + WATCHED + WEEK)
+    assert [moment for moment in life.builds if begins <= moment.date() <= ends + WATCHED] == []
     assert {"fix upstream", "quarantine and wait"} & set(life.acts)

@@ -53,6 +53,30 @@ CASES = [  # kind, column, what happens to the batch, example in the finding, ro
 ]
 
 
+def prices(n, seed):
+    days = pl.datetime_range(pl.datetime(2026, 1, 1), pl.datetime(2026, 1, 1) + pl.duration(days=n - 1), eager=True, time_zone="UTC")
+    return pl.DataFrame({"day": days, "price": np.random.default_rng(seed).uniform(2, 5, n).round(2)})
+
+
+@pytest.mark.parametrize(
+    ("scale", "count", "told"),
+    [
+        (100, 4, "nearly all values are about 100 times the usual ones"),
+        (1000, 4, "nearly all values are about 1000 times the usual ones"),
+        (37, 4, None),  # no factor that feeds make by mistake
+        (100, 1, None),  # one value alone
+    ],
+)
+def test_out_of_range_names_the_factor_that_nearly_all_values_are_off_by(scale, count, told):
+    """Too few rows to be certain of another unit; the factor is a hint."""
+    history = prices(304, 1)
+    contract = infer(history[:300], entity=None, time="day")
+    batch = history[300:].with_columns(price=pl.when(pl.int_range(pl.len()) < count).then(pl.col("price") * scale).otherwise("price"))
+    (found,) = [one for one in check(contract, batch, recent=history[240:300], now=batch["day"].max()).findings if one.column == "price"]
+    assert (found.kind, found.rows) == ("out of range", count)
+    assert (told in found.message) if told else ("times the usual" not in found.message)
+
+
 @pytest.mark.parametrize("one_row", [False, True], ids=["week", "day"])
 @pytest.mark.parametrize(
     ("kind", "column", "change", "example", "of_week", "of_day"), CASES, ids=[f"{c[0]}-{c[1]}-{at}" for at, c in enumerate(CASES)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,10 +31,25 @@ def header_of(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> bytes:
     return b""
 
 
+def reads_gzip(accepted: bytes) -> bool:
+    """Does an `accept-encoding` name gzip, and not to refuse it?
+
+    Examples
+    --------
+    >>> [reads_gzip(said) for said in (b"br, gzip", b"gzip;q=0.5", b"gzip; q=0", b"identity", b"")]
+    [True, True, False, False, False]
+    """
+    for part in accepted.lower().split(b","):
+        name, _, weight = part.partition(b";")
+        if name.strip() in (b"gzip", b"x-gzip"):
+            return re.fullmatch(rb"\s*q\s*=\s*0(\.0*)?\s*", weight) is None
+    return False
+
+
 async def sent(send: Send, reply: Reply, accepted: bytes = b"") -> None:
     """Send a reply in two messages, packed when it is large and the client reads that."""
     body, headers = reply.body, [(b"content-type", reply.kind), *reply.headers]
-    if len(body) >= PACKED_FROM and b"gzip" in accepted:
+    if len(body) >= PACKED_FROM and reads_gzip(accepted):
         body = gzip.compress(body, 1)
         headers += [(b"content-encoding", b"gzip"), (b"vary", b"accept-encoding")]
     headers.append((b"content-length", str(len(body)).encode()))

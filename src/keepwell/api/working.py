@@ -106,7 +106,7 @@ class Front:
         self._guard = Guard(Door(forward, routes, tracing), lambda: project.settings.serve, service.doors, None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] == "GET" and scope["path"] in OPEN_PATHS:
+        if scope["method"] in ("GET", "HEAD") and scope["path"] in OPEN_PATHS:
             await self._tell_health(scope, receive, send)
         elif (scope["method"], scope["path"]) in self._quick and self._has_token(scope):
             await self._guard(scope, receive, send)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from keepwell.cli import screen
 from keepwell.cli.door import HERE, AsJson, Folder, command, examples, opened, read_moment, show_json
 
+if TYPE_CHECKING:
+    from keepwell.why import Why
+
 SILENT = 3  # as `keepwell status --exit-code` has it for unknown
-
-
 YEAR_DAYS = 364  # whole weeks
 
 
@@ -84,8 +85,16 @@ def why(
         screen.say("")
         notes = [(screen.when(moment), note) for moment, note in found.notes]
         screen.table(("When", "Changes that cost nothing"), notes, wide="Changes that cost nothing")
+    _limits(found)
     if html is not None:
         screen.say(f"Written: {html}")
+
+
+def _limits(found: Why) -> None:
+    """What the watch of the version that serves cannot do, because of what it learned from."""
+    if limits := found.facts.get("notes"):
+        screen.say("")
+        screen.grid([("The watch", f"{note}.") for note in limits])
 
 
 @command
@@ -124,18 +133,19 @@ def plan(folder: Folder = HERE, as_json: AsJson = False) -> None:
     """
     with opened(folder) as project:
         rows = project.plan()
-        budget, gap = project.settings.watch.false_alarms, project.why(limit=1).gap
+        budget, found = project.settings.watch.false_alarms, project.why(limit=1)
         held_out = project.settings.build.holdout_days
     if as_json:
-        show_json({"false_alarms": budget, "plan": rows, "gap": gap})
+        show_json({"false_alarms": budget, "plan": rows, "gap": found.gap})
     elif not rows:
-        screen.say(gap)
+        screen.say(found.gap)
     else:
         screen.say(f"With a budget of {budget}, a rise of the loss is proven after about:")
         never = "never: so little is tolerated"
         told = [(row["rise"], never if row["batches"] is None else f"{row['batches']:,} batches, {row['days']:,} days") for row in rows]
         screen.table(("Rise", "Proven after"), told, right=("Rise",))
         screen.say("Broken columns are found without labels, mostly within days.")
+        _limits(found)
     if not as_json and held_out < YEAR_DAYS:
         screen.say(
             f"A version is judged on {held_out:g} days ([build] holdout_days): a season that they do not hold may pass for a decline. "

@@ -180,13 +180,21 @@ def _predict(context: Context, cycle: str, as_of: datetime, done: dict[str, Any]
     rehearsing.rehearse_when_due(context, as_of)
     if ended:
         done = {**done, "trials": ended}
-    sentence = f"{done['new']} new observations, {done['labels']} new labels, {rows} predictions"
+    sentence = f"{done['new']} new observations, {done['labels']} new labels, {rows} predictions{_aside(done)}"
     with context.database.begin() as connection:
         end_cycle(connection, context.name, cycle, "done", sentence, {**done, "predictions": rows})
         tending.done(connection, context, as_of, rows)
         due = [table for table in context.tables if table.waiting(connection) >= context.settings.store.flush_commits]
     for table in due:
         table.flush()
+
+
+def _aside(done: dict[str, Any]) -> str:
+    """Where the rows are when none of those that came was good."""
+    if not done["quarantined"] or done["new"] or done["changed"]:
+        return ""
+    told = "the one row that came was" if done["quarantined"] == 1 else f"all {done['quarantined']:,} rows that came were"
+    return f"; {told} set aside, `keepwell quarantine list` says why"
 
 
 def _fail(context: Context, cycle: str, as_of: datetime, error: KeepwellError, done: dict[str, Any]) -> None:

@@ -98,25 +98,30 @@ def _since(context: Context, facts: dict[str, Any]) -> str | None:
 
 
 def state_now(context: Context, now: datetime, *, asked: bool = False) -> State:
-    """What a cycle at this moment would look at, from what is known already: nothing is gathered."""
+    """What a cycle at this moment would look at, from what is known already; gains are in it where it would estimate them."""
+    settings = context.settings
     with context.database.read() as connection:
         champion = aliases_now(connection, context.name).get(CHAMPION)
         checkup = last_checkup(connection, context.name)
         gathered = last_gather(connection, context.name)
         known = get_watch(connection, context.name, champion) if champion is not None else None
         findings = [finding for finding in gathered.findings if finding["is_fault"]] if gathered else []
-        return state_of(
+        rows = scored(context, now - timedelta(days=settings.check.window_days), now, connection)
+        state = state_of(
             context,
             connection,
             now,
             champion=champion,
             verdict=checkup.verdict if checkup else "unknown",
             faults=tuple(finding["message"] for finding in findings),
-            scored=scored(context, now - timedelta(days=context.settings.check.window_days), now, connection),
+            scored=rows,
             watched=watching.Watched(champion, None, known[1]) if champion is not None and known else None,
             asked=asked,
             set_aside=all(finding["action"] == "quarantine" for finding in findings),
         )
+    if champion is None or not decide(settings.retrain, settings.build, state, now).build:
+        return state
+    return replace(state, gains=gains_of(context, champion, state, rows))
 
 
 def scored(context: Context, since: datetime, until: datetime, connection: sa.Connection) -> pl.DataFrame:

@@ -6,6 +6,7 @@ commit), so that sixty-four waiting callers cost about as much as one.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -19,6 +20,8 @@ from typing import Self
 from keepwell.errors import InputInvalid, StorageUnavailable
 from keepwell.serving.segments import OpenSegment, pack, sync_folder
 from keepwell.serving.writers import claim_writer, release_writer
+
+log = logging.getLogger("keepwell")
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Journal:
         self._work, self._room = threading.Condition(self._guard), threading.Condition(self._guard)
         self._queue: list[_Waiting] = []
         self._held_bytes = 0
-        self._closed = False
+        self._closed, self._failing = False, False
         self._segment: OpenSegment | None = None
         self._number = 0
         self._roll_at = float("inf")
@@ -64,7 +67,7 @@ class Journal:
             sync_folder(folder.parent)
             self.writer, self._lock = claim_writer(folder)
         except OSError as error:
-            raise self._unavailable(error) from error
+            raise StorageUnavailable(f"journal {folder}", str(error)) from error  # who starts it is told where
         _living.add(self)
         self._thread = threading.Thread(target=self._run, name=f"journal {self.writer}", daemon=True)
         self._thread.start()
@@ -149,14 +152,16 @@ class Journal:
             wait_s = 0  # a callback that waits here would wait for itself
         if not self._room.wait_for(lambda: self._closed or self._held_bytes + size <= self.waiting_bytes, wait_s):
             problem = f"{self._held_bytes} bytes wait for the disk and no more than {self.waiting_bytes} may; send more slowly"
-            raise StorageUnavailable(f"journal {self.folder}", problem)
+            raise StorageUnavailable("journal", problem)
 
     def _refuse_when_closed(self) -> None:
         if self._closed:
-            raise StorageUnavailable(f"journal {self.folder}", "it was closed, or belongs to the process that forked this one")
+            raise StorageUnavailable("journal", "it was closed, or belongs to the process that forked this one")
 
     def _unavailable(self, error: Exception) -> StorageUnavailable:
-        return StorageUnavailable(f"journal {self.folder}", str(error) or type(error).__name__)
+        """For whoever asked for an answer, perhaps a stranger: without the place on this disk, which is for the log."""
+        problem = error.strerror if isinstance(error, OSError) and error.strerror else str(error).replace(f"{self.folder}", "its folder")
+        return StorageUnavailable("journal", problem or type(error).__name__)
 
     # --- the writing thread's side: only it touches the segment ---
 
@@ -164,6 +169,7 @@ class Journal:
         while (group := self._take()) is not None:
             failure = self._commit(b"".join([waiting.frames for waiting in group]), sum(waiting.records for waiting in group))
             roll_failure = self._roll_if_due(any(waiting.then_roll for waiting in group))
+            self._note(failure or roll_failure)
             with self._guard:
                 self._held_bytes -= sum(len(waiting.frames) for waiting in group)
                 self._room.notify_all()
@@ -174,6 +180,12 @@ class Journal:
                 else:
                     waiting.done.set_exception(self._unavailable(problem))  # one each: threads would share a traceback
         self._roll_if_due(True)
+
+    def _note(self, failure: Exception | None) -> None:
+        """Where it is that cannot be written: once, until it can be again."""
+        if failure is not None and not self._failing:
+            log.error("The journal in %s cannot be written: %s", self.folder, failure)
+        self._failing = failure is not None
 
     def _take(self) -> list[_Waiting] | None:
         """All that waits; nothing when a segment has come of age; None when the journal is closed and empty."""

@@ -16,6 +16,7 @@ from keepwell.training.formats import save as save_model
 from keepwell.training.golden import golden_digest, golden_rows
 from keepwell.training.pins import Pins, content_digest, content_of, pin, unpin
 from keepwell.training.prepare import Split, from_bytes, inputs_and_labels, split, to_bytes, training_set
+from keepwell.training.proofs import Early, Mixed, early_labels, mixed_entities
 from keepwell.training.recalibration import Recalibrated, corrected, log_odds, recalibrate, ridge_logistic
 from keepwell.training.search import search
 from keepwell.training.smoke import smoke
@@ -25,6 +26,8 @@ from keepwell.training.tables import Proof, Run, begin_run, end_run, get_run, li
 __all__ = [
     "TOLERANCE",
     "Code",
+    "Early",
+    "Mixed",
     "ModelFile",
     "NativeModel",
     "Outline",
@@ -46,6 +49,7 @@ __all__ = [
     "content_digest",
     "content_of",
     "corrected",
+    "early_labels",
     "end_run",
     "environment",
     "environment_lock",
@@ -67,6 +71,7 @@ __all__ = [
     "lock_of",
     "log_odds",
     "machine",
+    "mixed_entities",
     "needed_packages",
     "pin",
     "prove_no_lookahead",

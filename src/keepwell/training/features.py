@@ -113,10 +113,10 @@ def _compare_cut(model: Model, observations: pl.DataFrame, full: pl.DataFrame, b
         row = gone.row(0, named=True)
         example = f"the row of {row[key[1]]:%Y-%m-%d %H:%M} exists only when later rows are known (data cut at {cut:%Y-%m-%d %H:%M})"
         raise LooksAhead(_moved_by_the_future(model, observations, full, cut) or full.columns[2:], example)
-    if different := _different(full, before, key):
-        column, row = next(iter(different.items()))
+    if changed := different(full, before, key):
+        column, row = next(iter(changed.items()))
         raise LooksAhead(
-            list(different),
+            list(changed),
             f"'{column}' of {row['time']:%Y-%m-%d %H:%M} is {row['full']} with all data "
             f"but {row['cut']} with the data known by {cut:%Y-%m-%d %H:%M}",
         )
@@ -135,23 +135,23 @@ def _moved_by_the_future(model: Model, observations: pl.DataFrame, full: pl.Data
         moved = features_of(model, pl.concat([past, other]))
     except FunctionBroken:
         return []
-    return list(_different(full, moved, key_of(model.entity, model.time)))
+    return list(different(full, moved, key_of(model.entity, model.time)))
 
 
 def _compare_lookback(model: Model, full: pl.DataFrame, window: pl.DataFrame, cut: datetime) -> None:
     key = key_of(model.entity, model.time)
     if full.height and window.height < full.height:
         raise LookbackTooShort(full.columns[2:], model.lookback_days, f"from that window alone there is no row for {cut:%Y-%m-%d %H:%M}")
-    if different := _different(full, window, key):
-        column, row = next(iter(different.items()))
+    if changed := different(full, window, key):
+        column, row = next(iter(changed.items()))
         raise LookbackTooShort(
-            list(different),
+            list(changed),
             model.lookback_days,
             f"'{column}' of {row['time']:%Y-%m-%d %H:%M} is {row['full']}, but {row['cut']} from that window alone",
         )
 
 
-def _different(full: pl.DataFrame, other: pl.DataFrame, key: tuple[str, str]) -> dict[str, dict[str, Any]]:
+def different(full: pl.DataFrame, other: pl.DataFrame, key: tuple[str, str]) -> dict[str, dict[str, Any]]:
     """Column -> first differing row, for the rows both frames have."""
     numeric = set(full.select(cs.numeric()).columns)
     both = full.join(other, on=list(key), how="inner", suffix="__other")

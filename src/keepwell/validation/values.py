@@ -12,9 +12,11 @@ from keepwell.validation.coerce import DTYPES, to_type
 from keepwell.validation.marks import Mark, many, mark
 from keepwell.validation.records import Column, Contract
 from keepwell.validation.unit_change import UnitChange, find_unit_changes
+from keepwell.validation.units import DECIMALS
 from keepwell.validation.window import is_null_spike, run_lengths, stuck_limit, vanished_run
 
 FEW_SHARE, FEW_ROWS = 0.05, 3  # new categories beyond both are more than a newcomer
+LEAST_ALIKE, NEARLY_ALL = 3, 0.9  # values, and the share of them that one factor brings home, before it is named
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +85,7 @@ def check_values(
         where = where & ~changed[column.name] if column.name in changed else where
         if where.any():
             value = sight.now[int(np.argmax(where)), sight.numeric.index(column)]
-            what = f"outside {_number(column.low, 'anything')} to {_number(column.high, 'anything')}"
+            what = f"outside {_number(column.low, 'anything')} to {_number(column.high, 'anything')}{_factor(column, sight, where)}"
             todo = "Mend the source, or widen low and high in contract.toml."
             marks.append(mark("out of range", column.name, where, f"{value:g}", what, todo, is_fault=many(where)))
     for column in contract.columns:
@@ -91,6 +93,24 @@ def check_values(
             marks.extend(_nulls(column, sight, unread.get(column.name)))
             marks.extend(_categories(column, sight))
     return marks
+
+
+def _factor(column: Column, sight: Sight, where: np.ndarray) -> str:
+    """One common factor that brings nearly all values of the batch home, in words: another unit, or a slipped decimal point."""
+    at = sight.numeric.index(column)
+    values, usual = sight.now[:, at], sight.before[:, at]
+    values, usual = values[np.isfinite(values)], usual[np.isfinite(usual)]
+    if values.size < LEAST_ALIKE or where.sum() < values.size / 2 or not (column.quantiles or usual.size):
+        return ""
+    home = float(np.median(usual)) if usual.size else column.quantiles[len(column.quantiles) // 2]
+    middle = float(np.median(values))
+    low = -np.inf if column.low is None else column.low
+    high = np.inf if column.high is None else column.high
+    for factor in DECIMALS:
+        undone = values / factor
+        if ((undone >= low) & (undone <= high)).mean() >= NEARLY_ALL and home and 0.5 < middle / factor / home < 2:
+            return f"; nearly all values are about {factor:g} times the usual ones, as in another unit or with a slipped decimal point"
+    return ""
 
 
 def check_constant(contract: Contract, sight: Sight, order: np.ndarray | None) -> list[Mark]:
