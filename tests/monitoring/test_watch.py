@@ -286,6 +286,16 @@ def test_selective_labels_of_random_rows_do_no_harm(watch: Watch) -> None:
     assert watch.update(AFTER.with_columns(pl.when(pl.Series(known)).then("label").alias("label"))) == []
 
 
+def test_labels_of_new_rows_leave_those_of_the_reference_as_they_were() -> None:
+    """Also where keys are counted anew: the price of a fault is measured on the reference's rows, by their own labels."""
+    counted = [frame.with_columns(id=pl.int_range(pl.len())) for frame in (REFERENCE, AFTER)]
+    watch = Watch(counted[0], streams.chance, key="id", columns=list(streams.NUMBERS))
+    before = watch.kept.label.copy()
+    watch.update(counted[1].drop("label"))
+    watch.update(counted[1].head(0), counted[1].select("id", label=1 - pl.col("label")))
+    assert np.array_equal(watch.kept.label[: len(before)], before, equal_nan=True)
+
+
 @pytest.mark.parametrize(("easy", "words"), [(True, "easier"), (False, "harder")])
 def test_selective_labels_of_some_rows_only_are_a_note(state: bytes, easy: bool, words: str) -> None:
     """Labels of the rows that were sure, or of those that were not: the loss that they show is not that of all."""
