@@ -216,7 +216,7 @@ def test_everything_is_there_without_javascript(browser: Any, shared: tuple[Proj
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{str(shared[1].base_url).rstrip('/')}/models/tiny?since=all")
-    assert shared[0].status().headline.replace("`", "") in page.locator("main").inner_text()  # commands are set as code
+    assert shared[0].status().headline.replace("`", "") in page.locator("main").inner_text()
     assert page.locator("img.chart").count() == 1
     context.close()
 

@@ -69,7 +69,7 @@ def test_pages_say_what_the_command_line_says(shared: tuple[Project, httpx.Clien
     assert headline in status["sentence"]
     for path in ("/", "/models/tiny"):
         page = words_of(read(client, path))
-        assert headline.replace("`", "") in page  # commands are set as code
+        assert headline.replace("`", "") in page
         for about, clause in project.status().lines:
             assert f"{about} {clause}" in page
     assert why["sentence"] in words_of(read(client, "/models/tiny/why"))
