@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keepwell.detection import scan
+from keepwell.detection import scan, scan_told
 
 
 def stepped(size: float, seed: int, *, quiet: int = 120, changed: int = 30) -> np.ndarray:
@@ -80,3 +80,27 @@ def test_batches_without_rows_are_passed_over() -> None:
     z = stepped(3.0, seed=4)
     z[10:20] = np.nan
     assert scan(z).at == 120
+
+
+def told(z: np.ndarray, most: float = 2.4) -> np.ndarray:
+    """How likely each batch is at each of twelve sizes, over none."""
+    size = np.linspace(0, most, 13)[1:, None]
+    return size * z - size**2 / 2
+
+
+@pytest.mark.parametrize("size", [0.6, 1.2, 2.0])
+@pytest.mark.parametrize("width", [1, 30])
+def test_an_onset_read_off_likelihoods_is_held_as_often_as_it_says(size: float, width: int) -> None:
+    """90 % of 60 steps and of 60 ramps that grow for a month and then stay; three standard errors are 11.6 %."""
+    grown = np.r_[np.zeros(150), size * np.minimum(np.arange(1, 61) / width, 1.0)]
+    found = [scan_told(told(stepped(0.0, seed, quiet=150, changed=60) + grown)) for seed in range(60)]
+    assert np.mean([one.low <= 150 <= one.high for one in found]) >= 0.9 - 0.116
+
+
+def test_an_onset_read_off_likelihoods_is_near_a_large_step_and_the_start_of_a_ramp() -> None:
+    step = scan_told(told(stepped(2.0, seed=1)))
+    assert abs(step.at - 120) <= 2
+    grown = np.r_[np.zeros(150), 2.4 * np.minimum(np.arange(1, 81) / 40, 1.0)]
+    ramp = scan_told(told(stepped(0.0, seed=2, quiet=150, changed=80) + grown))
+    assert ramp.shape == "ramp"
+    assert abs(ramp.at - 150) <= 8

@@ -8,7 +8,7 @@ from keepwell.detection.columns import NULL, UNSEEN, Column, Columns, Rows, day_
 from keepwell.detection.conditionals import CLIP, Conditionals, Told
 from keepwell.detection.detector import EDetector, batches_to_prove
 from keepwell.detection.null import BETS, Null, season_of
-from keepwell.detection.onset import Onset, scan
+from keepwell.detection.onset import Onset, scan, scan_told
 from keepwell.detection.outcome import TASKS, Outcome, clipped, logit, sigmoid
 from keepwell.detection.reference import MIN_BATCHES, Reference
 
@@ -41,6 +41,7 @@ __all__ = [
     "logit",
     "moments",
     "scan",
+    "scan_told",
     "season_of",
     "sigmoid",
 ]

@@ -108,6 +108,11 @@ class Columns:
                 categories.append(_category(name, as_text(frame[name]), always_watched=name in (entity, slices)))
         return cls(time, entity, tuple(numbers), tuple(categories), slices)
 
+    def standard(self, numbers: np.ndarray) -> np.ndarray:
+        """Numbers (n, d) in standard deviations from their means, within six."""
+        mean, scale = (np.array([getattr(column, name) for column in self.numbers]) for name in ("mean", "scale"))
+        return np.asarray(np.clip((numbers - mean) / np.maximum(scale, 1e-12), -6, 6))
+
     @property
     def names(self) -> list[str]:
         """Numbers first, then categories."""

@@ -8,6 +8,8 @@ import numpy as np
 
 GROWING = (4, 6, 9, 13, 20, 30, 45, 68, 100)  # batches that a change may take to grow to its full size
 GROWS = 1.0  # log likelihood by which a growing change must be likelier than a step
+WIDTHS = (5, 10, 20, 40, 80, 160)  # the same, where all widths are weighed
+GROWS_ODDS, TRUSTED = 0.5, 0.7  # how often a changed relation grows; the part of a log likelihood that is believed
 SHORTEST_RAMP, TOLD_RAMP = 3, 6  # batches that a growing change must have lasted to be looked for, and to be told
 
 
@@ -88,3 +90,34 @@ def _scores(z: np.ndarray, width: int) -> np.ndarray:
     growing = np.minimum(length, width)
     squares = growing * (growing + 1) * (2 * growing + 1) / 6 + (length - growing) * width**2
     return np.asarray(np.where(sums > 0, sums**2 / (2 * squares), 0.0))
+
+
+def scan_told(told: np.ndarray, *, shortest: int = 3, level: float = 0.9) -> Onset:
+    """Find when a change began of which each batch tells how likely it is at each size: it lasts to the end, at once or after growing.
+
+    All beginnings, sizes and widths of growth are weighed by the likelihood (Bayes), tempered because the change is never quite the one
+    that is asked about. The onset is the median of what comes out, the interval its quantiles.
+
+    Parameters
+    ----------
+    told : (S, T) log likelihood of each batch at 1/S, 2/S, ... of the largest size, over that without a change. shortest : fewest batches
+        after it.
+    """
+    told = TRUSTED * np.vstack([np.zeros(told.shape[1]), told])
+    sizes, n = len(told), told.shape[1]
+    full = np.hstack([np.cumsum(told[:, ::-1], axis=1)[:, ::-1], np.zeros((sizes, 1))])  # at full size from each batch on
+    grown = []
+    for width in WIDTHS:
+        later = np.minimum(np.arange(n) + width, n)
+        for size in range(1, sizes):
+            total = full[size, later]
+            for lag in range(min(width, n)):
+                total[: n - lag] += told[round(size * (lag + 1) / (width + 1)), lag:]
+            grown.append(total)
+    top = max(float(full[1:, :n].max()), float(np.max(grown)))
+    steps, ramps = (np.exp(np.asarray(part) - top).mean(axis=0) for part in (full[1:, :n], grown))
+    steps[max(n - shortest + 1, 1) :] = 0.0
+    ramps[max(n - TOLD_RAMP + 1, 1) :] = 0.0
+    share = np.cumsum((1 - GROWS_ODDS) * steps + GROWS_ODDS * ramps)
+    low, at, high = (int(np.searchsorted(share, part * share[-1])) for part in ((1 - level) / 2, 0.5, (1 + level) / 2))
+    return Onset(at, low, high, "ramp" if ramps.sum() > steps.sum() else "step", 0.0, top)

@@ -38,7 +38,8 @@ class Reference:
     """What a well model looks like.
 
     `width` is the length of a batch in days; `rare` (C,) marks shares that are nearly always zero in the reference, whose evidence is
-    binomial with the tolerated share `rate` (C,); `rows_a_batch` the usual number of rows; `notes` what could not be done, in words.
+    binomial with the tolerated share `rate` (C,); `rows_a_batch` the usual number of rows; `notes` what could not be done, in words;
+    `marginals` how the mean of each number, in standard deviations, behaves by itself: nothing rings by it, a diagnosis asks it who came.
     """
 
     columns: Columns
@@ -51,6 +52,7 @@ class Reference:
     rate: np.ndarray
     rows_a_batch: float
     notes: tuple[str, ...]
+    marginals: Null | None = None
 
     @classmethod
     def fit(
@@ -112,7 +114,9 @@ class Reference:
         rare = share & (usual < 0.005)
         rate = np.where(rare, usual + 3 / known + np.array([TOLERATED.get(channel.kind, 0.0) for channel in channels]), 0.5)
         notes = _notes(columns, rows, width)
-        made = cls(columns, conditionals, outcome, channels, null, width, rare, rate, len(rows) / len(numbers), notes)
+        own, known_own = batch_means(columns.standard(rows.numbers), batch, len(numbers))
+        marginals = Null.fit(own, known_own, middle, np.zeros(own.shape[1]))
+        made = cls(columns, conditionals, outcome, channels, null, width, rare, rate, len(rows) / len(numbers), notes, marginals)
         return made, Fitted(order, rows, numbers, means, counts)
 
     def batch_of(self, time: np.ndarray) -> np.ndarray:

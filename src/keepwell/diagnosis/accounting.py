@@ -7,7 +7,7 @@ import numpy as np
 from keepwell.detection import logit, sigmoid
 from keepwell.diagnosis.contrast import Contrast
 from keepwell.diagnosis.records import Cause, Part
-from keepwell.diagnosis.relation import intercept
+from keepwell.diagnosis.stories import intercept
 
 
 def account(contrast: Contrast, causes: list[Cause]) -> tuple[float, float, tuple[Part, ...]] | None:

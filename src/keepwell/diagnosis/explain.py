@@ -14,13 +14,15 @@ from keepwell.diagnosis.estimate import BLIND, estimate_of
 from keepwell.diagnosis.isolation import Root, roots_of
 from keepwell.diagnosis.price import price
 from keepwell.diagnosis.records import Began, Case, Cause, Explanation
-from keepwell.diagnosis.relation import cause_without_fault, mix_harm, mix_of, mix_words
+from keepwell.diagnosis.relation import without_fault
 from keepwell.diagnosis.signatures import signature_of
+from keepwell.diagnosis.turnout import mix_harm, mix_of, mix_words, moves_of
 
 LOOK_BACK = 300  # batches
 NEAR = 4  # batches
 EXPLAINS = 0.2  # of what labels measured
 DOUBTLESS = 3.0  # standard errors
+GROSS = 6.0  # standard errors of the gap that a fault leaves unexplained: something else happened, whatever the fault costs
 HARM = 0.04  # of the reference's loss: a change in the data that costs less is a note
 BLAMED = 0.02  # of the reference's loss: less harm than this blames nobody
 RECORD = 2.2  # times the farthest that a column has ever been from what the others tell in the reference, for as long
@@ -53,18 +55,18 @@ def explain(case: Case) -> Explanation:
     gap = _gap(elsewhere, by_labels[1] if by_labels else "") if elsewhere is not None else None
     # Labels say how much there is to explain: a fault that costs far less did not do it, nor one that should have cost far more.
     since = account(contrast, []) if blamed and by_labels else None
-    is_enough = not (since and is_disproved(harm, since[0], since[1])) and (
-        gap is None or harm - error > HARM * loss or harm > EXPLAINS * gap[0] or gap[0] - harm < 2 * gap[1]
-    )
-    if blamed and (by_labels is None or is_enough):
+    is_it = not (since and is_disproved(harm, since[0], since[1])) and (gap is None or is_enough((harm, error), gap, loss))
+    if blamed and (by_labels is None or is_it):
         causes = sorted(causes, key=lambda cause: (cause not in blamed, -(cause.harm or 0.0)))
         own_root = next((root for root in roots if root.column == causes[0].column), None)
         if own_root is not None and (own := _own_onset(case, own_root)) is not None:
             first, channel = own
+        if causes[0].kind == "covariate_shift" and (move := next((one for one in moves_of(case) if one.column == causes[0].column), None)):
+            first = move.onset  # where a column lies shows sooner than how it fits the others
     elif by_labels is not None and elsewhere is not None:
-        (first, channel), contrast = by_labels, elsewhere
-        accounted = account(contrast, [])
-        found = cause_without_fault(contrast, accounted[0] if accounted else None, channel)
+        said = without_fault(case, *by_labels)
+        # What it costs is measured from where labels show it best: a slow or early beginning would dilute it.
+        first, channel, contrast, found = said.onset, by_labels[1], elsewhere, said.causes
         is_proven = bool(found) and found[0].kind != "unknown"
         causes = [*found, *causes] if is_proven or not blamed else [*causes, *found]
     accounted = account(contrast, causes)
@@ -97,6 +99,24 @@ def is_disproved(harm: float, rise: float, error: float) -> bool:
     (True, False)
     """
     return rise + DOUBTLESS * error < EXPLAINS * harm
+
+
+def is_enough(harm: tuple[float, float], gap: tuple[float, float], loss: float) -> bool:
+    """May a fault be what a decline is about, beside this gap and the reference's loss? A small one may where it costs something, unless
+    most of a gross gap stays unexplained.
+
+    Parameters
+    ----------
+    harm, gap : each with its standard error.
+
+    Examples
+    --------
+    >>> [is_enough((0.05, 0.02), gap, loss=0.4) for gap in ((0.1, 0.05), (0.4, 0.1), (1.0, 0.1))]
+    [True, True, False]
+    """
+    left = gap[0] - harm[0]
+    is_costly = harm[0] - harm[1] > HARM * loss and left < GROSS * gap[1]
+    return is_costly or harm[0] > EXPLAINS * gap[0] or left < 2 * gap[1]
 
 
 def _of_this_time(case: Case, roots: list[Root], first: Onset) -> list[Root]:

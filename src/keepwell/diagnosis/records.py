@@ -132,9 +132,9 @@ class Explanation:
     """Since when and why.
 
     `causes` are ranked, the likeliest first, empty when nothing is proven; `rise` is the measured change of the loss since the onset (None
-    without labels), `parts` add up to it; `gap` is how much more than expected of these very cases it rose; `expected` is the reference's
-    mean loss. `estimate` stands in while no label is in, and `notes` say in words what cannot be seen then. `earlier` is the onset that was
-    told first, where this diagnosis puts it outside the interval that was told.
+    without labels; without a broken column since labels show it best), `parts` add up to it; `gap` is how much more than expected of
+    these very cases it rose; `expected` is the reference's mean loss. `estimate` stands in while no label is in, and `notes` say in words
+    what cannot be seen then. `earlier` is the onset that was told first, where this diagnosis puts it outside the interval that was told.
     """
 
     began: Began
