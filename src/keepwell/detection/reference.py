@@ -52,7 +52,7 @@ class Reference:
     rate: np.ndarray
     rows_a_batch: float
     notes: tuple[str, ...]
-    marginals: Null | None = None
+    marginals: Null
 
     @classmethod
     def fit(

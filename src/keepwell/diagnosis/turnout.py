@@ -36,8 +36,6 @@ class Move:
 def moves_of(case: Case) -> list[Move]:
     """The numbers that moved for the season and stayed so, the farthest first."""
     reference = case.reference
-    if reference.marginals is None:
-        return []
     null = reference.marginals
     values = reference.columns.standard(case.rows.numbers)
     numbers, place = np.unique(case.batch, return_inverse=True)

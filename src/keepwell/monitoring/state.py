@@ -55,7 +55,7 @@ def to_bytes(watch: Watch) -> bytes:
         "conditionals": {"span_days": put("conditionals", reference.conditionals)["span_days"]},
         "outcome": put("outcome", reference.outcome),
         "null": put("null", reference.null),
-        "marginals": None if reference.marginals is None else put("marginals", reference.marginals),
+        "marginals": put("marginals", reference.marginals),
         "channels": [[channel.kind, channel.column] for channel in reference.channels],
         "reference": {"width": reference.width, "rows_a_batch": reference.rows_a_batch, "notes": list(reference.notes)},
         "incidents": [_plain_incident(incident) for incident in watch.open_incidents],
@@ -111,7 +111,7 @@ def from_bytes(watch: Watch, content: bytes, model: Predict | None) -> None:
         arrays["reference.rate"],
         meta["reference"]["rows_a_batch"],
         tuple(meta["reference"]["notes"]),
-        Null(**marginals, **get("marginals")) if (marginals := meta.get("marginals")) else None,
+        Null(**meta["marginals"], **get("marginals")),
     )
     for name, value in meta["watch"].items():
         setattr(watch, name, tuple(value) if name == "columns" else value)
