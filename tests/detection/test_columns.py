@@ -35,6 +35,13 @@ def test_clocks_constants_and_empty_columns_are_not_watched(made: pl.Expr) -> No
     assert not column("made", read_off(made=made)).is_watched
 
 
+def test_a_sine_of_the_season_is_a_clock_also_with_one_row_a_day() -> None:
+    frame = streams.stream(364, seed=1, a_day=1)
+    season = (2 * np.pi * pl.col("time").dt.ordinal_day() / 365).sin()
+    found = Columns.of(frame.with_columns(season=season), time="time", names=["season", "warmth"])
+    assert (column("season", found).clock, column("warmth", found).clock) == ("day of the year", "")
+
+
 def test_a_column_with_few_values_is_not_watched() -> None:
     seldom = pl.when(pl.int_range(pl.len()) < 100).then("damp")
     assert not column("seldom", read_off(seldom=seldom)).is_watched

@@ -14,6 +14,7 @@ from keepwell.errors import FrameInvalid
 
 NULL, UNSEEN = -1, -2  # codes of a category that is missing, or was not there in the reference
 DAY_US = 86_400_000_000
+WAVES, YEAR, SEASON_DAYS = 3, 365.2425, 300.0  # of a season, which shorter references do not know
 CLOCK_R2 = 0.98  # a column this well told by the clock alone is a function of it
 MASS = 0.05  # a value that this share of rows has is expected to repeat
 LEVELS = 500  # categories beyond these, rarest first, count as one
@@ -251,7 +252,13 @@ def _clock(values: np.ndarray, when: np.ndarray) -> str:
         means = np.bincount(place, values) / counts
         if total > 0 and ((values - means[place]) ** 2).mean() < (1 - CLOCK_R2) * total:
             return name
-    return ""
+    if total == 0 or np.ptp(when) < SEASON_DAYS:
+        return ""
+    # A smooth function of the season, such as a sine of it: with one row a day no day of the year comes twice.
+    angle = 2 * np.pi * when[:, None] / YEAR * np.arange(1, WAVES + 1)
+    design = np.hstack([np.ones((len(when), 1)), np.sin(angle), np.cos(angle)])
+    rest = values - design @ np.linalg.lstsq(design, values, rcond=None)[0]
+    return "day of the year" if (rest**2).mean() < (1 - CLOCK_R2) * total else ""
 
 
 def _category(name: str, values: pl.Series, *, always_watched: bool) -> Column:
