@@ -103,3 +103,15 @@ def test_a_channel_that_bets_little_is_not_carried_away_by_one_batch() -> None:
     detector = EDetector.new(null.cost, np.zeros(2, bool), np.ones(2), 10_000.0)
     detector.update(null.innovations(np.full((1, 2), 8.0), np.zeros((1, 2)), counts[:1])[0], np.zeros(2))
     assert detector.ringing.tolist() == [True, False]
+
+
+def test_the_farthest_is_that_of_windows_which_the_reference_holds_often_enough() -> None:
+    """Batches that remember each other tell less of how far a mean may wander: what is known of short windows stands for longer ones."""
+    draw = np.random.default_rng(3)
+    means = draw.normal(0, 1, (800, 2))
+    for at in range(1, len(means)):
+        means[at, 1] += 0.8 * means[at - 1, 1]
+    null = Null.fit(means, np.ones_like(means), np.arange(800.0), np.zeros(2))
+    plain, kept = np.array([null.farthest(batches) for batches in (1, 5, 21, 89, 300)]).T
+    assert plain[0] > plain[1] > plain[2] > plain[3] == plain[4]
+    assert kept[0] > kept[1] > kept[2] == kept[3] == kept[4]

@@ -176,11 +176,6 @@ def test_columns_that_moved_only_because_other_entities_came_do_not_hide_these(c
 
 
 def test_a_watch_that_was_saved_names_the_same_columns(states: dict[str, bytes]) -> None:
-    """How the means of columns behave by themselves is part of its state; one saved before they were is read as well."""
+    """How the means of columns behave by themselves is part of its state."""
     watch = Watch.load(states["binary"])
-    assert watch.reference.marginals is not None
-    again = Watch.load(watch.state()).reference.marginals
-    assert again is not None
-    assert np.array_equal(again.season, watch.reference.marginals.season)
-    watch.reference = replace(watch.reference, marginals=None)
-    assert Watch.load(watch.state()).reference.marginals is None
+    assert np.array_equal(Watch.load(watch.state()).reference.marginals.season, watch.reference.marginals.season)

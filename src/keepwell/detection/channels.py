@@ -42,6 +42,11 @@ class Channel:
         return self.kind in ("gap", "loss", "signed", "score", "slice")
 
     @property
+    def is_of_column(self) -> bool:
+        """Does it say whether a column is as it should be?"""
+        return self.kind in ("m", "s", "n", "r", "u")
+
+    @property
     def is_two_sided(self) -> bool:
         """Is a move down a change, too?"""
         return self.kind in TWO_SIDED

@@ -15,6 +15,7 @@ RIDGE = 1.0  # in batches
 SEASON_ROWS, SEASON_DAYS, SEASON_RIDGE = 60, 120.0, 5.0  # of rows: what a season is read off when there is no reference for it
 BLOCK = 30  # batches whose means tell how uncertain the reference's own mean is
 WINDOWS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89)  # batches over which the reference's own extremes are known
+TIMES = 8  # windows that a reference must hold for their extremes to be known
 BETS = np.array([0.05, 0.1, 0.2, 0.35, 0.55, 0.8, 1.2, 2.0, 3.0])
 
 
@@ -71,7 +72,7 @@ class Null:
         margin = tolerated + doubt
         is_timid = np.zeros(channels, bool) if is_timid is None else is_timid
         clip = np.where(is_timid, TIMID_CLIP, CLIP)
-        made = cls(waves, is_weekly, season, memory, common, each, margin, clip, np.empty(0), _record(apart))
+        made = cls(waves, is_weekly, season, memory, common, each, margin, clip, np.empty(0), _record(apart, memory))
         cost = _cost(np.clip(fresh / np.sqrt(made.variance(counts[1:])), -clip, clip), ~is_timid)
         return replace(made, cost=np.where(is_timid & (BETS > TIMID_BET)[:, None], np.inf, cost))
 
@@ -166,16 +167,23 @@ def _mean(block: np.ndarray) -> np.ndarray:
     return np.asarray(np.where(there, block, 0.0).sum(axis=0) / np.maximum(there.sum(axis=0), 1))
 
 
-def _record(apart: np.ndarray) -> np.ndarray:
-    """For each of `WINDOWS` the largest size of a mean of so many batches in a row, (W, C); of the longest that fit where they do not."""
+def _record(apart: np.ndarray, memory: np.ndarray) -> np.ndarray:
+    """For each of `WINDOWS` the largest size of a mean of so many batches in a row, (W, C).
+
+    Of what the reference holds less than eight times, those that remember each other counted as fewer, it has seen too little: the longest
+    window that it does stands for it.
+    """
+    longest = np.maximum(len(apart) * (1 - memory) / (1 + memory) / TIMES, 1).astype(int)
     there = np.isfinite(apart)
     sums, counts = (np.vstack([np.zeros((1, apart.shape[1])), np.cumsum(part, axis=0)]) for part in (np.where(there, apart, 0.0), there))
-    found = []
-    for window in WINDOWS:
-        width = min(window, len(apart))
-        mean = (sums[width:] - sums[:-width]) / np.maximum(counts[width:] - counts[:-width], 1)
-        found.append(np.abs(mean).max(axis=0))
-    return np.array(found)
+    found = np.zeros((len(WINDOWS), apart.shape[1]))
+    for place, window in enumerate(WINDOWS):
+        widths = np.minimum(window, longest)
+        for width in np.unique(widths):
+            mine = widths == width
+            known = np.maximum(counts[width:, mine] - counts[:-width, mine], 1)
+            found[place, mine] = np.abs((sums[width:, mine] - sums[:-width, mine]) / known).max(axis=0)
+    return found
 
 
 def _cost(z: np.ndarray, is_doubted: np.ndarray) -> np.ndarray:

@@ -159,7 +159,7 @@ def _faults(contrast: Contrast, roots: list[Root]) -> list[Cause]:
                 harm, error = weight * rise + (1 - weight) * harm, float(np.sqrt(weight) * rise_error)
             found.append(Cause("covariate_shift", root.column, harm, error, root.score, mix_of(contrast)[1], mix_words(contrast)))
             continue
-        others = [other.column for other in roots if other.column != root.column and other.column != entity]
+        others = [name for name in (*case.old, *(other.column for other in roots)) if name not in (root.column, entity)]
         own = _own_onset(case, root)
         read = signature_of(contrast, root, [name for name in others if name != root.partner], own[0] if own else None)
         priced = price(contrast, root, read, others)
@@ -176,9 +176,10 @@ def _beyond(contrast: Contrast, root: Root) -> float:
     the reference has spikes; a fault stays, and the longer the less far the reference has ever been.
     """
     reference = contrast.case.reference
-    change, limits = contrast.effect()[0], RECORD * reference.null.farthest(len(contrast.post))
-    places = [place for kind in ("m", "s") if (place := reference.place(kind, root.column)) is not None]
-    return max((abs(float(change[place])) / max(float(limits[place]), 1e-9) for place in places), default=np.inf)
+    limits = RECORD * reference.null.farthest(len(contrast.post))
+    moved = {"m": root.misfit, "s": root.spread}  # with all other broken columns repaired
+    places = {kind: place for kind in moved if (place := reference.place(kind, root.column)) is not None}
+    return max((abs(moved[kind]) / max(float(limits[place]), 1e-9) for kind, place in places.items()), default=np.inf)
 
 
 def _first(case: Case) -> tuple[Onset, str]:

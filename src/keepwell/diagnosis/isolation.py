@@ -38,7 +38,7 @@ def roots_of(contrast: Contrast) -> list[Root]:
     # Exchanged columns can look stuck or broken each by itself: whether they fit when exchanged back is asked first.
     if pair := _exchanged(contrast):
         return pair
-    hard = _hard(contrast)
+    hard = [root for root in _hard(contrast) if root.column not in contrast.case.old]
     return [*hard, *_soft(contrast, hard)]
 
 
@@ -75,7 +75,7 @@ def _hard(contrast: Contrast) -> list[Root]:
 
 def _soft(contrast: Contrast, hard: list[Root]) -> list[Root]:
     names, watched, m_error, s_error = _numbers(contrast)
-    fixed = [root.column for root in hard]
+    fixed = [*contrast.case.old, *(root.column for root in hard)]
     found: list[Root] = []
     for _ in range(ROOTS):
         base = repaired(contrast, fixed) if fixed else contrast.both

@@ -45,6 +45,7 @@ class Case:
     frame, rows : the rows kept of these batches, as they came and as arrays; `batch` (n,) their batch numbers; `answer` (n,) or
         (n, classes); `label` (n,) NaN while unknown.
     ringing, sides : (C,) which channels ring, and to which side each moved.
+    old : columns that have been off for long: what rings by them, or looks broken beside them, is nothing new.
     predict : asks the model about rows like `frame`'s; None when it cannot be asked.
     """
 
@@ -61,6 +62,7 @@ class Case:
     ringing: np.ndarray
     sides: np.ndarray
     predict: Predict | None = None
+    old: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

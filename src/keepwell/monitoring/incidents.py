@@ -107,10 +107,20 @@ def _explained(watch: Watch, ringing: np.ndarray) -> tuple[Explanation, np.ndarr
     slices = ringing & np.array([channel.kind == "slice" for channel in watch.reference.channels])
     asked = [ringing & (watch.rang > times[apart[-1]])] if len(apart) else []
     for some in [*asked, *([slices] if slices.any() and (slices != ringing).any() else [])]:
-        explanation = explain(replace(watch.case(), ringing=some))
+        new = {channel.column for at, channel in enumerate(watch.reference.channels) if some[at]}
+        off = (
+            channel.column for at, channel in enumerate(watch.reference.channels) if ringing[at] and not some[at] and channel.is_of_column
+        )
+        old = tuple(name for name in dict.fromkeys(off) if name not in new)
+        explanation = explain(replace(watch.case(), ringing=some, old=old))
         if _is_sure(explanation) or (some is slices and _is_proven(watch, slices, explanation)):
             return explanation, some
     return explain(replace(watch.case(), ringing=ringing)), ringing
+
+
+def _columns(watch: Watch, ringing: np.ndarray) -> set[str]:
+    """Columns whose own channels ring."""
+    return {channel.column for at, channel in enumerate(watch.reference.channels) if ringing[at] and channel.is_of_column}
 
 
 def _harm(explanation: Explanation) -> float:
