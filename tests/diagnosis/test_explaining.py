@@ -106,3 +106,11 @@ def test_a_broken_column_that_explains_next_to_nothing_is_no_culprit() -> None:
     assert explanation(Cause("noise", "humidity", harm=0.01)).culprit is None
     for cause in (Cause("noise", "humidity", harm=0.05), Cause("noise", "humidity"), Cause("concept_shift", "humidity")):
         assert explanation(cause).culprit == cause
+
+
+def test_what_easier_cases_hide_of_the_rise_counts_as_unexplained() -> None:
+    told = explanation(Cause("noise", "humidity", harm=0.03))
+    assert told.share(told.causes[0]) == pytest.approx(0.3)
+    hidden = replace(told, gap=0.2)
+    assert hidden.share(told.causes[0]) == pytest.approx(0.15)
+    assert hidden.culprit is None

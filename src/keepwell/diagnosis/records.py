@@ -166,10 +166,14 @@ class Explanation:
         return self.cause if self.cause is not None and self.explains(self.cause) else None
 
     def share(self, cause: Cause) -> float | None:
-        """How much of a measured rise a broken column explains; None where that is not known."""
-        if cause.cls != "data_quality" or cause.harm is None or not self.rise or self.rise <= 0:
+        """How much of what labels measured a broken column explains; None where that is not known.
+
+        Of the rise of the loss, or of that beyond what these cases let expect: whichever is more, for easier cases hide a part of it.
+        """
+        measured = max(self.rise or 0.0, self.gap or 0.0) if self.rise is not None else 0.0
+        if cause.cls != "data_quality" or cause.harm is None or measured <= 0:
             return None
-        return min(max(cause.harm / self.rise, 0.0), 1.0)
+        return min(max(cause.harm / measured, 0.0), 1.0)
 
     def explains(self, cause: Cause) -> bool:
         """Is it more than next to nothing of the rise, as far as that is known?"""
