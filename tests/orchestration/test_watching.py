@@ -20,7 +20,7 @@ from keepwell.cli import app
 from keepwell.diagnosis import Began, Cause, Explanation
 from keepwell.incidents import end_of
 from keepwell.monitoring import Signal, Watch, get_watch, get_watch_state
-from keepwell.orchestration.watching import _ended, _plainly, _said, ended_at
+from keepwell.orchestration.watching import _ended, _plainly, _said, ended_at, faults_of
 
 pytestmark = pytest.mark.once("what is found is arithmetic on rows that other tests read from every store")
 
@@ -187,3 +187,13 @@ def test_a_decline_that_is_withdrawn_is_over_and_its_incident_says_why(declined:
     assert said[1].sentence.startswith("the decline told since 14 May 2026 is withdrawn: the labels show +0.000")
     assert ended_at(said, [], UNTIL) == moment + WEEK
     assert end_of(said[1]).because == "labels show that it cost nothing"
+
+
+def test_a_broken_column_holds_builds_for_a_year_and_then_is_how_things_are() -> None:
+    opened = [
+        {"cls": cls, "kind": "noise", "column": "cloud", "onset": FAULT.isoformat() + "T00:00:00+00:00"}
+        for cls in ("data_quality", "unknown")
+    ]
+    began = datetime(FAULT.year, FAULT.month, FAULT.day, tzinfo=UTC)
+    assert faults_of(opened, began + timedelta(days=364)) == ["noise in cloud"]
+    assert faults_of(opened, began + timedelta(days=366)) == []

@@ -7,7 +7,7 @@ transaction as the check-up. So each row and each label counts once, also after 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -47,6 +47,7 @@ TOLD = {
     "withdrawn": "withdrawn",
 }  # notes are not lines of a life: `keepwell why` shows them
 LOOK_BACK = timedelta(days=60)
+LASTING = timedelta(days=365)  # what has been off for longer is not mended any more: a model has to live with it
 AGAIN = timedelta(days=30)  # a version whose held-out rows are too few is tried again with those that it has answered since
 
 
@@ -119,7 +120,7 @@ def watch(context: Context, version: int, as_of: datetime, connection: sa.Connec
         "declines": [_sentence(context, incident.explanation, connection) for incident in watching.open_incidents],
         "open": opened,
         "ended": ended,
-        "faults": [f"{one['kind'].replace('_', ' ')} in {one['column']}" for one in opened if one["cls"] == "data_quality"],
+        "faults": faults_of(opened, as_of),
         "plan": {f"{rise:.0%}": None if np.isinf(batches) else round(batches) for rise, batches in watching.plan().items()},
     }
     return Watched(version, watching, facts, said)
@@ -138,6 +139,13 @@ def record(connection: sa.Connection, context: Context, cycle: str, as_of: datet
         if said.kind in TOLD and said.facts["first"]:
             facts = {"version": said.version, "incident": said.incident}
             record_event(connection, context.name, key, Event(TOLD[said.kind], as_of, f"{context.name} {said.sentence}", facts))
+
+
+def faults_of(opened: Sequence[Mapping[str, Any]], as_of: datetime) -> list[str]:
+    """Broken columns of open declines, in words: nothing may be learned from them, until that is how they have been for a year."""
+    since = as_of - LASTING
+    mine = [one for one in opened if one["cls"] == "data_quality" and datetime.fromisoformat(one["onset"]) > since]
+    return [f"{one['kind'].replace('_', ' ')} in {one['column']}" for one in mine]
 
 
 def _plainly(incident: Any) -> dict[str, Any]:

@@ -243,7 +243,8 @@ def _retraining(settings: RetrainSection, build: BuildSection, decline: Decline,
             waits = f"a shift of the inputs since {since} may pass by itself within {PERSISTS.days} days"
         return _Advice(RETRAIN, because, None, decline.judge_from, gain, waits)
     if decline.cls != "concept_shift":
-        name = "the share of labels has changed" if decline.cls == "label_shift" else "the cause is not proven"
+        names = {"label_shift": "the share of labels has changed", "data_quality": f"nobody has mended what is off{where}"}
+        name = names.get(decline.cls, "the cause is not proven")
         return _Advice(RETRAIN, f"it declines since {since} and {name}; on all rows", None, decline.judge_from, gain, waits)
     learned = decline.rows * 2 // 3
     if learned >= build.min_rows:
