@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -104,6 +105,8 @@ def test_the_command_line_and_json_say_the_same(declined: Path) -> None:
     assert '"sentence"' in CliRunner().invoke(app, ["-C", str(declined), "why", "--json"]).output
     plan = CliRunner().invoke(app, ["-C", str(declined), "watch", "plan"])
     assert plan.exit_code == 0 and "50%" in plan.output
+    as_json = json.loads(CliRunner().invoke(app, ["-C", str(declined), "watch", "plan", "--json"]).output)
+    assert as_json["notes"] == ["the reference spans 239 days: season and drift cannot be told apart"]
     for shown in (said, plan):
         assert "the reference spans 239 days: season and drift cannot be told apart." in " ".join(shown.output.split())
 

@@ -46,6 +46,7 @@ ONSET = NOW - timedelta(days=60)
 CHANGED = Decline(onset=ONSET, low=ONSET, high=ONSET, kind="concept_shift", cls="concept_shift", column="cloud", rows=400, judge_from=NOW)
 SHARE = Decline(onset=ONSET, low=ONSET, high=ONSET, kind="label_shift", cls="label_shift", rows=400, judge_from=NOW)
 MIX = Decline(onset=NOW - timedelta(days=9), low=ONSET, high=NOW, kind="covariate_shift", cls="covariate_shift", rows=400)
+OFF = Decline(onset=ONSET, low=ONSET, high=ONSET, kind="noise", cls="data_quality", column="cloud", rows=400)
 UNPROVEN = Decline(onset=ONSET, low=ONSET, high=ONSET, rows=400)
 
 
@@ -63,6 +64,9 @@ def gain(value: float) -> Gain:
         pytest.param({"verdict": "unwell", "decline": SHARE, "recalibrates": True}, "recalibrate", True, "ranking holds", id="share"),
         pytest.param({"verdict": "unwell", "decline": SHARE}, "retrain", True, "share of labels", id="share, but other features code"),
         pytest.param({"verdict": "unwell", "decline": MIX}, "retrain", False, "may pass by itself", id="a shift of inputs waits"),
+        pytest.param(
+            {"verdict": "unwell", "decline": OFF}, "retrain", True, "mended what is off in cloud", id="a fault that holds nothing now"
+        ),
         pytest.param(
             {"verdict": "unwell", "decline": UNPROVEN, "recalibrates": True, "gains": Gains(gain(0.05), gain(0.045))},
             "recalibrate", True, "not in their ranking", id="a recalibration that gains as much",

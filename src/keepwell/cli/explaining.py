@@ -136,7 +136,7 @@ def plan(folder: Folder = HERE, as_json: AsJson = False) -> None:
         budget, found = project.settings.watch.false_alarms, project.why(limit=1)
         held_out = project.settings.build.holdout_days
     if as_json:
-        show_json({"false_alarms": budget, "plan": rows, "gap": found.gap})
+        show_json({"false_alarms": budget, "plan": rows, "gap": found.gap, "notes": found.facts.get("notes", [])})
     elif not rows:
         screen.say(found.gap)
     else:

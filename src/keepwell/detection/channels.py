@@ -106,7 +106,7 @@ def label_values(channels: Sequence[Channel], columns: Columns, rows: Rows, told
     found = np.full((len(rows), len(channels)), np.nan)
     for at, channel in enumerate(channels):
         if channel.kind == "score":
-            found[:, at] = told["signed"] * _line(columns, rows, channel.column)
+            found[:, at] = told["signed"] * columns.line(rows.numbers, channel.column)
         elif channel.kind == "slice":
             found[:, at] = np.where(_in_slice(columns, rows, channel.column), told["gap"], np.nan)
         elif channel.is_of_labels:
@@ -119,7 +119,7 @@ def label_noise(channels: Sequence[Channel], columns: Columns, rows: Rows, told:
     found = np.ones((len(rows), len(channels)))
     for at, channel in enumerate(channels):
         if channel.kind == "score":
-            found[:, at] = np.maximum(told["signed"] * _line(columns, rows, channel.column) ** 2, LEAST_NOISE)
+            found[:, at] = np.maximum(told["signed"] * columns.line(rows.numbers, channel.column) ** 2, LEAST_NOISE)
         elif channel.is_of_labels:
             found[:, at] = told["gap" if channel.kind == "slice" else channel.name]
     return found
@@ -130,12 +130,6 @@ def _in_slice(columns: Columns, rows: Rows, level: str) -> np.ndarray:
     place = columns.slices_place
     assert place is not None
     return np.asarray(rows.codes[:, place] == columns.categories[place].levels.index(level))
-
-
-def _line(columns: Columns, rows: Rows, name: str) -> np.ndarray:
-    """A column in standard deviations from its mean, within three; NaN where it is missing, (n,)."""
-    place, column = next((at, one) for at, one in enumerate(columns.numbers) if one.name == name)
-    return np.asarray(np.clip((rows.numbers[:, place] - column.mean) / column.scale, -3, 3))
 
 
 @dataclass(eq=False)

@@ -14,7 +14,8 @@ from keepwell.errors import FrameInvalid
 
 NULL, UNSEEN = -1, -2  # codes of a category that is missing, or was not there in the reference
 DAY_US = 86_400_000_000
-WAVES, YEAR, SEASON_DAYS = 3, 365.2425, 300.0  # of a season, which shorter references do not know
+WAVES, YEAR = 3, 365.2425
+SEASON_DAYS = 300.0  # a shorter reference cannot tell season from drift
 CLOCK_R2 = 0.98  # a column this well told by the clock alone is a function of it
 MASS = 0.05  # a value that this share of rows has is expected to repeat
 LEVELS = 500  # categories beyond these, rarest first, count as one
@@ -113,6 +114,11 @@ class Columns:
         """Numbers (n, d) in standard deviations from their means, within six."""
         mean, scale = (np.array([getattr(column, name) for column in self.numbers]) for name in ("mean", "scale"))
         return np.asarray(np.clip((numbers - mean) / np.maximum(scale, 1e-12), -6, 6))
+
+    def line(self, numbers: np.ndarray, name: str) -> np.ndarray:
+        """One of the numbers (n, d) in standard deviations from its mean, within three; NaN where it is missing, (n,)."""
+        place, column = next((at, one) for at, one in enumerate(self.numbers) if one.name == name)
+        return np.asarray(np.clip((numbers[:, place] - column.mean) / column.scale, -3, 3))
 
     @property
     def names(self) -> list[str]:

@@ -17,19 +17,17 @@ from functools import cached_property
 
 import numpy as np
 
-from keepwell.detection.columns import NULL, Columns, Rows
+from keepwell.detection.columns import NULL, SEASON_DAYS, YEAR, Columns, Rows
 from keepwell.detection.outcome import FOLDS, folds
 
 RIDGE = 3.0  # in rows: what the prior that a coefficient is zero is worth
 WILD = 4.0  # standard deviations of a normal with the same quartiles: what lies farther off does not make the scale any larger
 CLIP = 6.0  # residuals beyond this many scales count as this many
-SEASON_DAYS = 300.0  # a shorter reference cannot tell season from drift
 BASIS_SHARE = 0.01  # a level rarer than this gets no coefficient of its own
 BASIS_LEVELS = 30
 BASIS_ENTITIES = 200
 SELDOM = 0.005  # a column missing no oftener has no part that says so
 NUMBER, CATEGORY = 0, 1
-YEAR = 365.2425
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-YEAR = 365.2425
+from keepwell.detection.columns import YEAR
+
 MEMORY = 0.9  # more is not told from a change of the mean
 CLIP = 10.0
 TIMID_CLIP, TIMID_BET = 6.0, 1.2  # a loss cannot break as a column can: a few unlucky batches in a row must not pass for it

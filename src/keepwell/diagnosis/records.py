@@ -70,7 +70,8 @@ class Cause:
     """One cause: its kind (see `CLASSES`), the column it sits on ("" for none), how sure, and what it costs.
 
     `harm` is the rise of the loss that it explains, in the loss's unit (None when it cannot be priced), `error` its standard error;
-    `scope` names the entities or the slice it touches, `detail` tells it in words.
+    `scope` names the entities or the slice it touches, `detail` tells it in words. `facts`:
+    "beyond", how far a column moved over what might still be rare weather; "intercept", the constant on the logit scale of a label shift.
     """
 
     kind: str

@@ -169,9 +169,7 @@ class Labelled:
 
     def line(self, name: str) -> np.ndarray:
         """A number in standard deviations, within three, zero where it is missing."""
-        columns = self.case.reference.columns
-        place = next(at for at, column in enumerate(columns.numbers) if column.name == name)
-        return np.asarray(np.nan_to_num(np.clip(columns.standard(self.case.rows.numbers[self.index])[:, place], -3, 3)))
+        return np.asarray(np.nan_to_num(self.case.reference.columns.line(self.case.rows.numbers[self.index], name)))
 
     def inside(self, name: str, region: int) -> np.ndarray:
         """Which rows lie in a region: the lowest (0) or the highest (1) quarter of a number, or a level of a category."""

@@ -8,16 +8,14 @@ from typing import Any
 
 from keepwell.diagnosis import Explanation, Ranked
 from keepwell.incidents.records import CYCLES, MODEL, SOURCE, End, Fault
-from keepwell.monitoring import Said
+from keepwell.monitoring import LOSS, Z90, Said
 
-LOSS = {"binary": "log loss", "multiclass": "log loss", "regression": "squared error"}
 FAILED, SOURCE_FAILED = "cycle", "source"  # ids
 UNANSWERED = "silence/no answers"
 SKEWED = "skew/"  # and the feature
 STALE = "stale"  # the contract's finding that nothing new came
 UNPROVEN = "the cause is not proven"
 LONGEST = 200  # characters of a clause
-Z90 = 1.645
 
 
 def decline_id(version: int, number: int) -> str:

@@ -19,13 +19,15 @@ from keepwell.monitoring.tables import (
     record_signal,
     record_watch,
 )
-from keepwell.monitoring.telling import span, tell, withdrawal
+from keepwell.monitoring.telling import LOSS, Z90, span, tell, withdrawal
 from keepwell.monitoring.watch import Watch
 from keepwell.profiling import Comparison, Profile, compare, profile
 
 __all__ = [
     "ENDS",
+    "LOSS",
     "VERDICTS",
+    "Z90",
     "Checkup",
     "Comparison",
     "Evidence",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 FEW, TWICE = 0.75, 0.10
 BATCHES = 3
 LABELLED, PATIENCE = 0.9, 1.5  # share of a batch's labels with which it is tested, and label delays after which with those that are in
-SELECTED, SURELY, NEWEST, LEAST = 0.1, 3.0, 30, 20  # of the reference's loss; standard errors; batches; rows
+SELECTED, SURELY, NEWEST, LEAST, MOST = 0.1, 3.0, 30, 20, 1_000  # of the reference's loss; standard errors; batches; rows
 
 
 def arrivals_note(watch: Watch, batch: Kept | None, number: int) -> Signal | None:
@@ -57,6 +57,7 @@ def labels_note(watch: Watch, number: int) -> Signal | None:
         return None
     lately = (kept.batch > watch.tested[-1] - NEWEST) & (kept.batch <= watch.tested[-1])
     sides = [np.flatnonzero(lately & known) for known in (is_known, ~is_known)]
+    sides = [side[:: len(side) // MOST + 1] for side in sides]  # it is asked at each batch
     if min(len(side) for side in sides) < LEAST:
         return None
     expected = [ref.outcome.expected(kept.answer[side], ref.conditionals.basis(kept.rows.take(side))) for side in sides]

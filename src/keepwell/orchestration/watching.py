@@ -41,11 +41,8 @@ from keepwell.training import from_bytes
 
 # Lines of the timeline -> kinds of change.
 CHANGED = {"contract": "contract", "promoted": "version", "rolled_back": "version", "edited": "code"}
-TOLD = {
-    "decline": "declined",
-    "recovered": "recovered",
-    "withdrawn": "withdrawn",
-}  # notes are not lines of a life: `keepwell why` shows them
+# Notes are not lines of a life: `keepwell why` shows them.
+TOLD = {"decline": "declined", "recovered": "recovered", "withdrawn": "withdrawn"}
 LOOK_BACK = timedelta(days=60)
 LASTING = timedelta(days=365)  # what has been off for longer is not mended any more: a model has to live with it
 AGAIN = timedelta(days=30)  # a version whose held-out rows are too few is tried again with those that it has answered since
