@@ -1,6 +1,7 @@
 """Planted faults are found, since when, and named; harmless ones are notes at most; an end is told."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import numpy as np
 import polars as pl
@@ -274,3 +275,19 @@ def test_harm_of_what_began_long_ago_is_left_to_labels(watching: Callable[..., W
     monkeypatch.setattr("keepwell.monitoring.incidents.BEFORE", -1)
     assert "decline" not in {signal.kind for signal in watching().update(warm.drop("label"))}
     assert "decline" in {signal.kind for signal in watching().update(warm)}
+
+
+def test_labels_that_come_by_the_week_end_a_decline_as_soon(watching: Callable[..., Watch]) -> None:
+    after = streams.stream(90, seed=2, since=BEGAN)
+    is_moved = spells((10, 40)) & pl.Series(np.random.default_rng(0).random(after.height) < 0.6)
+    after = after.with_columns(label=pl.when(is_moved).then(1 - pl.col("label")).otherwise("label"))
+    ends = {}
+    for days in (1, 7):
+        watch, signals = watching(), []
+        for last in range(days, 91, days):
+            rows, labels = (after.filter(spells((at - days, at))) for at in (last, last - days))
+            signals += watch.update(rows.drop("label"), labels.select("station", "time", "label"), until=streams.day(BEGAN + last))
+        told, ended = [signal for signal in signals if signal.is_first]
+        assert (told.kind, ended.kind) == ("decline", "recovered")
+        ends[days] = ended.at
+    assert streams.day(BEGAN + 40) < ends[7] <= ends[1] + timedelta(days=7)

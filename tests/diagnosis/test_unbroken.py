@@ -10,6 +10,7 @@ import streams
 
 from keepwell.detection import Onset
 from keepwell.diagnosis import Case
+from keepwell.diagnosis.accounting import avoidable
 from keepwell.diagnosis.contrast import Contrast
 from keepwell.diagnosis.relation import Told, without_fault
 from keepwell.diagnosis.turnout import moves_of
@@ -57,6 +58,50 @@ def told(case: Case, day: float, channel: str = "gap") -> list[tuple[str, str]]:
     at = place(case, day)
     found = without_fault(case, Onset(at, at - 5, at + 5, "step", 1.0, 10.0), channel)
     return [(cause.kind, cause.column) for cause in found.causes]
+
+
+# --- what recalibration would spare ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("odds", [0.25, 0.35, 3.0])
+def test_what_recalibration_would_spare_is_what_the_answers_lose_to_the_right_ones(case_of: Callable[..., Case], odds: float) -> None:
+    answer = AFTER["answer"].to_numpy()
+    right = odds * answer / (1 - answer + odds * answer)
+    rows = AFTER.with_columns(drawn(right))
+    case = case_of(rows)
+    found = avoidable(Contrast.at(case, place(case, BEGAN + 10)))
+    assert found is not None
+    lost = (right * np.log(right / answer) + (1 - right) * np.log((1 - right) / (1 - answer)))[LATE].mean()
+    assert abs(found[0] - lost) < 3 * found[1]
+    assert found[0] > 3 * found[1]
+
+
+@pytest.mark.parametrize("task", ["binary", "regression", "multiclass"])
+def test_recalibration_spares_nothing_where_nothing_changed(case_of: Callable[..., Case], task: str) -> None:
+    case = case_of(streams.stream(DAYS, seed=2, since=BEGAN, task=task), task)
+    found = avoidable(Contrast.at(case, place(case, BEGAN + 10)))
+    assert found is not None
+    assert found[0] < 2 * found[1]
+    assert found[0] < 0.02 * case.reference.outcome.loss
+
+
+def test_a_number_that_is_off_by_a_constant_is_put_right_by_it(case_of: Callable[..., Case]) -> None:
+    rows = streams.stream(DAYS, seed=2, since=BEGAN, task="regression")
+    case = case_of(rows.with_columns(pl.Series("label", np.where(LATE, rows["label"] + 1.0, rows["label"]))), "regression")
+    found = avoidable(Contrast.at(case, place(case, BEGAN + 10)))
+    assert found is not None
+    assert found[0] == pytest.approx(1.0, abs=3 * found[1])
+
+
+def test_answers_that_could_be_surer_are_no_decline(case_of: Callable[..., Case], states: dict[str, bytes]) -> None:
+    answer = AFTER["answer"].to_numpy()
+    rows = AFTER.with_columns(drawn(np.where(answer < 0.5, answer**4, answer)))
+    case = case_of(rows)
+    found = avoidable(Contrast.at(case, place(case, BEGAN + 10)))
+    assert found is not None
+    assert found[0] > 3 * found[1]
+    watch = Watch.load(states["binary"], streams.chance)
+    assert {signal.kind for signal in watch.update(rows, until=streams.day(BEGAN + DAYS))} <= {"note"}
 
 
 # --- the relation to the label ----------------------------------------------------------------------------------------

@@ -76,6 +76,9 @@ def why(
         rows += [(part.name[:1].upper() + part.name[1:], f"{part.amount:+.4f}") for part in told.explanation.parts]
         if told.explanation.rise is not None:
             rows.append(("Rise of the loss", f"{told.explanation.rise:+.4f} (standard error {told.explanation.rise_error or 0:.4f})"))
+        if told.explanation.avoidable is not None:
+            error = told.explanation.avoidable_error or 0
+            rows.append(("Recalibration spares", f"{told.explanation.avoidable:+.4f} (standard error {error:.4f})"))
         rows += [("Without labels", note) for note in told.explanation.notes]
         screen.grid(rows)
         causes = [(f"{one.score:.2f}", "on record" if one.change else "in the data", one.sentence) for one in told.ranked]

@@ -9,6 +9,8 @@ import numpy as np
 FLOOR = 0.01  # probabilities are clipped: one sure mistake must not outweigh a month
 FOLDS, PIECES = 3, 12
 LEAST_NOISE = 0.05  # of the usual noise of a row: no row is as good as known
+FEW = 30  # rows that tell nothing of how probabilities are off
+RIGHT = np.array([0.0, 1.0, 0.0])
 CAPPED = 0.995  # squared errors beyond this quantile of the reference count as it
 TASKS = ("binary", "multiclass", "regression")
 
@@ -102,6 +104,18 @@ class Outcome:
         p = sigmoid(self.curve[:, 0] + self.curve[:, 1] * x + self.curve[:, 2] * x * x / 4)
         return p if self.task == "binary" else p / np.maximum(p.sum(axis=1, keepdims=True), 1e-9)
 
+    def recalibrated(self, label: np.ndarray, answer: np.ndarray) -> Outcome:
+        """Fitted anew on labels that came since, held towards what it was: the curve of each class, or the mean error."""
+        if self.task == "regression":
+            return replace(self, bias=float((label - answer).mean())) if len(label) else self
+        p = answer.reshape(len(answer), self.classes)
+        hits = [label == 1] if self.task == "binary" else [label == number for number in range(self.classes)]
+        return replace(self, curve=np.array([_calibrate(p[:, at], hit, self.curve[at]) for at, hit in enumerate(hits)]))
+
+    def best(self, answer: np.ndarray) -> np.ndarray:
+        """The answer to give in place of this one: recalibrated, without the mean error; shaped like `answer`."""
+        return answer + self.bias if self.task == "regression" else self.calibrated(answer).reshape(answer.shape)
+
     def losses(self, label: np.ndarray, answer: np.ndarray) -> np.ndarray:
         """The loss of each row, (n,): log loss, or the capped squared error."""
         if self.task == "regression":
@@ -174,13 +188,13 @@ def _with_answer(basis: np.ndarray, answer: np.ndarray) -> np.ndarray:
     return np.column_stack([basis, answer, answer**2])
 
 
-def _calibrate(p: np.ndarray, hit: np.ndarray, rounds: int = 25) -> np.ndarray:
-    """Penalised logistic regression on logit p and its square, towards the model being right as it is (Platt 1999; one curve more)."""
-    if len(p) < 30 or hit.all() or not hit.any():
-        return np.array([0.0, 1.0, 0.0])
+def _calibrate(p: np.ndarray, hit: np.ndarray, prior: np.ndarray = RIGHT, rounds: int = 25) -> np.ndarray:
+    """Penalised logistic regression on logit p and its square, towards `prior`, the model being right as it is (Platt 1999; one curve more)."""
+    if len(p) < FEW or hit.all() or not hit.any():
+        return prior
     x = logit(p)
     design = np.column_stack([np.ones_like(x), x, x * x / 4])
-    weights, prior = np.array([0.0, 1.0, 0.0]), np.array([0.0, 1.0, 0.0])
+    weights = prior
     penalty = np.diag([0.5, 5.0, 20.0])
     for _ in range(rounds):
         q = sigmoid(design @ weights)

@@ -9,6 +9,8 @@ from keepwell.diagnosis.contrast import Contrast
 from keepwell.diagnosis.records import Cause, Part
 from keepwell.diagnosis.stories import intercept
 
+FEW = 20  # labelled rows on a side that tell nothing
+
 
 def account(contrast: Contrast, causes: list[Cause]) -> tuple[float, float, tuple[Part, ...]] | None:
     """The rise of the mean loss of labelled rows, its standard error, and its parts; None with too few labels.
@@ -22,7 +24,7 @@ def account(contrast: Contrast, causes: list[Cause]) -> tuple[float, float, tupl
     case, reference = contrast.case, contrast.case.reference
     outcome = reference.outcome
     known = [index[np.isfinite(case.label[index])] for index in (contrast.before, contrast.after)]
-    if min(len(index) for index in known) < 20:
+    if min(len(index) for index in known) < FEW:
         return None
     gap_place, diff_place = reference.place("gap"), reference.place("diff")
     assert gap_place is not None
@@ -50,6 +52,25 @@ def account(contrast: Contrast, causes: list[Cause]) -> tuple[float, float, tupl
         left -= constant
     parts.append(Part("relation to the label changed" if any(c.cls == "concept_shift" for c in causes) else "not explained", left))
     return rise, float(np.hypot(errors[0], errors[1])), tuple(parts)
+
+
+def avoidable(contrast: Contrast) -> tuple[float, float] | None:
+    """How much less the labelled rows since the onset would have lost with answers put right in level and spread, and the standard error;
+    None with too few labels.
+
+    Each half of the batches is put right by the other half: what is only noise there spares nothing here.
+    """
+    case, outcome = contrast.case, contrast.case.reference.outcome
+    index = contrast.after[np.isfinite(case.label[contrast.after])]
+    label, answer = case.label[index], case.answer[index]
+    odd = np.unique(case.batch[index], return_inverse=True)[1] % 2 == 1
+    if min(odd.sum(), (~odd).sum()) < FEW:
+        return None
+    better = outcome.best(answer)
+    now = outcome.losses(label, better)
+    for half in (odd, ~odd):
+        better[half] = outcome.recalibrated(label[~half], answer[~half]).best(answer[half])
+    return contrast.mean_by_batch(now - outcome.losses(label, better), index)
 
 
 def _constant(contrast: Contrast, index: np.ndarray) -> float | None:

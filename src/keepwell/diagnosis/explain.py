@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from keepwell.detection import Onset, scan
-from keepwell.diagnosis.accounting import account
+from keepwell.diagnosis.accounting import account, avoidable
 from keepwell.diagnosis.contrast import Contrast
 from keepwell.diagnosis.estimate import BLIND, estimate_of
 from keepwell.diagnosis.isolation import Root, roots_of
@@ -71,6 +71,7 @@ def explain(case: Case) -> Explanation:
         causes = [*found, *causes] if is_proven or not blamed else [*causes, *found]
     accounted = account(contrast, causes)
     gap = gap or _gap(contrast)
+    spared = avoidable(elsewhere or contrast)
     has_labels = bool(np.isfinite(case.label[contrast.after]).any())
     estimate = None if has_labels else estimate_of(case, contrast.post, causes)
     return Explanation(
@@ -87,6 +88,8 @@ def explain(case: Case) -> Explanation:
         has_labels=has_labels,
         notes=() if has_labels else (BLIND, *([estimate.sentence] if estimate else [])),
         estimate=estimate,
+        avoidable=spared[0] if spared else None,
+        avoidable_error=spared[1] if spared else None,
     )
 
 

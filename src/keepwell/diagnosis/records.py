@@ -136,7 +136,8 @@ class Explanation:
 
     `causes` are ranked, the likeliest first, empty when nothing is proven; `rise` is the measured change of the loss since the onset (None
     without labels; without a broken column since labels show it best), `parts` add up to it; `gap` is how much more than expected of
-    these very cases it rose; `expected` is the reference's mean loss. `estimate` stands in while no label is in, and `notes` say in words
+    these very cases it rose; `avoidable` is how much less answers recalibrated on the labels since then would lose, however it rose;
+    `expected` is the reference's mean loss. `estimate` stands in while no label is in, and `notes` say in words
     what cannot be seen then. `earlier` is the onset that was told first, where this diagnosis puts it outside the interval that was told.
     """
 
@@ -154,6 +155,8 @@ class Explanation:
     notes: tuple[str, ...] = ()
     estimate: Estimate | None = None
     earlier: datetime | None = None
+    avoidable: float | None = None
+    avoidable_error: float | None = None
 
     @property
     def cause(self) -> Cause | None:

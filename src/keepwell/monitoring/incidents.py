@@ -143,12 +143,15 @@ def _is_proven(watch: Watch, ringing: np.ndarray, explanation: Explanation) -> b
     """Do the channels of the loss ring, and did what was measured rise so that it matters?
 
     An error that has a sign is proven long before its cost is, and a tolerated mean wanders: both count only when the labels that are in
-    say that it costs. Without labels the estimate speaks for itself.
+    say that it costs: by a rise, or by what recalibrated answers would spare, unless the model does better than expected. Without labels
+    the estimate speaks for itself.
     """
     kinds = {channel.kind for at, channel in enumerate(watch.reference.channels) if ringing[at]}
     if not kinds & {"gap", "loss", "signed", "score", "slice", "diff"}:
         return False
     measured = [(explanation.gap, explanation.gap_error)]
+    if (explanation.gap or 0.0) > 0:
+        measured.append((explanation.avoidable, explanation.avoidable_error))
     if kinds & {"loss", "diff"}:
         measured.append((explanation.rise, explanation.rise_error))
     known = [(rise, error or 0.0) for rise, error in measured if rise is not None]
@@ -218,11 +221,23 @@ def _off(watch: Watch, incident: Incident) -> tuple[int | None, float]:
     return (at, off) if off else (None, 0.0)
 
 
-def _likelier(watch: Watch, shift: float) -> float:
-    """How much likelier the reference makes the labels of the batches just tested than half of a shift of their share, in nats."""
+def _likelier(watch: Watch, shift: float) -> np.ndarray:
+    """How much likelier the reference makes the labels of each of the batches just tested than half of a shift of their share, in nats."""
     kept = watch.kept
-    rows = np.isfinite(kept.label) & np.isin(kept.batch, watch.tested)
-    return float(watch.reference.outcome.against(kept.label[rows], kept.answer[rows], shift / 2).sum())
+    rows = np.flatnonzero(np.isfinite(kept.label) & np.isin(kept.batch, watch.tested))
+    _, place = np.unique(kept.batch[rows], return_inverse=True)
+    return np.bincount(place, watch.reference.outcome.against(kept.label[rows], kept.answer[rows], shift / 2))
+
+
+def _won(watch: Watch, incident: Incident, at: int, off: float) -> np.ndarray:
+    """What each bet on an incident's end wins by each batch that is newly known, (batches, bets)."""
+    is_of_labels = watch.reference.channels[at].is_of_labels
+    cause = incident.explanation.cause
+    if watch.task == "binary" and cause is not None and "intercept" in cause.facts:
+        return np.minimum(_likelier(watch, cause.facts["intercept"]), MOST)[:, None] + np.zeros(len(BETS))
+    z = watch.newly_tested(at) if is_of_labels else watch.series.z[-1:, at]
+    z = z[np.isfinite(z)]
+    return np.asarray(BETS * np.minimum(abs(off) / 2 - z * np.sign(off), MOST)[:, None] - BETS**2 / 2)
 
 
 def _recover(watch: Watch, number: int) -> list[Signal]:
@@ -237,17 +252,9 @@ def _recover(watch: Watch, number: int) -> list[Signal]:
         at, off = _off(watch, incident)
         if at is None or number <= incident.told:
             continue
-        is_of_labels = watch.reference.channels[at].is_of_labels
-        cause = incident.explanation.cause
-        if watch.task == "binary" and cause is not None and "intercept" in cause.facts:
-            won = np.full(len(BETS), min(_likelier(watch, cause.facts["intercept"]), MOST))
-        else:
-            z = watch.newest_labelled(at, number) if is_of_labels else float(watch.series.z[-1, at])
-            if not np.isfinite(z):
-                continue
-            won = BETS * min(abs(off) / 2 - z * np.sign(off), MOST) - BETS**2 / 2
-        incident.recovery = (np.logaddexp(incident.recovery, 0.0) + won).tolist()
-        is_settled = not is_of_labels or number > incident.told + SETTLING[-1]
+        for won in _won(watch, incident, at, off):
+            incident.recovery = (np.logaddexp(incident.recovery, 0.0) + won).tolist()
+        is_settled = not watch.reference.channels[at].is_of_labels or number > incident.told + SETTLING[-1]
         if is_settled and np.logaddexp.reduce(incident.recovery) - np.log(len(BETS)) >= np.log(RECOVERED):
             watch.open_incidents.remove(incident)
             watch.forget(incident, number)

@@ -25,7 +25,7 @@ def tell(explanation: Explanation, *, task: str = "binary", changes: Sequence[Ch
     'declining since 14 May 2026 (13 to 16 May, 90 %). Its log loss rose by 0.100 (20 %). Most likely the unit changed in humidity: looks \
 converted, percent to fraction (about 80 % of the rise)'
     """
-    parts = [f"declining since {_when(explanation)}", _rise(explanation, task)]
+    parts = [f"declining since {_when(explanation)}", _rise(explanation, task), _avoidable(explanation)]
     told = ranked(explanation, changes)
     if not told or (told[0].cause is not None and told[0].cause.kind == "unknown"):
         names = ", ".join([one.cause.column for one in told if one.cause is not None and one.cause.column][:3])
@@ -91,6 +91,15 @@ def _rise(explanation: Explanation, task: str) -> str:
         known = "The labels that are in do not show it yet" if explanation.rise is not None else "Labels are not in yet"
         return f"{known}; its {name} is expected to rise by {explanation.harm:.3f} ({share:.0f} %)"
     return ""
+
+
+def _avoidable(explanation: Explanation) -> str:
+    """What recalibration would win, where that says more than the rise: easier cases can hide what goes wrong with them."""
+    avoidable, rise = explanation.avoidable, explanation.rise
+    if avoidable is None or rise is None or avoidable <= max(rise, 0.0) or avoidable < Z90 * (explanation.avoidable_error or 0.0):
+        return ""
+    share = 100 * avoidable / explanation.expected
+    return f"Recalibrated on the labels since then it would lose {avoidable:.3f} ({share:.0f} %) less"
 
 
 def _share(explanation: Explanation, cause: object) -> str:

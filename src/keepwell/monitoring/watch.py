@@ -385,11 +385,11 @@ class Watch:
             self.tested.append(head)
             self.series.apart[at, mine], self.series.z[at, mine], self.series.counts[at, mine] = apart[mine], z[mine], counts[mine]
 
-    def newest_labelled(self, channel: int, number: int) -> float:
-        """Mean innovation of a label channel over the batches whose labels were tested with this one; NaN when there were none."""
-        values = [self.series.z[at, channel] for head in self.tested if (at := self.series.place(head)) is not None]
-        known = [value for value in values if np.isfinite(value)]
-        return float(np.mean(known)) if known else float("nan")
+    def newly_tested(self, channel: int) -> np.ndarray:
+        """Innovations of a label channel in the batches whose labels were tested with the one that has just closed."""
+        places = [at for head in self.tested if (at := self.series.place(head)) is not None]
+        values = self.series.z[places, channel]
+        return np.asarray(values[np.isfinite(values)])
 
     # --- what it means ------------------------------------------------------------------------------------------------
 
