@@ -8,6 +8,8 @@ import polars as pl
 import pytest
 import streams
 
+from keepwell.diagnosis.contrast import Contrast
+from keepwell.diagnosis.isolation import in_their_season, roots_of
 from keepwell.monitoring import Signal, Watch
 
 BEGAN = 500
@@ -291,3 +293,26 @@ def test_labels_that_come_by_the_week_end_a_decline_as_soon(watching: Callable[.
         assert (told.kind, ended.kind) == ("decline", "recovered")
         ends[days] = ended.at
     assert streams.day(BEGAN + 40) < ends[7] <= ends[1] + timedelta(days=7)
+
+
+@pytest.mark.parametrize("what", ["rows of another season", "a biased column"])
+def test_a_column_that_fits_the_others_at_another_time_of_the_year_is_not_at_fault(watching: Callable[..., Watch], what: str) -> None:
+    def seasonal(rows: pl.DataFrame) -> pl.DataFrame:
+        """With three more columns that have a season, as warmth has."""
+        season = 8 * (2 * np.pi * (pl.col("time") - streams.START).dt.total_days() / 365.25).sin()
+        return rows.with_columns(pl.col("wind", "pressure", "damp") + season)
+
+    reference, rows = seasonal(streams.stream(BEGAN, seed=1)), seasonal(streams.stream(45, seed=2, since=BEGAN + 182))
+    rows = rows.with_columns(pl.col("time") - timedelta(days=182))
+    if what == "a biased column":
+        rows = seasonal(AFTER).with_columns(pl.col("warmth") + 10)
+    watch = Watch(reference, entity="station")
+    watch.update(rows, until=streams.day(BEGAN + 45))
+    case = watch.case()
+    contrast = Contrast.at(case, int(np.searchsorted(case.numbers, np.floor(streams.day(BEGAN).timestamp() / 86400))))
+    root = next(root for root in roots_of(contrast) if root.column == "warmth")
+    misfit, _ = in_their_season(contrast, root)
+    if what == "a biased column":
+        assert misfit > 0.7 * root.misfit
+    else:
+        assert abs(misfit) < 0.3 * abs(root.misfit)

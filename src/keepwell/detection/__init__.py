@@ -4,7 +4,7 @@ A labelled reference comes in; evidence per batch and the interval of an onset g
 """
 
 from keepwell.detection.channels import Channel, Last, batch_means, column_values, label_noise, label_values
-from keepwell.detection.columns import NULL, UNSEEN, Column, Columns, Rows, day_of, moments
+from keepwell.detection.columns import NULL, UNSEEN, YEAR, Column, Columns, Rows, day_of, moments
 from keepwell.detection.conditionals import CLIP, Conditionals, Told
 from keepwell.detection.detector import EDetector, batches_to_prove
 from keepwell.detection.null import BETS, Null, season_of
@@ -19,6 +19,7 @@ __all__ = [
     "NULL",
     "TASKS",
     "UNSEEN",
+    "YEAR",
     "Channel",
     "Column",
     "Columns",

@@ -93,6 +93,12 @@ class Conditionals:
         """How far each number is from what the others say, in scales of the reference's own residuals, (n, d); NaN where missing."""
         return self._in_scales(self._standard(rows.numbers, clip=False) - self._tell(rows, near))
 
+    def residuals_at(self, time: np.ndarray, rows: Rows, near: Told | None = None) -> np.ndarray:
+        """The same as if the rows were of other moments (n,)."""
+        apart = self._standard(rows.numbers, clip=False) - self._tell(rows, near)
+        lift = self._clock(time) - self._clock(rows.time)
+        return self._in_scales(apart - lift @ self.weights[len(self.weights) - lift.shape[1] :])
+
     def likely_levels(self, rows: Rows, place: int, near: Told | None = None) -> np.ndarray:
         """The most likely level of a category given the other columns: codes (n,)."""
         count = len(self.columns.categories[place].levels)

@@ -11,7 +11,7 @@ from keepwell.detection import Onset, scan
 from keepwell.diagnosis.accounting import account, avoidable
 from keepwell.diagnosis.contrast import Contrast
 from keepwell.diagnosis.estimate import BLIND, estimate_of
-from keepwell.diagnosis.isolation import Root, roots_of
+from keepwell.diagnosis.isolation import Root, in_their_season, roots_of
 from keepwell.diagnosis.price import price
 from keepwell.diagnosis.records import Began, Case, Cause, Explanation
 from keepwell.diagnosis.relation import without_fault
@@ -180,9 +180,14 @@ def _beyond(contrast: Contrast, root: Root) -> float:
     """
     reference = contrast.case.reference
     limits = RECORD * reference.null.farthest(len(contrast.post))
-    moved = {"m": root.misfit, "s": root.spread}  # with all other broken columns repaired
-    places = {kind: place for kind in moved if (place := reference.place(kind, root.column)) is not None}
-    return max((abs(moved[kind]) / max(float(limits[place]), 1e-9) for kind, place in places.items()), default=np.inf)
+    places = {kind: place for kind in ("m", "s") if (place := reference.place(kind, root.column)) is not None}
+
+    def over(misfit: float, spread: float) -> float:
+        moved = {"m": misfit, "s": spread}
+        return max((abs(moved[kind]) / max(float(limits[place]), 1e-9) for kind, place in places.items()), default=np.inf)
+
+    found = over(root.misfit, root.spread)  # with all other broken columns repaired
+    return min(found, over(*in_their_season(contrast, root))) if found > 1 else found
 
 
 def _first(case: Case) -> tuple[Onset, str]:

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from keepwell.detection import Rows
+from keepwell.detection import YEAR, Rows
 from keepwell.diagnosis.contrast import Contrast
 
 HARD = {"n": (0.05, 4.0), "u": (0.01, 3.0), "r": (0.10, 4.0)}  # channel -> (change of the share, in standard errors)
@@ -54,6 +54,35 @@ def repaired(contrast: Contrast, columns: list[str], rows: Rows | None = None) -
     if rows is None:
         contrast.repairs[names] = found
     return found
+
+
+def in_their_season(contrast: Contrast, root: Root) -> tuple[float, float]:
+    """A root's misfit and spread if each row were of that time of the year which its other columns tell.
+
+    Rows of another season, as those that come again or bear a wrong time, make columns look broken that fit one another.
+    """
+    reference, rows = contrast.case.reference, contrast.both
+    numbers = reference.columns.numbers
+    place = next(at for at, column in enumerate(numbers) if column.name == root.column)
+    others = np.array([column.is_watched and column.name not in (root.column, *contrast.case.old) for column in numbers])
+    mended = repaired(contrast, [root.column])
+    least, time = np.full(len(rows), np.inf), rows.time.copy()
+    for month in range(12):
+        moment = rows.time + month * YEAR / 12
+        apart = reference.conditionals.residuals_at(moment, mended, contrast.told)[:, others]
+        off = np.nansum(apart**2, axis=1)
+        time = np.where(off < least, moment, time)
+        least = np.minimum(off, least)
+    apart = reference.conditionals.residuals_at(time, rows, contrast.told)[:, place]
+    usual = reference.null.usual(time)
+    found = []
+    for kind, values in (("m", apart), ("s", np.abs(apart))):
+        channel = reference.place(kind, root.column)
+        values = values - usual[:, channel] if channel is not None else values
+        sides = (values[mine & np.isfinite(values)] for mine in (contrast.is_after, ~contrast.is_after))
+        after, before = (float(side.mean()) if len(side) else 0.0 for side in sides)
+        found.append(after - before)
+    return found[0], found[1]
 
 
 def _hard(contrast: Contrast) -> list[Root]:

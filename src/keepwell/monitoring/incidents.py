@@ -90,6 +90,7 @@ def judge(watch: Watch, number: int) -> list[Signal]:
         watch.judgement = None
         return [*signals, watch.signal("decline", number, explanation.causes, explanation)]
     told = [one for one in explanation.causes if one.cls in ("data_quality", "covariate_shift") and one.column not in watch.told_columns]
+    told = [one for one in told if one.facts.get("beyond", np.inf) > 1]  # what might still be rare weather is not even a note
     if not told or judgement.harmful or not is_new:
         return signals
     watch.told_columns |= {one.column for one in told}
