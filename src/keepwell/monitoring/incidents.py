@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from keepwell.monitoring.watch import Watch
 
 MEASURED = 0.02  # of the reference's loss: a rise that labels have measured and that costs less is none
+OTHERS = 2.0  # standard errors by which the harm of other rows is doubted
 PROVEN = 2.25  # standard errors of it above nothing: its beginning was chosen where it looks largest
 SURE, GROSS = 2.0, 8.0  # harm of so many times what makes a decline, three standard errors surely, needs no second look; see `judge`
 FADED = 3.0  # how far its log evidence must fall below the threshold before a channel has ceased to ring
 LOOKS, OFTEN, AGAIN = (0, 1, 2), 4, 28  # batches after something new rings at which it is looked at: these, then every 4th, then every 28th
 RECOVERED = 200.0  # how much the bets must win before an incident has ended
 MOST = 1.0  # standard errors that a batch may count for in them: at least 15 batches are needed
+EXPECTED = ("data_quality", "covariate_shift")  # causes whose harm is told before labels measure it
 NEWEST, SURELY = 4, 1.645  # batches, and standard errors below half of what it was, at which an incident is no longer diagnosed
 NOTHING_WON = [float("-inf")] * len(BETS)
 SETTLING = (1, 2, 4, 7, 10, 14, 21, 28)  # batches after a decline was told at which its diagnosis is made better
@@ -127,9 +129,12 @@ def _columns(watch: Watch, ringing: np.ndarray) -> set[str]:
 def _harm(explanation: Explanation) -> float:
     """What broken columns cost at least: a standard error below what was told, and drawn to what labels say by now, where that is less.
 
-    A rise that labels show beyond it may come from elsewhere and does not make it costlier.
+    A rise that labels show beyond it may come from elsewhere and does not make it costlier. What other rows cost is read off their answers
+    alone, and those of a few days scatter: two standard errors.
     """
     harm, error = explanation.harm or 0.0, explanation.harm_error or 0.0
+    if explanation.cause is not None and explanation.cause.cls == "covariate_shift":
+        error *= OTHERS
     if explanation.rise is not None:
         harm = min(harm, weighed((harm, error), (explanation.rise, explanation.rise_error or 0.0))[0])
     return harm - error
@@ -164,7 +169,7 @@ def _is_proven(watch: Watch, ringing: np.ndarray, explanation: Explanation) -> b
 def _settle(watch: Watch, number: int) -> list[Signal]:
     """Better diagnoses of what was told lately, while it lasts: batches after its end say nothing of it.
 
-    What was told of a broken column before its labels came is withdrawn when these surely show no such rise.
+    What was told of a broken column or of other rows before their labels came is withdrawn when these surely show no such rise.
     """
     signals = []
     for incident in list(watch.open_incidents):
@@ -189,7 +194,7 @@ def _settle(watch: Watch, number: int) -> list[Signal]:
 def _disproof(incident: Incident, explanation: Explanation) -> Explanation | None:
     """What was told, with what labels measured of it, where they surely show next to nothing of its harm; else None."""
     told, rise, error = incident.explanation, explanation.rise, explanation.rise_error
-    if told.cause is None or told.cause.cls != "data_quality" or not told.harm or rise is None or error is None:
+    if told.cause is None or told.cause.cls not in EXPECTED or not told.harm or rise is None or error is None:
         return None
     return replace(told, rise=rise, rise_error=error, has_labels=True) if is_disproved(told.harm, rise, error) else None
 
