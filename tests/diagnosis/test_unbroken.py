@@ -13,7 +13,7 @@ from keepwell.diagnosis import Case
 from keepwell.diagnosis.accounting import avoidable
 from keepwell.diagnosis.contrast import Contrast
 from keepwell.diagnosis.relation import Told, without_fault
-from keepwell.diagnosis.turnout import moves_of
+from keepwell.diagnosis.turnout import moves_of, onset_of_mix
 from keepwell.monitoring import Watch
 
 BEGAN, DAYS = 500, 60
@@ -218,6 +218,15 @@ def test_columns_that_moved_only_because_other_entities_came_do_not_hide_these(c
     case = case_of(turned_up(lambda frame: 4.0 * (frame["station"] == "Eiche").to_numpy()))
     assert "warmth" in {move.column for move in moves_of(case)}
     assert told(case, BEGAN + 10, "diff")[0] == ("covariate_shift", "station")
+
+
+@pytest.mark.parametrize("day", [7, 18, 35])
+def test_since_when_entities_come_otherwise_is_told_by_them_and_not_by_the_loss(case_of: Callable[..., Case], day: int) -> None:
+    case = case_of(turned_up(lambda frame: 2.0 * (frame["station"] == "Eiche").to_numpy()))
+    found = onset_of_mix(Contrast.at(case, place(case, BEGAN + day)))
+    assert found is not None
+    assert found.low <= place(case, BEGAN + 10) <= found.high
+    assert abs(found.at - place(case, BEGAN + 10)) <= 1
 
 
 def test_a_watch_that_was_saved_names_the_same_columns(states: dict[str, bytes]) -> None:

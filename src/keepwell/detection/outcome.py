@@ -189,7 +189,7 @@ def _with_answer(basis: np.ndarray, answer: np.ndarray) -> np.ndarray:
 
 
 def _calibrate(p: np.ndarray, hit: np.ndarray, prior: np.ndarray = RIGHT, rounds: int = 25) -> np.ndarray:
-    """Penalised logistic regression on logit p and its square, towards `prior`, the model being right as it is (Platt 1999; one curve more)."""
+    """Penalised logistic regression on logit p and its square, towards `prior`, at first that the model is right (Platt 1999; one more)."""
     if len(p) < FEW or hit.all() or not hit.any():
         return prior
     x = logit(p)

@@ -11,14 +11,14 @@ from keepwell.detection import Onset, scan
 from keepwell.diagnosis.accounting import account, avoidable
 from keepwell.diagnosis.contrast import Contrast
 from keepwell.diagnosis.estimate import BLIND, estimate_of
-from keepwell.diagnosis.isolation import Root, in_their_season, roots_of
+from keepwell.diagnosis.isolation import HARD, Root, in_their_season, roots_of
 from keepwell.diagnosis.price import price
 from keepwell.diagnosis.records import Began, Case, Cause, Explanation
 from keepwell.diagnosis.relation import without_fault
 from keepwell.diagnosis.signatures import signature_of
 from keepwell.diagnosis.turnout import mix_harm, mix_of, mix_words, moves_of
 
-LOOK_BACK = 300  # batches
+LOOK_BACK = 300  # batches; a sign that is hard is looked for in all
 NEAR = 4  # batches
 EXPLAINS = 0.2  # of what labels measured
 DOUBTLESS = 3.0  # standard errors
@@ -207,10 +207,10 @@ def _sharpest(case: Case, channels: list[tuple[int, int]]) -> tuple[Onset, str] 
 
 def _scan(case: Case, at: int, sign: int) -> Onset | None:
     """The onset in one channel, positions counted in the case's batches."""
-    there = np.flatnonzero(np.isfinite(case.z[:, at]))[-LOOK_BACK:]
+    channel = case.reference.channels[at]
+    there = np.flatnonzero(np.isfinite(case.z[:, at]))[0 if channel.kind in HARD else -LOOK_BACK :]
     if len(there) < 3:
         return None
-    channel = case.reference.channels[at]
     found = scan(case.z[there, at] * sign, shortest=3 if channel.is_of_labels else 1, level=LEVEL)
     return replace(found, at=int(there[found.at]), low=int(there[found.low]), high=int(there[found.high]))
 

@@ -12,7 +12,7 @@ from keepwell.diagnosis.accounting import account
 from keepwell.diagnosis.contrast import Contrast
 from keepwell.diagnosis.records import Case, Cause
 from keepwell.diagnosis.stories import Labelled, Story, mean_of, onset_of, stories_of
-from keepwell.diagnosis.turnout import MIX, mix_of, mix_words, moves_of
+from keepwell.diagnosis.turnout import MIX, mix_of, mix_words, moves_of, onset_of_mix
 
 LABELS = 20  # after the onset: fewer tell no story
 SURE, DOUBTED = 3.0, 8.0  # nats by which stories must be likelier than the reference; where the loss rose no more than the cases let expect
@@ -152,7 +152,7 @@ def _others(contrast: Contrast, onset: Onset, rise: float | None) -> Unbroken | 
     moves = moves_of(case)
     entity = [] if share <= MIX else [_mix(contrast, share, gained, rise)]
     if entity and (not moves or moves[0].is_of_entities):
-        return Unbroken(onset, entity)
+        return Unbroken(onset_of_mix(contrast) or onset, entity)
     if not moves:
         return None
     words = "other rows come: {} moved by {:.2f} standard deviations for the season"

@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from keepwell.detection import Onset, batch_means, scan
+from keepwell.detection import Onset, batch_means, scan, scan_told
 from keepwell.diagnosis.contrast import Contrast
 from keepwell.diagnosis.records import Case
 
 MIX = 0.12  # of the rows come from others: less is how entities come and go
 FAR, SURE = 0.25, 4.0  # standard deviations of the season that a number must have moved, and standard errors
 LOOK_BACK = 400  # batches
+STEPS = 8  # sizes of a change of the mix between none and the whole
 FEW = 10  # batches or rows of which nothing is said
 
 
@@ -76,6 +77,23 @@ def _within(values: np.ndarray, entity: np.ndarray, old: np.ndarray, new: np.nda
             total += is_now.sum() * float(values[is_now].mean() - values[was].mean())
             rows += int(is_now.sum())
     return total / rows if rows else 0.0
+
+
+def onset_of_mix(contrast: Contrast) -> Onset | None:
+    """Since when entities come in the shares that they have after the contrast's onset, in the case's batches; None with too few."""
+    case = contrast.case
+    codes, code = np.unique(case.rows.entity, return_inverse=True)
+    before, after = (np.bincount(code[side], minlength=len(codes)) + 0.5 for side in (contrast.before, contrast.after))
+    times = (after / after.sum()) / (before / before.sum())
+    place = np.searchsorted(case.numbers, case.batch)
+    recent = place >= len(case.numbers) - LOOK_BACK
+    batches, at_batch = np.unique(place[recent], return_inverse=True)
+    if len(batches) < FEW:
+        return None
+    moved = np.linspace(0, 1, STEPS + 1)[1:, None]
+    told = np.log(1 - moved + moved * times[code[recent]])
+    found = scan_told(np.stack([np.bincount(at_batch, row) for row in told]))
+    return replace(found, at=int(batches[found.at]), low=int(batches[found.low]), high=int(batches[found.high]))
 
 
 def mix_of(contrast: Contrast) -> tuple[float, str]:

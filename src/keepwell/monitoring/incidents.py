@@ -232,7 +232,7 @@ def _likelier(watch: Watch, shift: float) -> np.ndarray:
     kept = watch.kept
     rows = np.flatnonzero(np.isfinite(kept.label) & np.isin(kept.batch, watch.tested))
     _, place = np.unique(kept.batch[rows], return_inverse=True)
-    return np.bincount(place, watch.reference.outcome.against(kept.label[rows], kept.answer[rows], shift / 2))
+    return np.asarray(np.bincount(place, watch.reference.outcome.against(kept.label[rows], kept.answer[rows], shift / 2)))
 
 
 def _won(watch: Watch, incident: Incident, at: int, off: float) -> np.ndarray:
