@@ -240,7 +240,7 @@ def _won(watch: Watch, incident: Incident, at: int, off: float) -> np.ndarray:
     is_of_labels = watch.reference.channels[at].is_of_labels
     cause = incident.explanation.cause
     if watch.task == "binary" and cause is not None and "intercept" in cause.facts:
-        return np.minimum(_likelier(watch, cause.facts["intercept"]), MOST)[:, None] + np.zeros(len(BETS))
+        return np.tile(np.minimum(_likelier(watch, cause.facts["intercept"]), MOST)[:, None], len(BETS))
     z = watch.newly_tested(at) if is_of_labels else watch.series.z[-1:, at]
     z = z[np.isfinite(z)]
     return np.asarray(BETS * np.minimum(abs(off) / 2 - z * np.sign(off), MOST)[:, None] - BETS**2 / 2)
