@@ -155,15 +155,15 @@ def _is_proven(watch: Watch, ringing: np.ndarray, explanation: Explanation) -> b
     kinds = {channel.kind for at, channel in enumerate(watch.reference.channels) if ringing[at]}
     if not kinds & {"gap", "loss", "signed", "score", "slice", "diff"}:
         return False
-    measured = [(explanation.gap, explanation.gap_error)]
+    measured = [(explanation.gap, explanation.gap_error, MEASURED)]
     if (explanation.gap or 0.0) > 0:
-        measured.append((explanation.avoidable, explanation.avoidable_error))
+        measured.append((explanation.avoidable, explanation.avoidable_error, HARM))
     if kinds & {"loss", "diff"}:
-        measured.append((explanation.rise, explanation.rise_error))
-    known = [(rise, error or 0.0) for rise, error in measured if rise is not None]
+        measured.append((explanation.rise, explanation.rise_error, MEASURED))
+    known = [(rise, error or 0.0, least) for rise, error, least in measured if rise is not None]
     if not known:
         return "diff" in kinds
-    return any(rise > MEASURED * explanation.expected and rise > PROVEN * error for rise, error in known)
+    return any(rise > least * explanation.expected and rise > PROVEN * error for rise, error, least in known)
 
 
 def _settle(watch: Watch, number: int) -> list[Signal]:
