@@ -1,5 +1,6 @@
 """What an explanation adds up to, and how changes on record stand beside causes found in the data."""
 
+import warnings
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -60,6 +61,17 @@ def test_a_diagnosis_uses_what_was_told_before_and_finds_the_same(watch: Watch) 
         assert np.allclose(misfit, residuals[after].mean(axis=0) - residuals[~after].mean(axis=0), atol=1e-9, rtol=0)
         sizes = np.abs(residuals)
         assert np.allclose(spread, sizes[after].mean(axis=0) - sizes[~after].mean(axis=0), atol=1e-9, rtol=0)
+
+
+def test_a_fault_without_any_row_kept_from_before_it_is_told_as_too_little_to_tell_more(watch: Watch) -> None:
+    case = watch.case()
+    late = np.flatnonzero(case.batch >= np.floor(streams.day(BEGAN).timestamp() / 86400))
+    rows, frame = case.rows.take(late), case.frame[late]
+    few = replace(case, frame=frame, rows=rows, batch=case.batch[late], answer=case.answer[late], label=case.label[late])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = explain(few)
+    assert all(cause.detail == "too few rows to tell more" for cause in found.causes if cause.column == "warmth")
 
 
 def test_without_a_model_to_ask_the_column_is_named_and_not_priced() -> None:

@@ -45,6 +45,7 @@ CONVERSIONS: tuple[tuple[str, float, float], ...] = (
     ("thousandfold", 1000.0, 0.0),
     ("a thousandth", 0.001, 0.0),
 )
+FEW = 8  # rows on a side that tell nothing
 OFF = 1.6  # mean absolute misfit of an entity that is touched; two times what it is when all is well
 NEAR_FACTOR = 0.06  # how far, in logs, the factor may be from that of a conversion
 SURELY = 2.0  # standard errors by which a slope must be nearer to one than to a factor
@@ -121,13 +122,13 @@ class _Column:
     def read(self, onset: Onset | None) -> Signature:
         x, g = self.x[self.touched], self.g[self.touched]
         r2 = float(self.contrast.case.reference.conditionals.r2[self.place])
-        if len(x) < 8:
+        before = self.x[~self.contrast.is_after & np.isfinite(self.x)]
+        if min(len(x), len(before)) < FEW:
             return self._said("noise", "too few rows to tell more")
         if self._is_selection(r2):
             return Signature("covariate_shift", self.scope, "the rows that come are others: the other columns moved along")
         fit = _fit(g, x)
         now = self.off(x, g)
-        before = self.x[~self.contrast.is_after & np.isfinite(self.x)]
         level, share = _most(x)
         if (fit < 0.35 * r2 and x.std() < 0.3 * before.std()) or (share > 0.4 and (before == level).mean() < 0.1):
             return self._said("stuck", "hardly moves any more", lambda values, _: np.full_like(values, level))
