@@ -15,6 +15,7 @@ KINDS = {"n": "missing", "u": "new_category", "r": "stuck"}
 MISFIT, SPREAD, SURE = 0.18, 0.12, 4.0
 IDLE_MISFIT, IDLE_SPREAD = 0.10, 0.08
 CANDIDATES = 5
+WEEK = 7.0  # days
 ROOTS = 3
 SWAPPED = 0.35  # exchanging two columns back must leave no more than this share of the misfit, and less than repairing one of them does
 
@@ -68,7 +69,7 @@ def in_their_season(contrast: Contrast, root: Root) -> tuple[float, float]:
     mended = repaired(contrast, [root.column])
     least, time = np.full(len(rows), np.inf), rows.time.copy()
     for month in range(12):
-        moment = rows.time + month * YEAR / 12
+        moment = rows.time + WEEK * round(month * YEAR / 12 / WEEK)  # at the same hour, of the same weekday
         apart = reference.conditionals.residuals_at(moment, mended, contrast.told)[:, others]
         off = np.nansum(apart**2, axis=1)
         time = np.where(off < least, moment, time)
