@@ -16,6 +16,7 @@ MISFIT, SPREAD, SURE = 0.18, 0.12, 4.0
 IDLE_MISFIT, IDLE_SPREAD = 0.10, 0.08
 CANDIDATES = 5
 WEEK = 7.0  # days
+ELSEWHEN = 1.5  # times as much as before the change must other columns fit better at another time of the year
 ROOTS = 3
 SWAPPED = 0.35  # exchanging two columns back must leave no more than this share of the misfit, and less than repairing one of them does
 
@@ -58,7 +59,8 @@ def repaired(contrast: Contrast, columns: list[str], rows: Rows | None = None) -
 
 
 def in_their_season(contrast: Contrast, root: Root) -> tuple[float, float]:
-    """A root's misfit and spread if each row were of that time of the year which its other columns tell.
+    """A root's misfit and spread if each row were of that time of the year which its other columns tell; as they are, unless those fit
+    much better there than rows did before.
 
     Rows of another season, as those that come again or bear a wrong time, make columns look broken that fit one another.
     """
@@ -67,17 +69,19 @@ def in_their_season(contrast: Contrast, root: Root) -> tuple[float, float]:
     place = next(at for at, column in enumerate(numbers) if column.name == root.column)
     others = np.array([column.is_watched and column.name not in (root.column, *contrast.case.old) for column in numbers])
     mended = repaired(contrast, [root.column])
-    least, time = np.full(len(rows), np.inf), rows.time.copy()
-    for month in range(12):
-        moment = rows.time + WEEK * round(month * YEAR / 12 / WEEK)  # at the same hour, of the same weekday
-        apart = reference.conditionals.residuals_at(moment, mended, contrast.told)[:, others]
-        off = np.nansum(apart**2, axis=1)
-        time = np.where(off < least, moment, time)
-        least = np.minimum(off, least)
-    apart = reference.conditionals.residuals_at(time, rows, contrast.told)[:, place]
+    # At the same hour, of the same weekday.
+    moments = [rows.time + WEEK * round(month * YEAR / 12 / WEEK) for month in range(12)]
+    apart = [reference.conditionals.residuals_at(moment, mended, contrast.told)[:, others] for moment in moments]
+    off = np.array([np.nansum(part**2, axis=1) for part in apart])
+    better = off[0] - off.min(axis=0)
+    now, was = better[contrast.is_after], better[~contrast.is_after]
+    if min(len(now), len(was)) == 0 or now.mean() < ELSEWHEN * was.mean():
+        return root.misfit, root.spread
+    time = np.choose(off.argmin(axis=0), moments)
+    own = reference.conditionals.residuals_at(time, rows, contrast.told)[:, place]
     usual = reference.null.usual(time)
     found = []
-    for kind, values in (("m", apart), ("s", np.abs(apart))):
+    for kind, values in (("m", own), ("s", np.abs(own))):
         channel = reference.place(kind, root.column)
         values = values - usual[:, channel] if channel is not None else values
         sides = (values[mine & np.isfinite(values)] for mine in (contrast.is_after, ~contrast.is_after))
