@@ -271,6 +271,21 @@ def test_a_decline_told_before_its_labels_is_withdrawn_when_they_disprove_it(wat
     assert found.rise < 0.2 * found.harm
 
 
+def test_what_new_entities_should_cost_is_withdrawn_when_their_labels_disprove_it(watching: Callable[..., Watch]) -> None:
+    """Their answers look unsure, and are always on the right side."""
+    is_new = pl.col("station").is_in(["Ahorn", "Birke"]) & (pl.col("time") >= streams.day(BEGAN + 10))
+    unsure = pl.when(is_new).then(60 + 0.1 * (pl.col("damp") - 60)).otherwise("damp")
+    rows = streams.answered(AFTER.with_columns(damp=unsure, station=pl.when(is_new).then(pl.lit("Zeder")).otherwise("station")))
+    right = (pl.col("answer") > 0.5).cast(pl.Float64)
+    rows = rows.with_columns(label=pl.when(pl.col("station") == "Zeder").then(right).otherwise("label"))
+    watch, early = watching(), pl.col("time") < streams.day(BEGAN + 25)
+    told = watch.update(rows.filter(early).drop("label"), until=streams.day(BEGAN + 25))
+    assert ("decline", "covariate_shift") in {(signal.kind, signal.causes[0].kind) for signal in told}
+    then = watch.update(rows.filter(~early), rows.select("station", "time", "label"))
+    assert "withdrawn" in {signal.kind for signal in then}
+    assert watch.open_incidents == []
+
+
 def test_harm_of_what_began_long_ago_is_left_to_labels(watching: Callable[..., Watch], monkeypatch: pytest.MonkeyPatch) -> None:
     """What came before it is no longer remembered, so there is nothing sound to hold it against."""
     warm = streams.answered(AFTER.with_columns(pl.col("warmth") * 1.8 + 32))
