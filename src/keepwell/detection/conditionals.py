@@ -11,7 +11,7 @@ that one broken column moves the others only so far.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -91,13 +91,13 @@ class Conditionals:
 
     def residuals(self, rows: Rows, near: Told | None = None) -> np.ndarray:
         """How far each number is from what the others say, in scales of the reference's own residuals, (n, d); NaN where missing."""
-        return self._in_scales(self._standard(rows.numbers, clip=False) - self._tell(rows, near))
+        return self._in_scales(self._apart(rows, near))
 
-    def residuals_at(self, time: np.ndarray, rows: Rows, near: Told | None = None) -> np.ndarray:
-        """The same as if the rows were of other moments (n,)."""
-        apart = self._standard(rows.numbers, clip=False) - self._tell(rows, near)
-        lift = self._clock(time) - self._clock(rows.time)
-        return self._in_scales(apart - lift @ self.weights[len(self.weights) - lift.shape[1] :])
+    def residuals_at(self, moments: Sequence[np.ndarray], rows: Rows, near: Told | None = None) -> list[np.ndarray]:
+        """The same as if the rows were of other moments, (n,) each."""
+        apart, now = self._apart(rows, near), self._clock(rows.time)
+        weights = self.weights[len(self.weights) - now.shape[1] :]
+        return [self._in_scales(apart - (self._clock(time) - now) @ weights) for time in moments]
 
     def likely_levels(self, rows: Rows, place: int, near: Told | None = None) -> np.ndarray:
         """The most likely level of a category given the other columns: codes (n,)."""
@@ -125,6 +125,9 @@ class Conditionals:
             if odd.any():
                 codes[odd, place] = self.likely_levels(Rows(rows.time, rows.entity, values, codes), place, near)[odd]
         return Rows(rows.time, rows.entity, values, codes)
+
+    def _apart(self, rows: Rows, near: Told | None) -> np.ndarray:
+        return np.asarray(self._standard(rows.numbers, clip=False) - self._tell(rows, near))
 
     def _tell(self, rows: Rows, near: Told | None) -> np.ndarray:
         if near is None:

@@ -71,14 +71,14 @@ def in_their_season(contrast: Contrast, root: Root) -> tuple[float, float]:
     mended = repaired(contrast, [root.column])
     # At the same hour, of the same weekday.
     moments = [rows.time + WEEK * round(month * YEAR / 12 / WEEK) for month in range(12)]
-    apart = [reference.conditionals.residuals_at(moment, mended, contrast.told)[:, others] for moment in moments]
-    off = np.array([np.nansum(part**2, axis=1) for part in apart])
+    apart = reference.conditionals.residuals_at(moments, mended, contrast.told)
+    off = np.array([np.nansum(part[:, others] ** 2, axis=1) for part in apart])
     better = off[0] - off.min(axis=0)
     now, was = better[contrast.is_after], better[~contrast.is_after]
     if min(len(now), len(was)) == 0 or now.mean() < ELSEWHEN * was.mean():
         return root.misfit, root.spread
     time = np.choose(off.argmin(axis=0), moments)
-    own = reference.conditionals.residuals_at(time, rows, contrast.told)[:, place]
+    own = reference.conditionals.residuals_at([time], rows, contrast.told)[0][:, place]
     usual = reference.null.usual(time)
     found = []
     for kind, values in (("m", own), ("s", np.abs(own))):

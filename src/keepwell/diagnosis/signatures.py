@@ -198,7 +198,7 @@ class _Column:
 
     def _factor(self, x: np.ndarray, g: np.ndarray, before: np.ndarray) -> float | None:
         both = (np.abs(x) > 1e-9) & (np.abs(g) > 0.25 * np.abs(g).mean() + 1e-9)
-        if both.sum() < 8:
+        if both.sum() < FEW:
             return None
         ratio = float((x[both] * g[both]).sum() / (g[both] ** 2).sum())
         positive, positive_before = x[x > 0], before[before > 0]
@@ -264,7 +264,7 @@ def _spread(values: np.ndarray) -> float:
 
 def _is_offset(g: np.ndarray, x: np.ndarray, factor: float) -> bool:
     """Is x surely nearer to g plus something than to g times the factor? A line on g has slope one then, and not the factor's."""
-    if len(x) < 8 or g.std() < 1e-12:
+    if len(x) < FEW or g.std() < 1e-12:
         return False
     slope = float(((g - g.mean()) * (x - x.mean())).mean() / g.var())
     error = float((x - x.mean() - slope * (g - g.mean())).std() / (g.std() * np.sqrt(len(x))))

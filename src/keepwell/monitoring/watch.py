@@ -386,10 +386,9 @@ class Watch:
             self.series.apart[at, mine], self.series.z[at, mine], self.series.counts[at, mine] = apart[mine], z[mine], counts[mine]
 
     def newly_tested(self, channel: int) -> np.ndarray:
-        """Innovations of a label channel in the batches whose labels were tested with the one that has just closed."""
+        """Innovations of a label channel in the batches whose labels were tested with the one that has just closed; NaN without any."""
         places = [at for head in self.tested if (at := self.series.place(head)) is not None]
-        values = self.series.z[places, channel]
-        return np.asarray(values[np.isfinite(values)])
+        return np.asarray(self.series.z[places, channel])
 
     # --- what it means ------------------------------------------------------------------------------------------------
 
