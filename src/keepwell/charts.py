@@ -258,7 +258,9 @@ def page(context: Context, found: Why) -> str:
             amounts = [(part.name, part.amount) for part in told.explanation.parts]
             lines = "".join(f'<tr><td>{escape(name)}</td><td class="n">{amount:+.4f}</td></tr>' for name, amount in amounts)
             total = f'<tr><th>rise of the loss</th><th class="n">{told.explanation.rise:+.4f}</th></tr>'
-            parts.append(f"<table><tbody>{lines}{total}</tbody></table>")
+            spared = told.explanation.avoidable
+            last = f'<tr><td>recalibration spares</td><td class="n">{spared:+.4f}</td></tr>' if spared is not None else ""
+            parts.append(f"<table><tbody>{lines}{total}{last}</tbody></table>")
     if found.notes:
         items = "".join(f"<li>{moment:%-d %B %Y}: {escape(sentence)}</li>" for moment, sentence in found.notes)
         parts.append(f"<h2>Changes that cost nothing</h2><ul>{items}</ul>")
