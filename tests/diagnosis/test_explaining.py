@@ -11,6 +11,7 @@ import streams
 
 from keepwell.diagnosis import Began, Cause, Change, Explanation, explain, ranked
 from keepwell.diagnosis.contrast import Contrast
+from keepwell.diagnosis.explain import _scan
 from keepwell.diagnosis.isolation import repaired
 from keepwell.monitoring import Watch, explanation_of, plain, tell
 
@@ -72,6 +73,17 @@ def test_a_fault_without_any_row_kept_from_before_it_is_told_as_too_little_to_te
         warnings.simplefilter("error")
         found = explain(few)
     assert all(cause.detail == "too few rows to tell more" for cause in found.causes if cause.column == "warmth")
+
+
+@pytest.mark.parametrize(("channel", "earliest"), [("r:warmth", 50), ("m:warmth", 100)])
+def test_a_hard_sign_is_looked_for_in_all_batches_a_soft_one_in_the_newest_300(watch: Watch, channel: str, earliest: int) -> None:
+    case = watch.case()
+    at = next(at for at, one in enumerate(case.reference.channels) if one.name == channel)
+    z = np.zeros((400, len(case.reference.channels)))
+    z[50:, at] = 5.0
+    found = _scan(replace(case, z=z), at, 1)
+    assert found is not None
+    assert found.at == earliest
 
 
 def test_without_a_model_to_ask_the_column_is_named_and_not_priced() -> None:
